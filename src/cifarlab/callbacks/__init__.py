@@ -1,0 +1,17 @@
+"""What happens around the training step."""
+
+from cifarlab.callbacks.curves import Curves
+from cifarlab.callbacks.early_stopping import EarlyStopping
+from cifarlab.callbacks.epochs import EpochRecorder
+from cifarlab.callbacks.progress import ProgressBar
+from cifarlab.callbacks.seeding import SeedEachStep
+from cifarlab.callbacks.tensorboard import TensorBoard
+
+__all__ = [
+    "Curves",
+    "EarlyStopping",
+    "EpochRecorder",
+    "ProgressBar",
+    "SeedEachStep",
+    "TensorBoard",
+]

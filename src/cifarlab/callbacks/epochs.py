@@ -1,0 +1,108 @@
+"""One row and one line an epoch."""
+
+import csv
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+log = logging.getLogger("cifarlab")
+
+COLUMNS = (
+    "epoch", "step", "lr", "train_loss", "train_acc", "val_loss", "val_acc",
+    "epoch_s", "images_per_s",
+)  # fmt: skip
+
+
+class EpochRecorder(Callback):
+    """Writes ``metrics.csv`` and logs a line at the end of each epoch.
+
+    ``train_loss`` and ``train_acc`` are means over the epoch's steps, while the weights moved and
+    with dropout and augmentation on. ``epoch_s`` is the whole epoch with validation;
+    ``images_per_s`` leaves validation out. An epoch that was cut off and resumed in its middle has
+    the times of the resumed part.
+
+    Comes before the checkpoint: a row without its checkpoint is dropped on resuming, a checkpoint
+    without its row would leave a hole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.rows = [row for row in read(self.path) if row["epoch"] <= trainer.current_epoch]
+        if trainer.is_global_zero:
+            with self.path.open("w", newline="") as file:
+                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(_format(row) for row in self.rows)
+        self._begin()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begin()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._images += len(batch[1]) * trainer.world_size
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validation_began = time.perf_counter()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validation_s += time.perf_counter() - self._validation_began
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        metrics = {
+            name.replace("/", "_"): float(value) for name, value in trainer.callback_metrics.items()
+        }
+        seconds = time.perf_counter() - self._began
+        best = min((row["val_loss"] for row in self.rows), default=float("inf"))
+        row = {
+            "epoch": trainer.current_epoch + 1,
+            "step": trainer.global_step,
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "epoch_s": seconds,
+            "images_per_s": self._images / (seconds - self._validation_s),
+        }
+        row |= {name: metrics[name] for name in COLUMNS if name not in row}
+        self.rows.append(row)
+        if not trainer.is_global_zero:
+            return
+        with self.path.open("a", newline="") as file:
+            csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(_format(row))
+        log.info(_line(row, trainer.max_epochs, is_best=row["val_loss"] < best))
+
+    def _begin(self) -> None:
+        self._began = time.perf_counter()
+        self._validation_s = 0.0
+        self._images = 0
+
+
+def read(path: Path) -> list[dict[str, float]]:
+    """The rows of a ``metrics.csv``; a last row that was cut off in writing is left out."""
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if None not in row.values()]
+    return [
+        {name: int(v) if name in ("epoch", "step") else float(v) for name, v in row.items()}
+        for row in rows
+    ]
+
+
+def _format(row: dict[str, float]) -> dict[str, str]:
+    return {name: f"{row[name]:.7g}" if name != "step" else str(row[name]) for name in COLUMNS}
+
+
+def _line(row: dict[str, float], max_epochs: int, *, is_best: bool) -> str:
+    width = len(str(max_epochs))
+    return (
+        f"epoch {row['epoch']:{width}d}/{max_epochs}"
+        f"  train loss {row['train_loss']:.4f} acc {row['train_acc']:7.2%}"
+        f"  val loss {row['val_loss']:.4f} acc {row['val_acc']:7.2%}{' *' if is_best else '  '}"
+        f"  {row['epoch_s']:6.1f} s  {row['images_per_s']:8,.0f} images/s"
+    )

@@ -1,0 +1,75 @@
+"""Checks of a resolved configuration that need neither torch nor data, so that a slip of the
+keyboard is answered at once. What only the data or the model can know is checked there."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cifarlab.errors import UserError
+
+PRECISIONS = ("auto", "32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true")
+SPLITS = ("random", "stratified", "tail")
+NORMALIZATIONS = ("dataset", "imagenet", "half", "computed")
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Raise ``UserError`` for the first value of ``config`` (plain, resolved) that cannot be meant."""
+    _number(config, "dropout", low=0.0, high=1.0, open_high=True, optional=True)
+    _integer(config, "seed", low=0)
+    _integer(config, "batch_size", low=1)
+    _integer(config, "max_epochs", low=1)
+    _number(config, "data.val_size", low=0.0, open_low=True)
+    _choice(config, "data.split", SPLITS)
+    _integer(config, "data.split_seed", low=0)
+    _choice(config, "data.normalize", NORMALIZATIONS)
+    _number(config, "optimizer.lr", low=0.0, open_low=True)
+    _choice(config, "trainer.precision", PRECISIONS)
+    for name, callback in (config.get("callbacks") or {}).items():
+        monitor = callback.get("monitor")
+        if monitor is not None and not str(monitor).startswith("val/"):
+            raise UserError(
+                f"callbacks.{name}.monitor={monitor}: training may only be steered by validation "
+                "metrics (val/loss, val/acc)"
+            )
+
+
+def _get(config: Mapping[str, Any], key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            raise UserError(f"{key}: missing from the configuration")
+        value = value[part]
+    return value
+
+
+def _number(
+    config: Mapping[str, Any],
+    key: str,
+    *,
+    low: float,
+    high: float | None = None,
+    open_low: bool = False,
+    open_high: bool = False,
+    optional: bool = False,
+) -> None:
+    value = _get(config, key)
+    if value is None and optional:
+        return
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    above = is_number and (value > low if open_low else value >= low)
+    below = is_number and (high is None or (value < high if open_high else value <= high))
+    if not (above and below):
+        interval = f"{'(' if open_low else '['}{low:g}, "
+        interval += "inf)" if high is None else f"{high:g}{')' if open_high else ']'}"
+        raise UserError(f"{key}={value}: must be a number in {interval}")
+
+
+def _integer(config: Mapping[str, Any], key: str, *, low: int) -> None:
+    value = _get(config, key)
+    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        raise UserError(f"{key}={value}: must be a whole number, {low} or more")
+
+
+def _choice(config: Mapping[str, Any], key: str, allowed: tuple[str, ...]) -> None:
+    value = _get(config, key)
+    if value not in allowed:
+        raise UserError(f"{key}={value}: must be one of {', '.join(allowed)}")

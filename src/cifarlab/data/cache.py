@@ -1,0 +1,75 @@
+"""Decoded images on disk, so that only the first start decodes.
+
+A cache file is an uncompressed ``.npz``: whole (written aside, then renamed) and checked (the zip
+format carries a CRC-32 of every array, which is compared whenever one is read).
+"""
+
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from cifarlab.errors import UserError
+
+
+@dataclass(frozen=True)
+class Images:
+    """A data set in memory.
+
+    train_images, test_images: uint8 ``(n, height, width, 3)``, values 0 to 255.
+    train_labels, test_labels: int64 ``(n,)``, positions in ``classes``.
+    """
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    classes: tuple[str, ...]
+
+
+_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+def cached(cache_dir: str | Path, key: str, make: Callable[[], Images]) -> Images:
+    """The images stored under ``key``, made and stored first where there are none.
+
+    ``key`` must name the content: other content, other key. Several processes may ask at once; one
+    makes, the others wait. Raises ``UserError`` if the stored file is damaged.
+    """
+    path = Path(cache_dir).expanduser() / f"{key}.npz"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            if not path.is_file():
+                _write(path, make())
+    return _read(path)
+
+
+def _write(path: Path, images: Images) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            arrays = {name: getattr(images, name) for name in _ARRAYS}
+            np.savez(file, classes=np.array(images.classes), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Images:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            classes = tuple(str(name) for name in file["classes"])
+            images = Images(**{name: file[name] for name in _ARRAYS}, classes=classes)
+    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError, SyntaxError) as error:
+        raise UserError(
+            f"{path}: the cached images are damaged ({type(error).__name__}: {error}); "
+            "delete this file and run again"
+        ) from error
+    return images

@@ -1,0 +1,185 @@
+"""One data module for every source: what is read, how it is split, normalised and batched."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+
+from cifarlab.data import splits
+from cifarlab.data.augment import ImageOp
+from cifarlab.data.cache import Images, cached
+from cifarlab.data.loader import EvalLoader, Normalize, TrainLoader
+from cifarlab.data.sources import Source, Statistics
+from cifarlab.errors import UserError
+
+_IMAGENET: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_HALF: Statistics = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+class CIFAR10DataModule(LightningDataModule):
+    """CIFAR-10, or any source of its form, resident on the training device.
+
+    Training batches are augmented; validation and test images never are. The test set is counted:
+    ``test_reads`` says how often a test loader was handed out.
+
+    Args:
+        source: where the images come from.
+        name: of the data set, for the record.
+        cache_dir: folder of the decoded images.
+        val_size, split, split_seed: see ``cifarlab.data.splits.split``.
+        normalize: ``dataset`` (the source's published statistics), ``imagenet``, ``half`` (mean and
+            standard deviation 0.5), ``computed`` (from the training images of the split).
+        batch_size: images an optimizer step, over all devices together.
+        eval_batch_size: images a batch in evaluation, on each device.
+        augment: operations in order; the names are the keys of the configuration.
+        seed: of order and augmentation.
+        options: other keys of the configuration, which belong to the source (``root``, ...).
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        name: str,
+        cache_dir: str,
+        val_size: float = 0.1,
+        split: str = "random",
+        split_seed: int = 0,
+        normalize: str = "dataset",
+        batch_size: int = 64,
+        eval_batch_size: int = 500,
+        augment: Mapping[str, ImageOp] | None = None,
+        seed: int = 0,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.source, self.name, self.cache_dir = source, name, cache_dir
+        self.val_size, self.split, self.split_seed = val_size, split, split_seed
+        self.normalize, self.seed = normalize, seed
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.augment = tuple((augment or {}).values())
+        self.images: Images | None = None
+        self.test_reads = 0
+        self._resident: dict[tuple[str, torch.device], tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def prepare_data(self) -> None:
+        """Fill the cache, so that the processes of a run find it filled."""
+        if self.images is None:
+            self._read()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read, split, find mean and standard deviation; done once however often it is called."""
+        if self.images is None:
+            self.images = self._read()
+        labels = self.images.train_labels
+        self.train_indices, self.val_indices = splits.split(
+            labels, self.split, self.val_size, self.split_seed
+        )
+        self.mean, self.std = self._statistics()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self._loaded().classes
+
+    @property
+    def image_size(self) -> int:
+        """Height and width in pixels."""
+        return self._loaded().train_images.shape[1]
+
+    @property
+    def split_hash(self) -> str:
+        return splits.split_hash(self.train_indices, self.val_indices)
+
+    def train_dataloader(self) -> TrainLoader:
+        rank, world_size, device = self._place()
+        if self.batch_size % world_size:
+            raise UserError(
+                f"batch_size={self.batch_size}: must be a multiple of the {world_size} devices"
+            )
+        images, labels = self._on("train", device)
+        return TrainLoader(
+            images,
+            labels,
+            self.train_indices,
+            self.batch_size,
+            Normalize(self.mean, self.std, device),
+            self.augment,
+            self.seed,
+            rank,
+            world_size,
+        )
+
+    def val_dataloader(self) -> EvalLoader:
+        rank, world_size, device = self._place()
+        return self.eval_loader("val", device, rank, world_size)
+
+    def test_dataloader(self) -> EvalLoader:
+        rank, world_size, device = self._place()
+        return self.eval_loader("test", device, rank, world_size)
+
+    def eval_loader(
+        self, name: str, device: torch.device, rank: int = 0, world_size: int = 1
+    ) -> EvalLoader:
+        """Loader of ``train``, ``val`` or ``test`` without augmentation."""
+        images, labels = self._on("test" if name == "test" else "train", device)
+        if name == "test":
+            self.test_reads += 1
+            indices = np.arange(len(labels))
+        else:
+            indices = {"train": self.train_indices, "val": self.val_indices}[name]
+        normalize = Normalize(self.mean, self.std, device)
+        return EvalLoader(
+            images, labels, indices, self.eval_batch_size, normalize, rank, world_size
+        )
+
+    def _read(self) -> Images:
+        return cached(self.cache_dir, self.source.key(), self.source.read)
+
+    def _loaded(self) -> Images:
+        assert self.images is not None, "call setup() first"
+        return self.images
+
+    def _place(self) -> tuple[int, int, torch.device]:
+        if self.trainer is None:
+            return 0, 1, torch.device("cpu")
+        trainer = self.trainer
+        return trainer.global_rank, trainer.world_size, trainer.strategy.root_device
+
+    def _on(self, part: str, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images and labels of ``train`` or ``test`` on the device, copied there once."""
+        if (part, device) not in self._resident:
+            arrays = (getattr(self._loaded(), f"{part}_{kind}") for kind in ("images", "labels"))
+            images, labels = (torch.from_numpy(array).to(device) for array in arrays)
+            self._resident[part, device] = images, labels
+        return self._resident[part, device]
+
+    def _statistics(self) -> Statistics:
+        if self.normalize == "computed":
+            return _measure(self._loaded().train_images, self.train_indices)
+        if self.normalize == "dataset" and self.source.statistics is None:
+            raise UserError(
+                f"data.normalize=dataset: {self.name} has no published mean and standard "
+                "deviation; take computed, imagenet or half"
+            )
+        known = {"dataset": self.source.statistics, "imagenet": _IMAGENET, "half": _HALF}
+        if known.get(self.normalize) is None:
+            raise UserError(
+                f"data.normalize={self.normalize}: must be dataset, imagenet, half or computed"
+            )
+        return known[self.normalize]
+
+
+def _measure(images: np.ndarray, indices: np.ndarray) -> Statistics:
+    """Mean and standard deviation by channel of uint8 images, exactly, from counts of each value."""
+    mean, std = [], []
+    for channel in range(images.shape[3]):
+        counts = np.zeros(256, dtype=np.int64)
+        for start in range(0, len(indices), 5000):
+            chunk = images[indices[start : start + 5000], :, :, channel]
+            counts += np.bincount(chunk.reshape(-1), minlength=256)
+        values = np.arange(256) / 255
+        total = counts.sum()
+        mean.append(float((counts * values).sum() / total))
+        std.append(float(np.sqrt((counts * (values - mean[-1]) ** 2).sum() / total)))
+    return tuple(mean), tuple(std)

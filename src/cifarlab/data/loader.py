@@ -1,0 +1,148 @@
+"""Batches from images that lie on the training device, without worker processes or copies."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Generator, Tensor
+
+from cifarlab.data.augment import ImageOp, Pixels
+from cifarlab.seeding import derive
+
+Batch = tuple[Float[Tensor, "batch channels height width"], Int[Tensor, " batch"]]
+
+
+class Normalize:
+    """uint8 pixels to floats: ``(pixels / 255 - mean) / std``, by channel, channels last in memory."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
+        mean_, std_ = (
+            torch.tensor(v, dtype=torch.float64).view(1, -1, 1, 1) for v in (mean, std)
+        )
+        self.scale = (1 / (255 * std_)).float().to(device)
+        self.shift = (-mean_ / std_).float().to(device)
+
+    def __call__(self, images: Pixels) -> Float[Tensor, "batch channels height width"]:
+        images = images.to(torch.float32, memory_format=torch.channels_last)
+        return images.mul_(self.scale).add_(self.shift)
+
+
+class EvalLoader:
+    """Each image once, in order, unchanged.
+
+    Under ``world_size`` processes each reads its own images, none padded or repeated, and all the
+    same number of batches (buffers are synchronised batch by batch).
+
+    Args:
+        images: uint8 ``(n, height, width, channels)`` on the device that the batches are for.
+        labels: int64 ``(n,)``, there too.
+        indices: which of them, int64.
+        batch_size: the most images a batch and process may have.
+    """
+
+    def __init__(
+        self,
+        images: UInt8[Tensor, "n height width channels"],
+        labels: Int[Tensor, " n"],
+        indices: np.ndarray,
+        batch_size: int,
+        normalize: Normalize,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.images, self.labels, self.normalize = images, labels, normalize
+        share = -(-len(indices) // world_size)
+        mine = torch.from_numpy(indices[rank::world_size]).to(images.device)
+        self.batches = mine.tensor_split(-(-share // batch_size))
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for chosen in self.batches:
+            yield self.normalize(self.images[chosen].permute(0, 3, 1, 2)), self.labels[chosen]
+
+
+class TrainLoader:
+    """Every image once an epoch, in a new order each epoch, augmented.
+
+    The order of an epoch is a function of (seed, epoch), the augmentation of a batch one of (seed,
+    epoch, batch, rank): nothing depends on what was drawn before, so a run can go on from any batch.
+
+    ``batch_size`` is that of one optimizer step over all ``world_size`` processes: the processes
+    take turns in each batch, so that more devices change the speed and not the training. The last
+    batch of an epoch is smaller; it is cut to a multiple of ``world_size``, and left out where a
+    process would get a single image (batch norm has no variance then).
+
+    Args:
+        images: uint8 ``(n, height, width, channels)`` on the device that the batches are for.
+        labels: int64 ``(n,)``, there too.
+        indices: which of them, int64.
+        batch_size: images a step, a multiple of ``world_size``.
+        normalize: applied last.
+        augment: operations, applied in order.
+        seed: of order and augmentation.
+    """
+
+    def __init__(
+        self,
+        images: UInt8[Tensor, "n height width channels"],
+        labels: Int[Tensor, " n"],
+        indices: np.ndarray,
+        batch_size: int,
+        normalize: Normalize,
+        augment: Sequence[ImageOp] = (),
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        assert batch_size % world_size == 0, (batch_size, world_size)
+        self.images, self.labels, self.normalize = images, labels, normalize
+        self.indices = torch.from_numpy(indices)
+        self.batch_size, self.augment, self.seed = batch_size, tuple(augment), seed
+        self.rank, self.world_size = rank, world_size
+        self.epoch = 0
+        self.batch = 0  # the next one to yield
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.indices), self.batch_size)
+        return whole + (rest >= 2 * self.world_size)
+
+    @property
+    def sampler(self) -> "TrainLoader":
+        """Lightning calls ``loader.sampler.set_epoch(epoch)`` before each epoch."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the epoch stands; Lightning keeps it in checkpoints."""
+        return {"batch": self.batch % len(self)}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.batch = state["batch"]
+
+    def __iter__(self) -> Iterator[Batch]:
+        # A generator: Lightning calls iter() before set_epoch(), the body runs at the first next()
+        order = self._order().to(self.images.device)
+        start = self.batch if self.batch < len(self) else 0
+        generator = Generator(device=self.images.device)
+        for self.batch in range(start + 1, len(self) + 1):
+            first = (self.batch - 1) * self.batch_size
+            chosen = order[first : first + self.batch_size]
+            chosen = chosen[: len(chosen) // self.world_size * self.world_size]
+            chosen = chosen[self.rank :: self.world_size]
+            images = self.images[chosen].permute(0, 3, 1, 2)
+            generator.manual_seed(
+                derive("augment", self.seed, self.epoch, self.batch, self.rank)
+            )
+            for operation in self.augment:
+                images = operation(images, generator)
+            yield self.normalize(images), self.labels[chosen]
+
+    def _order(self) -> Int[Tensor, " n"]:
+        """Drawn on the CPU, so that it is the same on every device."""
+        generator = Generator().manual_seed(derive("order", self.seed, self.epoch))
+        return self.indices[torch.randperm(len(self.indices), generator=generator)]

@@ -1,0 +1,205 @@
+"""Where images come from. A source names its content (``key``) and reads it (``read``); the data
+module keeps what was read in the cache under that name."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+from urllib.error import URLError
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from cifarlab.data import synthetic
+from cifarlab.data.archives import ARCHIVES, File, archive_files, folder_files
+from cifarlab.data.cache import Images
+from cifarlab.errors import UserError
+
+Statistics = tuple[tuple[float, float, float], tuple[float, float, float]]
+
+
+class Source(Protocol):
+    """``statistics``: published mean and standard deviation of the training images in [0, 1], by
+    channel, or ``None``."""
+
+    statistics: Statistics | None
+
+    def key(self) -> str:
+        """A file name that changes whenever the content does."""
+        ...
+
+    def read(self) -> Images:
+        """Decode everything. Raises ``UserError`` for whatever the user can mend."""
+        ...
+
+
+class CIFAR10:
+    """CIFAR-10 (Krizhevsky, 2009): torchvision's files, md5 sums and download.
+
+    Args:
+        root: folder with ``cifar-10-batches-py`` or ``cifar-10-python.tar.gz``; downloaded there if
+            neither is.
+    """
+
+    statistics: Statistics | None = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+    _name = "CIFAR10"
+
+    def __init__(self, root: str) -> None:
+        self.root = Path(root).expanduser()
+
+    def key(self) -> str:
+        return f"{self._name.lower()}-{self._dataset().tgz_md5}"
+
+    def read(self) -> Images:
+        dataset = self._dataset()
+        try:
+            train = dataset(self.root, train=True, download=True)
+            test = dataset(self.root, train=False, download=False)
+        except (URLError, OSError, RuntimeError) as error:
+            raise UserError(
+                f"{self._name} is not in {self.root} and could not be downloaded ({error}): put "
+                f"{dataset.filename} (md5 {dataset.tgz_md5}) into {self.root}, or set data.root to "
+                "its folder, or try data=synthetic"
+            ) from error
+        return Images(
+            train_images=train.data,
+            train_labels=np.array(train.targets, dtype=np.int64),
+            test_images=test.data,
+            test_labels=np.array(test.targets, dtype=np.int64),
+            classes=tuple(train.classes),
+        )
+
+    def _dataset(self) -> type:
+        import torchvision.datasets  # slow to import, and other sources do without it
+
+        return getattr(torchvision.datasets, self._name)
+
+
+class CIFAR100(CIFAR10):
+    """CIFAR-100 (Krizhevsky, 2009), the 100 fine labels."""
+
+    statistics: Statistics | None = ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))
+    _name = "CIFAR100"
+
+
+class ImageFolder:
+    """``root/train/<class>/*`` and ``root/test/<class>/*``, as folders or as one archive of them.
+
+    Classes are the folder names in alphabetical order. Within train and test the classes take
+    turns (first image of each class by name, second of each, ...), so that the last images, which
+    ``data.split=tail`` takes, hold all classes.
+
+    Args:
+        root: the folder, or a .tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst or .zip file.
+        image_size: resize to this many pixels squared (bilinear, antialiased); ``None``: all images
+            must have one square size.
+    """
+
+    statistics: Statistics | None = None
+
+    def __init__(self, root: str, image_size: int | None = None) -> None:
+        self.root = Path(root).expanduser()
+        self.image_size = image_size
+        if not self.root.exists():
+            raise UserError(f"data.root={root}: no such folder or archive")
+        if self.root.is_file() and not self.root.name.endswith(ARCHIVES):
+            raise UserError(f"data.root={root}: must be a folder or end with {', '.join(ARCHIVES)}")
+
+    def key(self) -> str:
+        """Of an archive: place, size and date. Of a folder: those of every file in it."""
+        digest = hashlib.sha256(f"{self.root.resolve()}|{self.image_size}".encode())
+        paths = [self.root] if self.root.is_file() else sorted(self.root.rglob("*"))
+        for path in paths:
+            stat = path.stat()
+            if path.is_file():
+                digest.update(f"|{path}|{stat.st_size}|{stat.st_mtime_ns}".encode())
+        return f"image_folder-{digest.hexdigest()[:16]}"
+
+    def read(self) -> Images:
+        files = archive_files(self.root) if self.root.is_file() else folder_files(self.root)
+        found: dict[str, dict[str, list[tuple[str, np.ndarray]]]] = {"train": {}, "test": {}}
+        size = self.image_size
+        for file in files:
+            images = found[file.split].setdefault(file.label, [])
+            if file.data is None:  # an empty class folder
+                continue
+            pixels = _decode(file, self.root, self.image_size)
+            if size is None:
+                size = pixels.shape[0]
+            if pixels.shape != (size, size, 3):
+                raise UserError(
+                    f"{self.root}: {file.name} has {pixels.shape[1]}x{pixels.shape[0]} px where "
+                    f"{size}x{size} is expected; data.image_size={size} resizes all images"
+                )
+            images.append((file.name, pixels))
+        classes = self._classes(found)
+        train_images, train_labels = _in_turns(found["train"], classes)
+        test_images, test_labels = _in_turns(found["test"], classes)
+        return Images(train_images, train_labels, test_images, test_labels, classes)
+
+    def _classes(self, found: dict[str, dict[str, list]]) -> tuple[str, ...]:
+        for split, labels in found.items():
+            if not labels:
+                raise UserError(f"{self.root}: no {split}/<class>/ folders with images in it")
+            for label, images in labels.items():
+                if not images:
+                    raise UserError(f"{self.root}: the class folder {split}/{label} has no images")
+        for label in sorted(set(found["train"]) ^ set(found["test"])):
+            split = "test" if label in found["train"] else "train"
+            raise UserError(f"{self.root}: the class folder {split}/{label} is missing")
+        return tuple(sorted(found["train"]))
+
+
+class Synthetic:
+    """Ten drawn classes; see ``cifarlab.data.synthetic``.
+
+    Args:
+        num_train, num_test: how many images, spread evenly over the classes.
+    """
+
+    statistics: Statistics | None = None
+
+    def __init__(self, num_train: int = 10_000, num_test: int = 2_000) -> None:
+        if min(num_train, num_test) < len(synthetic.CLASSES):
+            raise UserError(
+                f"data.num_train={num_train}, data.num_test={num_test}: "
+                f"at least {len(synthetic.CLASSES)} each, one of every class"
+            )
+        self.num_train, self.num_test = num_train, num_test
+
+    def key(self) -> str:
+        """The drawing code is part of the content: another drawing, another cache."""
+        code = hashlib.sha256(Path(synthetic.__file__).read_bytes()).hexdigest()[:12]
+        return f"synthetic-{self.num_train}-{self.num_test}-{code}"
+
+    def read(self) -> Images:
+        train = synthetic.draw(self.num_train, seed=1)
+        test = synthetic.draw(self.num_test, seed=2)
+        return Images(*train, *test, synthetic.CLASSES)
+
+
+def _decode(file: File, root: Path, image_size: int | None) -> np.ndarray:
+    """uint8 ``(height, width, 3)`` of one image file."""
+    try:
+        with Image.open(file.data) as image:
+            image = image.convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{root}: {file.name} is not an image that can be read") from error
+    if image_size is not None and image.size != (image_size, image_size):
+        image = image.resize((image_size, image_size), Image.Resampling.BILINEAR)
+    return np.asarray(image)
+
+
+def _in_turns(
+    found: dict[str, list[tuple[str, np.ndarray]]], classes: tuple[str, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels, the classes in turns."""
+
+    def order() -> Iterator[tuple[int, int, np.ndarray]]:
+        for label, name in enumerate(classes):
+            for rank, (_, pixels) in enumerate(sorted(found[name], key=lambda item: item[0])):
+                yield rank, label, pixels
+
+    ordered = sorted(order(), key=lambda item: item[:2])
+    images = np.stack([pixels for _, _, pixels in ordered])
+    return images, np.array([label for _, label, _ in ordered], dtype=np.int64)

@@ -1,0 +1,1 @@
+"""Arrays in, matplotlib figures out. The only room that imports matplotlib."""

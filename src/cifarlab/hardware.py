@@ -1,0 +1,73 @@
+"""What a run is trained on, and in which precision."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "numpy", "cifarlab")
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bf16 matrices in hardware.
+
+    On a GPU from compute capability 8.0 (Ampere) on: torch's own ``is_bf16_supported`` is also true
+    where bf16 is emulated.
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        return bool({"avx512_bf16", "amx_bf16", "bf16"} & _cpu_flags())
+    return False
+
+
+def describe(device: torch.device, devices: int, precision: str) -> dict[str, Any]:
+    """The ``hardware`` entry of the run record."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+    return {
+        "device": device.type,
+        "name": name,
+        "devices": devices,
+        "cpu": _cpu_name(),
+        "cpu_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "precision": precision,
+    }
+
+
+def versions() -> dict[str, str]:
+    """The ``versions`` entry of the run record."""
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {"python": platform.python_version()} | found
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """``sha`` of the checked-out commit and whether tracked files differ from it (``dirty``); both
+    ``None`` outside a git repository."""
+    command = ["git", "-C", str(folder)]
+    try:
+        sha = subprocess.check_output([*command, "rev-parse", "HEAD"], stderr=subprocess.DEVNULL)
+        changes = subprocess.check_output([*command, "status", "--porcelain", "-uno"])
+    except (OSError, subprocess.CalledProcessError):
+        return {"sha": None, "dirty": None}
+    return {"sha": sha.decode().strip(), "dirty": bool(changes.strip())}
+
+
+def _cpuinfo(key: str) -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
+
+
+def _cpu_flags() -> set[str]:
+    return set((_cpuinfo("flags") or _cpuinfo("Features")).split())
+
+
+def _cpu_name() -> str:
+    return _cpuinfo("model name") or platform.processor() or platform.machine()

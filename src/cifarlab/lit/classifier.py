@@ -1,0 +1,94 @@
+"""The one training step of all architectures."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
+
+Batch = tuple[Float[Tensor, "batch 3 height width"], Int[Tensor, " batch"]]
+
+
+class ImageClassifier(LightningModule):
+    """Wraps a net that maps images ``(batch, 3, height, width)`` to logits ``(batch, classes)``.
+
+    A subclass may override ``compute_loss`` or ``configure_optimizers``, never a ``*_step``: a
+    comparison of architectures is fair only where the step is the same code.
+
+    Args:
+        net: the architecture.
+        num_classes: length of its output.
+        optimizer: called with the parameters, e.g. ``partial(torch.optim.SGD, lr=0.05)``.
+        scheduler: called with ``optimizer=`` and ``total_steps=``; see ``cifarlab.lit.optim``.
+        identity: plain values kept in every checkpoint under ``cifarlab``, so that a checkpoint
+            says of itself what it is.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        num_classes: int,
+        optimizer: Callable[..., torch.optim.Optimizer],
+        scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler],
+        identity: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.identity = identity or {}
+        self.metrics = nn.ModuleDict()
+        for split in ("train", "val"):
+            # nan_strategy "disable": looking for NaN would wait for the GPU at every step
+            self.metrics[f"{split}/loss"] = MeanMetric(nan_strategy="disable")
+            self.metrics[f"{split}/acc"] = MulticlassAccuracy(
+                num_classes, average="micro", validate_args=False
+            )
+
+    def forward(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch classes"]:
+        return self.net(images)
+
+    def compute_loss(
+        self, logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]
+    ) -> Float[Tensor, ""]:
+        """Mean cross-entropy in nats, in 32 bits whatever the precision of the net."""
+        return F.cross_entropy(logits.float(), labels)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
+        loss = self._measure(batch, "train")
+        if self.global_step % self.trainer.log_every_n_steps == 0:
+            self.log("train/loss_step", loss.detach(), on_step=True, on_epoch=False)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._measure(batch, "val")
+
+    def _measure(self, batch: Batch, split: str) -> Float[Tensor, ""]:
+        images, labels = batch
+        logits = self(images)
+        loss = self.compute_loss(logits, labels)
+        mean_loss, accuracy = self.metrics[f"{split}/loss"], self.metrics[f"{split}/acc"]
+        mean_loss.update(loss.detach(), weight=len(labels))
+        accuracy.update(logits.detach(), labels)
+        epoch = {f"{split}/loss": mean_loss, f"{split}/acc": accuracy}
+        self.log_dict(epoch, on_step=False, on_epoch=True, batch_size=len(labels))
+        return loss
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        optimizer = self.optimizer(self.net.parameters())
+        steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = self.scheduler(optimizer=optimizer, total_steps=steps)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["cifarlab"] = self.identity

@@ -1,0 +1,111 @@
+"""The record of a run: ``result.json``, the only thing that runs pass on (standard library only).
+
+Accuracies are fractions in [0, 1], losses are mean cross-entropies in nats, times are seconds,
+epochs are counted from 1. ``metrics`` is measured with the weights of the best validation epoch, in
+eval mode, on images without augmentation, the training images included.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from cifarlab.errors import UserError
+
+SCHEMA = 1
+RESULT = "result.json"
+FAILURE = "failure.json"
+
+# Keys of the configuration that say where and how a run is kept, not what comes out of it.
+NEUTRAL_KEYS = frozenset({"name", "output_root", "sweep", "fresh", "resume", "logger"})
+
+Status = Literal["completed", "early_stopped", "stopped"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What ``result.json`` holds, field by field.
+
+    status: ``completed`` ran all epochs, ``early_stopped`` was ended by early stopping, ``stopped``
+        by another limit (``trainer.max_time``, ``trainer.max_steps``).
+    num_params: trainable and frozen parameters of the net; macs: multiply-accumulates of one image.
+    test_reads: how often the test set has been read for this run.
+    time: ``fit_s`` sums the epochs (validation and checkpoints included) of every session of the
+        run, ``total_s`` adds start-up and the final evaluation of the session that finished it,
+        ``images_per_s`` is the training throughput without validation.
+    """
+
+    schema: int = SCHEMA
+    name: str
+    status: Status
+    model: str
+    num_params: int
+    macs: int
+    seed: int
+    data: dict[str, Any]
+    epochs_run: int
+    best_epoch: int
+    metrics: dict[str, dict[str, float]]
+    test_reads: int
+    time: dict[str, float]
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    git: dict[str, Any]
+    overrides: list[str]
+    config_hash: str
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "RunRecord":
+        """Read ``folder/result.json``. Raises ``UserError`` where there is none or it is no record."""
+        path = Path(folder) / RESULT
+        try:
+            fields = json.loads(path.read_text())
+            if fields["schema"] != SCHEMA:
+                raise UserError(f"{path}: schema {fields['schema']}, this version reads {SCHEMA}")
+            return cls(**fields)
+        except FileNotFoundError:
+            raise UserError(f"{path.parent}: no finished run here ({RESULT} is missing)") from None
+        except (json.JSONDecodeError, TypeError, KeyError) as error:
+            raise UserError(f"{path}: not a run record ({error})") from error
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``folder/result.json`` in one step: it is there whole or not at all."""
+        write_atomic(Path(folder) / RESULT, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+
+
+def is_finished(folder: str | Path) -> bool:
+    """Finished means written: a run with a ``result.json`` is done and is never redone."""
+    return (Path(folder) / RESULT).is_file()
+
+
+def write_failure(folder: str | Path, error: BaseException, traceback: str) -> None:
+    """Leave ``failure.json`` in place of a result; the next call of the same cell retries it."""
+    message = {"type": type(error).__name__, "message": str(error), "traceback": traceback}
+    write_atomic(Path(folder) / FAILURE, json.dumps(message, indent=2) + "\n")
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits over everything in a plain configuration that can change the result."""
+    relevant = {key: value for key, value in config.items() if key not in NEUTRAL_KEYS}
+    text = json.dumps(relevant, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a text file so that readers and crashes see the old or the new one, never a part."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
