@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from cifarlab import cli
+from cifarlab.checks import check_config
 
 
 @cli.app(Path(__file__).parent / "conf", "train")
 def main(cfg: DictConfig) -> float:
+    check_config(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
     with cli.quick_imports():
         from cifarlab.runner import run
     return run(cfg)

@@ -3,6 +3,7 @@
 Imports nothing slow, so that ``--help`` and a misspelt override answer at once.
 """
 
+import atexit
 import contextlib
 import difflib
 import functools
@@ -15,13 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.errors import ConfigCompositionException, HydraException, InstantiationException
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
 
 from cifarlab.errors import UserError
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
+_IN_RESOLVER = "UserError raised while resolving interpolation: "
 _OURS = "CIFARLAB_FULL_ERROR"  # tells the variable we set from the one a user sets
 
 
@@ -50,15 +59,31 @@ def app(config_dir: Path, config_name: str) -> Callable[[Callable], Callable[[],
             OmegaConf.register_new_resolver("cifarlab.run_dir", _run_dir, replace=True)
             verbose = os.environ.get(_FULL_ERROR) == "1" and _OURS not in os.environ
             os.environ |= {_FULL_ERROR: "1"} if verbose else {_FULL_ERROR: "1", _OURS: "1"}
+            caught: list[Exception] = []
+
+            @functools.wraps(task)
+            def job(cfg: DictConfig) -> Any:
+                try:
+                    return task(cfg)
+                except Exception as error:
+                    hydra_config = HydraConfig.get()
+                    with contextlib.suppress(OSError):  # Hydra made it; leave no empty folder
+                        Path(hydra_config.runtime.output_dir).rmdir()
+                    if hydra_config.mode == RunMode.MULTIRUN:
+                        raise  # the sweeper tells
+                    caught.append(error)  # raised below: Hydra would print a line of its own
+
             program = hydra.main(
                 version_base="1.3", config_path=str(config_dir), config_name=config_name
-            )(task)
+            )(job)
             try:
                 program()
+                if caught:
+                    raise caught[0]
             except KeyboardInterrupt:
                 sys.exit(130)
             except Exception as error:
-                line = _explain(error)
+                line = _explain(error, config_dir)
                 if line is None or verbose:
                     raise
                 print(f"error: {line}", file=sys.stderr)
@@ -72,12 +97,13 @@ def app(config_dir: Path, config_name: str) -> Callable[[Callable], Callable[[],
 @contextlib.contextmanager
 def quick_imports() -> Iterator[None]:
     """Import large libraries without the garbage collector looking through every new module (a
-    fifth of the time), and let it leave them alone for good."""
+    fifth of the time), and let it leave them alone until the end."""
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
+        atexit.register(gc.unfreeze)  # else nanobind, in triton, takes them for leaks
         gc.enable()
 
 
@@ -90,22 +116,31 @@ def _run_dir(resume: str | None, fresh: str) -> str:
     return str(resume)
 
 
-def _explain(error: BaseException) -> str | None:
+def _explain(error: BaseException, config_dir: Path) -> str | None:
     """One line on a mistake of the user; ``None`` if the error is none."""
     for cause in _causes(error):
         if isinstance(cause, UserError):
             return str(cause)
-    for cause in _causes(error):
-        if type(cause).__name__ == "ConfigKeyError" or type(cause).__name__ == "ConfigAttributeError":
+        if isinstance(cause, MissingMandatoryValue):
+            return f"{cause.full_key}: has no default; add {cause.full_key}=<value>"
+        if isinstance(cause, ConfigKeyError | ConfigAttributeError):
             return _unknown_key(cause)
-        if options := getattr(cause, "options", None):
-            return _unknown_option(cause.missing_cfg_file, options)
+        if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
+            return _unknown_option(cause.missing_cfg_file, config_dir)
     if isinstance(error, InstantiationException):
         refused = isinstance(error.__cause__, TypeError) and "argument" in str(error.__cause__)
         return " ".join(str(error).split()) if refused else None
-    if isinstance(error, OmegaConfBaseException | ConfigCompositionException | HydraException):
-        return " ".join(str(error).split())
+    if isinstance(error, OmegaConfBaseException | HydraException):
+        text = str(error).partition(_IN_RESOLVER)[2] or str(error)
+        return _first_lines(text)
     return None
+
+
+def _first_lines(text: str) -> str:
+    """A message of Hydra or OmegaConf without its appendix, on one line."""
+    lines = [line.strip() for line in text.splitlines()]
+    appendix = ("full_key:", "object_type=", "reference_type=", "See http")
+    return " ".join(line for line in lines if line and not line.startswith(appendix))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -122,9 +157,9 @@ def _unknown_key(error: Any) -> str:
     return f"{error.full_key}: no such key; {_nearest(str(error.key), known, prefix)}"
 
 
-def _unknown_option(given: str, options: list[str]) -> str:
-    group, _, option = str(given).rpartition("/")
-    known = [name for name in options if not name.startswith("_")]
+def _unknown_option(given: str, config_dir: Path) -> str:
+    group, _, option = given.rpartition("/")
+    known = [path.stem for path in (config_dir / group).glob("*.yaml")]
     return f"{group}={option}: no such option; {_nearest(option, known)}"
 
 

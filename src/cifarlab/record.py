@@ -22,7 +22,9 @@ RESULT = "result.json"
 FAILURE = "failure.json"
 
 # Keys of the configuration that say where and how a run is kept, not what comes out of it.
-NEUTRAL_KEYS = frozenset({"name", "output_root", "sweep", "fresh", "resume", "logger"})
+NEUTRAL_KEYS = frozenset(
+    {"name", "output_root", "sweep", "fresh", "resume", "logger", "choices", "overrides"}
+)
 
 Status = Literal["completed", "early_stopped", "stopped"]
 

@@ -31,9 +31,11 @@ class EpochRecorder(Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, float]] = []
+        self.resumed_rows: list[dict[str, float]] = []  # of earlier sessions of this run
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.rows = [row for row in read(self.path) if row["epoch"] <= trainer.current_epoch]
+        self.resumed_rows = list(self.rows)
         if trainer.is_global_zero:
             with self.path.open("w", newline="") as file:
                 writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")

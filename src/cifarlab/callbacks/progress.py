@@ -1,9 +1,15 @@
 """A live bar where there is a terminal."""
 
+import sys
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
+
+
+def has_terminal() -> bool:
+    """Whether somebody may be watching; else one line an epoch has to do."""
+    return sys.stdout.isatty()
 
 
 class ProgressBar(TQDMProgressBar):

@@ -1,5 +1,6 @@
 """The LightningModule that trains every architecture, its optimizers and schedules."""
 
 from cifarlab.lit.classifier import ImageClassifier
+from cifarlab.lit.evaluate import Evaluation, evaluate
 
-__all__ = ["ImageClassifier"]
+__all__ = ["Evaluation", "ImageClassifier", "evaluate"]

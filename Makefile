@@ -1,0 +1,37 @@
+# make demo   set up and train a small network on drawn images, under two minutes
+# make test   set up and run every check that CI runs
+.PHONY: demo test setup lock clean
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+UV_VERSION := 0.13.8
+READY := $(VENV)/.ready
+
+demo: $(READY)
+	$(RUN) train.py data=synthetic
+
+test: $(READY)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m pytest
+
+setup: $(READY)
+
+# Byte code is compiled here, once: without it every start of Lightning takes seconds longer.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "cifarlab needs Python 3.11 or newer: make PYTHON=<path> ..."; exit 2; }
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(RUN) -m uv pip install --quiet --python $(RUN) --require-hashes --compile-bytecode -r requirements.lock
+	$(RUN) -m uv pip install --quiet --python $(RUN) --no-deps --editable .
+	@touch $@
+
+# After a change of the dependencies in pyproject.toml. The lock names no host.
+lock: $(READY)
+	$(RUN) -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --quiet -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache

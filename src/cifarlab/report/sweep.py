@@ -1,0 +1,106 @@
+"""The results of a sweep folder: ``results.csv``, ``summary.csv`` and ``results.md``."""
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from cifarlab.record import FAILURE, RunRecord, is_finished
+from cifarlab.report.stats import mean_interval
+
+Row = dict[str, Any]
+
+
+def collect(folder: Path) -> tuple[list[str], list[Row]]:
+    """Swept keys, and a row for each finished cell below ``folder``, best validation first.
+
+    A swept key is an override whose value is not the same in all cells.
+    """
+    records = {
+        path.name: RunRecord.load(path)
+        for path in sorted(folder.iterdir())
+        if path.is_dir() and is_finished(path)
+    }
+    given = {cell: _overrides(record) for cell, record in records.items()}
+    keys = list(dict.fromkeys(key for values in given.values() for key in values))
+    swept = [key for key in keys if len({values.get(key) for values in given.values()}) > 1]
+    rows = []
+    for cell, record in records.items():
+        row = {key: given[cell].get(key, "") for key in swept} | {
+            "val_loss": record.metrics["val"]["loss"],
+            "val_acc": record.metrics["val"]["acc"],
+            "train_acc": record.metrics["train"]["acc"],
+            "test_loss": record.metrics["test"]["loss"],
+            "test_acc": record.metrics["test"]["acc"],
+            "best_epoch": record.best_epoch,
+            "epochs_run": record.epochs_run,
+            "status": record.status,
+            "num_params": record.num_params,
+            "fit_s": round(record.time["fit_s"], 1),
+            "cell": cell,
+        }
+        rows.append(row)
+    return swept, sorted(rows, key=lambda row: -row["val_acc"])
+
+
+def summarize(swept: list[str], rows: list[Row]) -> list[Row]:
+    """Rows that differ only in ``seed`` as one: n, mean, std and half width of the 95 % interval."""
+    groups: dict[tuple, list[Row]] = defaultdict(list)
+    keys = [key for key in swept if key != "seed"]
+    for row in rows:
+        groups[tuple(row[key] for key in keys)].append(row)
+    summary = []
+    for values, members in groups.items():
+        line: Row = dict(zip(keys, values, strict=True)) | {"n": len(members)}
+        for metric in ("val_acc", "test_acc", "train_acc", "val_loss", "test_loss"):
+            mean, std, half = mean_interval([row[metric] for row in members])
+            line |= {f"{metric}_mean": mean, f"{metric}_std": std, f"{metric}_ci95": half}
+        summary.append(line)
+    return sorted(summary, key=lambda line: -line["val_acc_mean"])
+
+
+def write_tables(folder: Path) -> str:
+    """Write the three files and return the table to show, ranked by validation accuracy."""
+    swept, rows = collect(folder)
+    if not rows:
+        return f"{folder}: no finished cell yet"
+    summary = summarize(swept, rows)
+    _write_csv(folder / "results.csv", rows)
+    _write_csv(folder / "summary.csv", summary)
+    table = _table(summary)
+    failures = sorted(path.parent.name for path in folder.glob(f"*/{FAILURE}"))
+    text = f"# {folder.name}\n\n{table}\n\nRanked by validation accuracy; ± is the 95 % interval.\n"
+    if failures:
+        text += "\nFailed: " + ", ".join(failures) + "\n"
+    (folder / "results.md").write_text(text)
+    return f"{table}\n{folder / 'results.csv'}"
+
+
+def _overrides(record: RunRecord) -> dict[str, str]:
+    return dict(item.partition("=")[::2] for item in record.overrides)
+
+
+def _table(summary: list[Row]) -> str:
+    keys = [key for key in summary[0] if key == "n" or not key.endswith(("_mean", "_std", "_ci95"))]
+    header = [*keys, "val acc", "test acc", "train acc"]
+    lines = [header]
+    for line in summary:
+        shown = [
+            f"{line[f'{m}_mean']:.2%}" + (f" ± {line[f'{m}_ci95']:.2%}" if line["n"] > 1 else "")
+            for m in ("val_acc", "test_acc", "train_acc")
+        ]
+        lines.append([str(line[key]) for key in keys] + shown)
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    padded = [
+        "| " + " | ".join(f"{cell:{w}}" for cell, w in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    ]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([padded[0], rule, *padded[1:]])
+
+
+def _write_csv(path: Path, rows: list[Row]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,144 @@
+"""``python train.py -m``: every combination of the swept values, each in a folder named after it."""
+
+import itertools
+import logging
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from cifarlab.checks import check_config
+from cifarlab.errors import UserError
+from cifarlab.record import NEUTRAL_KEYS, config_hash, is_finished
+
+log = logging.getLogger(__name__)
+
+_LONGEST_NAME = 100  # characters of a folder name; file systems allow 255 bytes
+
+
+class GridSweeper(Sweeper):
+    """The grid of all comma-separated values, resumable by repetition.
+
+    The sweep's folder comes from the fixed overrides and the swept keys, a cell's folder from its
+    values and the hash of its resolved configuration. So the same command finds its cells again and
+    leaves the finished ones alone, a wider grid adds cells to the same folder, and whatever changes
+    the result makes a new cell. All cells are composed and checked before the first one starts.
+    """
+
+    def __init__(self) -> None:
+        self.config: DictConfig | None = None
+        self.launcher: Launcher | None = None
+        self.hydra_context: HydraContext | None = None
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        self.config = config
+        self.hydra_context = hydra_context
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
+        assert self.config is not None and self.hydra_context is not None
+        assert self.launcher is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        overrides = {o.get_key_element(): o for o in parser.parse_overrides(arguments)}
+        if "resume" in overrides:
+            raise UserError("resume: only for single runs; a sweep goes on when typed again")
+        name = self.config.sweep or sweep_name(overrides)
+        folder = Path(self.config.hydra.sweep.dir) / name
+        with open_dict(self.config):
+            self.config.hydra.sweep.dir = str(folder)
+        jobs = []
+        for values in grid(overrides):
+            cell = self._cell(values, overrides)
+            if self.config.fresh:
+                shutil.rmtree(folder / cell, ignore_errors=True)
+            if not is_finished(folder / cell):
+                place = [f"hydra.sweep.dir='{folder}'", f"hydra.sweep.subdir='{cell}'"]
+                jobs.append([*values, *place])
+        total = len(grid(overrides))
+        log.info("sweep %s: %d cells, %d to run", folder, total, len(jobs))
+        returns = self.launcher.launch(jobs, initial_job_idx=0) if jobs else []
+        self._close(folder, returns)
+        return returns
+
+    def _cell(self, values: list[str], overrides: dict[str, Override]) -> str:
+        """Folder name of a cell, after checking that its configuration composes and makes sense."""
+        assert self.config is not None and self.hydra_context is not None
+        config = self.hydra_context.config_loader.load_sweep_config(self.config, values)
+        previous = HydraConfig.instance().cfg
+        try:
+            HydraConfig.instance().set_config(config)
+            with open_dict(config):
+                del config["hydra"]
+            plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        finally:
+            HydraConfig.instance().cfg = previous
+        check_config(plain)
+        swept = [
+            value.partition("=")[2]
+            for value, override in zip(values, overrides.values(), strict=True)
+            if override.is_sweep_override()
+        ]
+        return _short("_".join(map(_clean, swept))) + ("_" if swept else "") + config_hash(plain)[:8]
+
+    def _close(self, folder: Path, returns: Sequence[JobReturn]) -> None:
+        """Write and show the results of the whole folder; exit with 1 if a cell failed."""
+        from cifarlab.report.sweep import write_tables
+
+        log.info("\n%s", write_tables(folder))
+        failed = [r for r in returns if r.status != JobStatus.COMPLETED]
+        for job in failed:
+            error = job._return_value
+            log.error("failed: %s: %s", " ".join(job.overrides or []), str(error).splitlines()[0])
+        if failed:
+            sys.exit(1)
+
+
+def grid(overrides: dict[str, Override]) -> list[list[str]]:
+    """The overrides of each cell; the first swept key varies slowest."""
+    choices = []
+    for key, override in overrides.items():
+        if not override.is_sweep_override():
+            choices.append([f"{key}={override.get_value_element_as_str()}"])
+        elif override.is_discrete_sweep():
+            choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        else:
+            raise UserError(f"{override.input_line}: a grid needs a list of values, not an interval")
+    return [list(values) for values in itertools.product(*choices)]
+
+
+def sweep_name(overrides: dict[str, Override]) -> str:
+    """Fixed overrides with their values, swept keys without."""
+    parts: list[Any] = []
+    for key, override in overrides.items():
+        if key.lstrip("+~") in NEUTRAL_KEYS:
+            continue
+        swept = override.is_sweep_override()
+        parts.append(key if swept else f"{key}-{override.get_value_element_as_str()}")
+    return _short("__".join(map(_clean, parts))) or "all"
+
+
+def _clean(text: str) -> str:
+    """Only characters that need no quoting in a shell or in Hydra's grammar."""
+    return re.sub(r"[^\w.+-]+", "-", text).strip("-.")
+
+
+def _short(name: str) -> str:
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return name[: _LONGEST_NAME - 9] + "_" + config_hash({"text": name})[:8]

@@ -1,0 +1,103 @@
+"""What several test files need: composed configurations, runs in this process, runs as a user's."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from cifarlab import cli
+
+ROOT = Path(__file__).parents[1]
+CONF = ROOT / "conf"
+
+# A run that takes a second or two: small images of the drawn classes, a net without convolutions
+TINY = [
+    "data=synthetic",
+    "data.num_train=300",
+    "data.num_test=100",
+    "model=mlp",
+    "max_epochs=2",
+    "trainer=cpu",
+    "trainer.precision=32-true",
+]
+
+
+def options(group: str) -> list[str]:
+    """Every option of a config group, found by glob, so that a new one cannot be forgotten."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def composed(*overrides: str) -> DictConfig:
+    """The configuration of ``python train.py <overrides>``, with its ``hydra`` part."""
+    OmegaConf.register_new_resolver("cifarlab.run_dir", cli._run_dir, replace=True)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("train", list(overrides), return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    return config
+
+
+def plain(*overrides: str) -> dict:
+    """The same, resolved, without ``hydra``."""
+    config = composed(*overrides)
+    with open_dict(config):
+        del config["hydra"]
+    container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(container, dict)
+    return container
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache of decoded images for all tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def run_here(cache: Path) -> Callable[..., Path]:
+    """``run_here(folder, *overrides)``: a run in this process; returns its folder."""
+    from cifarlab.runner import run
+
+    def launch(folder: Path, *overrides: str) -> Path:
+        config = composed(*TINY, f"data.cache_dir={cache}", *overrides)
+        with open_dict(config):
+            config.hydra.runtime.output_dir = str(folder)
+            config.hydra.mode = "RUN"
+        folder.mkdir(parents=True, exist_ok=True)
+        HydraConfig.instance().set_config(config)
+        with open_dict(config):
+            job = config.copy()
+            del job["hydra"]
+        run(job)
+        return folder
+
+    return launch
+
+
+@pytest.fixture
+def train(cache: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``train(*arguments)``: ``python train.py`` as a user types it, in an empty folder."""
+
+    def launch(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(ROOT / "train.py"), *arguments],
+            cwd=tmp_path,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return launch
+
+
+@pytest.fixture(autouse=True)
+def _no_leftovers() -> Iterator[None]:
+    yield
+    HydraConfig.instance().cfg = None

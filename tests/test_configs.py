@@ -1,0 +1,85 @@
+"""Every option of every group composes and builds, found by glob."""
+
+import itertools
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from tests.conftest import CONF, options, plain
+
+from cifarlab.checkpoint import build_net
+from cifarlab.checks import check_config
+from cifarlab.record import NEUTRAL_KEYS, config_hash
+
+GROUPS = sorted(
+    path.name for path in CONF.iterdir() if path.is_dir() and path.name not in ("hydra",)
+)
+NEEDS = {"data=image_folder": ["data.root=."]}  # values without a default
+
+
+def cells() -> list[str]:
+    return [f"{group}={option}" for group in GROUPS for option in options(group)]
+
+
+def test_there_are_cells() -> None:
+    assert {"model=baseline", "aug=crop_flip", "optimizer=asgd", "data=cifar100"} <= set(cells())
+
+
+@pytest.mark.parametrize("cell", cells())
+def test_cell_composes_and_passes_the_checks(cell: str) -> None:
+    check_config(plain(cell, *NEEDS.get(cell, [])))
+
+
+@pytest.mark.parametrize("cell", cells())
+def test_cell_builds(cell: str) -> None:
+    config = plain(cell, *NEEDS.get(cell, []))
+    data = instantiate(config["data"], _convert_="all")
+    assert callable(data.prepare_data)
+    net = build_net(config["model"], num_classes=10, image_size=32)
+    optimizer = instantiate(config["optimizer"], _convert_="all")(net.parameters())
+    scheduler = instantiate(config["scheduler"], _convert_="all")
+    scheduler(optimizer=optimizer, total_steps=10)
+    if "gpu" not in cell:
+        trainer = dict(config["trainer"], precision="32-true", logger=False)
+        instantiate(trainer, enable_checkpointing=False, enable_model_summary=False)
+    for callback in config["callbacks"].values():
+        instantiate(callback)
+
+
+def test_groups_compose_with_each_other() -> None:
+    crossed = itertools.product(options("model"), options("optimizer"), options("aug"), [0.1, 0.5])
+    hashes = set()
+    for model, optimizer, aug, dropout in crossed:
+        config = plain(
+            f"model={model}", f"optimizer={optimizer}", f"aug={aug}", f"dropout={dropout}"
+        )
+        assert config["model"]["dropout"] == dropout
+        hashes.add(config_hash(config))
+    count = len(options("model")) * len(options("optimizer")) * len(options("aug")) * 2
+    assert len(hashes) == count, "every combination is a configuration of its own"
+
+
+def test_augmentations_compose_as_a_list() -> None:
+    config = plain("aug=[crop,hflip]", "aug.hflip.p=0.3")
+    assert list(config["data"]["augment"]) == ["crop", "hflip"]
+    assert config["data"]["augment"]["hflip"]["p"] == 0.3
+    assert list(plain("aug=[hflip,crop]")["data"]["augment"]) == ["hflip", "crop"]
+    named = plain("aug=crop_flip")["data"]["augment"]
+    assert named == plain("aug=[crop,hflip]")["data"]["augment"]
+
+
+def test_dropout_null_is_the_models_own_default() -> None:
+    assert plain()["model"]["dropout"] is None
+    net = build_net(plain()["model"], num_classes=10, image_size=32)
+    assert not any(isinstance(module, torch.nn.Dropout) for module in net.modules())
+
+
+@pytest.mark.parametrize("override", ["seed=1", "dropout=0.1", "data.split_seed=1", "model=mlp"])
+def test_the_hash_sees_what_changes_results(override: str) -> None:
+    assert config_hash(plain(override)) != config_hash(plain())
+
+
+@pytest.mark.parametrize("override", ["name=x", "output_root=x", "logger=none", "fresh=true"])
+def test_the_hash_does_not_see_what_does_not(override: str) -> None:
+    assert override.partition("=")[0] in NEUTRAL_KEYS
+    assert config_hash(plain(override)) == config_hash(plain())
