@@ -1,4 +1,4 @@
-"""Train a network: ``python train.py``, or ``python train.py -m`` for a grid. ``--help`` says more."""
+"""Train a network: ``python train.py``; a grid: ``python train.py -m``; more: ``--help``."""
 
 from pathlib import Path
 

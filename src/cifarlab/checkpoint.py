@@ -26,7 +26,7 @@ _PREFIX = "net."  # of the net's entries in the LightningModule's state
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's, but renamed into place: a kill leaves the previous checkpoint, not half a new one.
+    """Lightning's, but renamed into place: a kill leaves the old checkpoint, not half a new one.
 
     Lightning's own writes to the system's temporary folder and moves the file, which is a copy, and
     can be cut, where that folder is on another disk.
@@ -89,7 +89,7 @@ def load_run(folder: str | Path) -> LoadedRun:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint of ours, on the CPU. Raises ``UserError`` if it is missing, damaged or not ours."""
+    """A checkpoint of ours, on the CPU. Raises ``UserError`` if missing, damaged or not ours."""
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:

@@ -12,7 +12,7 @@ NORMALIZATIONS = ("dataset", "imagenet", "half", "computed")
 
 
 def check_config(config: Mapping[str, Any]) -> None:
-    """Raise ``UserError`` for the first value of ``config`` (plain, resolved) that cannot be meant."""
+    """Raise ``UserError`` for the first impossible value of ``config`` (plain, resolved)."""
     _number(config, "dropout", low=0.0, high=1.0, open_high=True, optional=True)
     _integer(config, "seed", low=0)
     _integer(config, "batch_size", low=1)

@@ -2,7 +2,7 @@
 
 
 class UserError(ValueError):
-    """A mistake in the input, not in the program. The command line prints it alone and exits with 2."""
+    """A mistake in the input, not in the program: the command line prints it alone, exit code 2."""
 
     exit_code = 2
 

@@ -33,7 +33,9 @@ def describe(device: torch.device, devices: int, precision: str) -> dict[str, An
         "name": name,
         "devices": devices,
         "cpu": _cpu_name(),
-        "cpu_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpu_cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "threads": torch.get_num_threads(),
         "precision": precision,
     }
@@ -46,12 +48,12 @@ def versions() -> dict[str, str]:
 
 
 def git_state(folder: Path) -> dict[str, Any]:
-    """``sha`` of the checked-out commit and whether tracked files differ from it (``dirty``); both
+    """``sha`` of the checked-out commit and whether the files differ from it (``dirty``); both
     ``None`` outside a git repository."""
     command = ["git", "-C", str(folder)]
     try:
         sha = subprocess.check_output([*command, "rev-parse", "HEAD"], stderr=subprocess.DEVNULL)
-        changes = subprocess.check_output([*command, "status", "--porcelain", "-uno"])
+        changes = subprocess.check_output([*command, "status", "--porcelain"])
     except (OSError, subprocess.CalledProcessError):
         return {"sha": None, "dirty": None}
     return {"sha": sha.decode().strip(), "dirty": bool(changes.strip())}

@@ -24,6 +24,7 @@ FAILURE = "failure.json"
 # Keys of the configuration that say where and how a run is kept, not what comes out of it.
 NEUTRAL_KEYS = frozenset(
     {"name", "output_root", "sweep", "fresh", "resume", "logger", "choices", "overrides"}
+    | {"data.cache_dir", "trainer.log_every_n_steps"}
 )
 
 Status = Literal["completed", "early_stopped", "stopped"]
@@ -63,7 +64,7 @@ class RunRecord:
 
     @classmethod
     def load(cls, folder: str | Path) -> "RunRecord":
-        """Read ``folder/result.json``. Raises ``UserError`` where there is none or it is no record."""
+        """Read ``folder/result.json``. Raises ``UserError`` if there is none or it is no record."""
         path = Path(folder) / RESULT
         try:
             fields = json.loads(path.read_text())
@@ -93,9 +94,16 @@ def write_failure(folder: str | Path, error: BaseException, traceback: str) -> N
 
 def config_hash(config: Mapping[str, Any]) -> str:
     """16 hexadecimal digits over everything in a plain configuration that can change the result."""
-    relevant = {key: value for key, value in config.items() if key not in NEUTRAL_KEYS}
-    text = json.dumps(relevant, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(_without_neutral(config), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _without_neutral(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    return {
+        key: _without_neutral(value, f"{prefix}{key}.") if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if f"{prefix}{key}" not in NEUTRAL_KEYS
+    }
 
 
 def write_atomic(path: Path, text: str) -> None:

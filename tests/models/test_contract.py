@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tests.conftest import options, plain
 from torch import nn
 
 from cifarlab.checkpoint import build_net
 from cifarlab.errors import UserError
+from tests.conftest import options, plain
 
 MODELS = options("model")
 

@@ -3,7 +3,7 @@
 from cifarlab.callbacks.curves import Curves
 from cifarlab.callbacks.early_stopping import EarlyStopping
 from cifarlab.callbacks.epochs import EpochRecorder
-from cifarlab.callbacks.progress import ProgressBar
+from cifarlab.callbacks.progress import ProgressBar, has_terminal
 from cifarlab.callbacks.seeding import SeedEachStep
 from cifarlab.callbacks.tensorboard import TensorBoard
 
@@ -14,4 +14,5 @@ __all__ = [
     "ProgressBar",
     "SeedEachStep",
     "TensorBoard",
+    "has_terminal",
 ]

@@ -9,8 +9,8 @@ from cifarlab.seeding import derive
 
 
 class SeedEachStep(Callback):
-    """Seed the global generators before each step from (seed, epoch, batch, rank), so that a resumed
-    run draws what an undisturbed one draws."""
+    """Seed the global generators before each step from (seed, epoch, batch, rank), so that a
+    resumed run draws what an undisturbed one draws."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed

@@ -1,5 +1,7 @@
 """The files of an image tree, read straight from a folder or an archive, in no particular order."""
 
+import bz2
+import gzip
 import io
 import lzma
 import tarfile
@@ -108,23 +110,22 @@ class _Tail(io.RawIOBase):
         return data
 
 
+def _zstd(raw: BinaryIO) -> BinaryIO:
+    return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+
+
+_OPENERS = {
+    ".tar": lambda raw: raw,
+    **dict.fromkeys((".gz", ".tgz"), gzip.open),
+    **dict.fromkeys((".bz2", ".tbz2"), bz2.open),
+    **dict.fromkeys((".xz", ".txz"), lzma.open),
+    **dict.fromkeys((".zst", ".tzst"), _zstd),
+}
+
+
 def _tar_members(archive: Path) -> Iterator[tuple[str, bytes | None]]:
     with archive.open("rb") as raw:
-        if archive.name.endswith((".zst", ".tzst")):
-            stream: BinaryIO = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-        elif archive.name.endswith((".gz", ".tgz")):
-            import gzip
-
-            stream = gzip.open(raw)
-        elif archive.name.endswith((".bz2", ".tbz2")):
-            import bz2
-
-            stream = bz2.open(raw)
-        elif archive.name.endswith((".xz", ".txz")):
-            stream = lzma.open(raw)
-        else:
-            stream = raw
-        tail = _Tail(stream)
+        tail = _Tail(_OPENERS[archive.suffix](raw))
         with tarfile.open(fileobj=tail, mode="r|") as file:
             for member in file:
                 if member.isfile():

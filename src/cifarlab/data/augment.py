@@ -23,7 +23,7 @@ class ImageOp(Protocol):
 
 
 class HFlip:
-    """Mirror each image left to right with probability ``p`` (torchvision's RandomHorizontalFlip)."""
+    """Mirror each image left to right with probability ``p`` (RandomHorizontalFlip)."""
 
     def __init__(self, p: float = 0.5) -> None:
         if not 0.0 <= p <= 1.0:
@@ -41,7 +41,9 @@ class RandomCrop:
 
     def __init__(self, padding: int = 4) -> None:
         if padding < 0 or padding != int(padding):
-            raise UserError(f"aug.crop.padding={padding}: must be a whole number of pixels, 0 or more")
+            raise UserError(
+                f"aug.crop.padding={padding}: must be a whole number of pixels, 0 or more"
+            )
         self.padding = int(padding)
 
     def __call__(self, images: Pixels, generator: Generator) -> Pixels:

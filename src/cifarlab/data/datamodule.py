@@ -171,7 +171,7 @@ class CIFAR10DataModule(LightningDataModule):
 
 
 def _measure(images: np.ndarray, indices: np.ndarray) -> Statistics:
-    """Mean and standard deviation by channel of uint8 images, exactly, from counts of each value."""
+    """Mean and standard deviation by channel of uint8 images, exact, from value counts."""
     mean, std = [], []
     for channel in range(images.shape[3]):
         counts = np.zeros(256, dtype=np.int64)

@@ -14,12 +14,10 @@ Batch = tuple[Float[Tensor, "batch channels height width"], Int[Tensor, " batch"
 
 
 class Normalize:
-    """uint8 pixels to floats: ``(pixels / 255 - mean) / std``, by channel, channels last in memory."""
+    """uint8 to floats: ``(pixels / 255 - mean) / std``, by channel, channels last in memory."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
-        mean_, std_ = (
-            torch.tensor(v, dtype=torch.float64).view(1, -1, 1, 1) for v in (mean, std)
-        )
+        mean_, std_ = (torch.tensor(v, dtype=torch.float64).view(1, -1, 1, 1) for v in (mean, std))
         self.scale = (1 / (255 * std_)).float().to(device)
         self.shift = (-mean_ / std_).float().to(device)
 
@@ -65,15 +63,18 @@ class EvalLoader:
 
 
 class TrainLoader:
-    """Every image once an epoch, in a new order each epoch, augmented.
+    """A new order of the images each epoch, augmented, in batches of one size.
+
+    The images that do not fill a last batch are left out of the epoch, others each time. A last
+    batch of 8, say, would weigh its images eight times as much as a batch of 64 does, and it would
+    do so just before validation: the README has what that did. Fewer images than ``batch_size``
+    make one batch.
 
     The order of an epoch is a function of (seed, epoch), the augmentation of a batch one of (seed,
-    epoch, batch, rank): nothing depends on what was drawn before, so a run can go on from any batch.
+    epoch, batch, rank): nothing depends on what was drawn before, so a run can go on from anywhere.
 
     ``batch_size`` is that of one optimizer step over all ``world_size`` processes: the processes
-    take turns in each batch, so that more devices change the speed and not the training. The last
-    batch of an epoch is smaller; it is cut to a multiple of ``world_size``, and left out where a
-    process would get a single image (batch norm has no variance then).
+    take turns in each batch, so that more devices change the speed and not the training.
 
     Args:
         images: uint8 ``(n, height, width, channels)`` on the device that the batches are for.
@@ -106,8 +107,7 @@ class TrainLoader:
         self.batch = 0  # the next one to yield
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(self.indices), self.batch_size)
-        return whole + (rest >= 2 * self.world_size)
+        return max(1, len(self.indices) // self.batch_size)
 
     @property
     def sampler(self) -> "TrainLoader":
@@ -129,15 +129,14 @@ class TrainLoader:
         order = self._order().to(self.images.device)
         start = self.batch if self.batch < len(self) else 0
         generator = Generator(device=self.images.device)
-        for self.batch in range(start + 1, len(self) + 1):
+        for number in range(start + 1, len(self) + 1):
+            self.batch = number
             first = (self.batch - 1) * self.batch_size
             chosen = order[first : first + self.batch_size]
             chosen = chosen[: len(chosen) // self.world_size * self.world_size]
             chosen = chosen[self.rank :: self.world_size]
             images = self.images[chosen].permute(0, 3, 1, 2)
-            generator.manual_seed(
-                derive("augment", self.seed, self.epoch, self.batch, self.rank)
-            )
+            generator.manual_seed(derive("augment", self.seed, self.epoch, self.batch, self.rank))
             for operation in self.augment:
                 images = operation(images, generator)
             yield self.normalize(images), self.labels[chosen]

@@ -14,7 +14,7 @@ def split(labels: np.ndarray, method: str, val_size: float, seed: int) -> tuple[
 
     Args:
         labels: int64 ``(n,)``, the labels of the training images.
-        method: ``random``; ``stratified`` keeps the classes' shares; ``tail`` takes the last images.
+        method: ``random``; ``stratified`` (keeps the classes' shares); ``tail`` (the last images).
         val_size: a fraction below 1, or a whole number of images.
         seed: of the split alone. ``RandomState``'s stream is frozen (NEP 19), so a seed means the
             same split in every version of numpy.

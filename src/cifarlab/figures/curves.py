@@ -14,8 +14,8 @@ def draw(columns: Mapping[str, Sequence[float]], title: str = "") -> Figure:
     """Two panels, loss and accuracy, training and validation in each, best epoch marked.
 
     Args:
-        columns: of a ``metrics.csv``: ``epoch``, ``train_loss``, ``val_loss`` (nats), ``train_acc``,
-            ``val_acc`` (fractions), all of one length.
+        columns: of a ``metrics.csv``, all of one length: ``epoch``, ``train_loss``, ``val_loss``
+            (nats), ``train_acc``, ``val_acc`` (fractions).
         title: above both panels.
     """
     figure = Figure(figsize=(9, 3.6), layout="constrained")

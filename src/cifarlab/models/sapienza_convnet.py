@@ -7,11 +7,11 @@ from cifarlab.models.blocks import conv_bn, dropout_layers, halved
 
 
 class SapienzaConvNet(nn.Module):
-    """Five blocks of conv3x3, [batch norm], maxpool2, ReLU (128, then 512 filters), one dense layer.
+    """Five blocks of conv3x3, [batch norm], maxpool2, ReLU (128, then 512 filters), and a dense layer.
 
-    Pooling before ReLU, as figure 10 of the report prints it (the two commute). 7,678,474 parameters
-    at 32x32 pixels and 10 classes, 7,682,826 with batch norm. The report sweeps dropout without
-    saying where it stands; its collapse to 51.6 % at 0.6 fits dropout after every block, taken here.
+    Pooling before ReLU, as figure 10 of the report prints it (the two commute). At 32x32 pixels and
+    10 classes 7,678,474 parameters, with batch norm 7,682,826. The report sweeps dropout without
+    saying where it stands; its collapse to 51.6 % at 0.6 fits dropout after every block, as here.
 
     Args:
         num_classes: length of the output.

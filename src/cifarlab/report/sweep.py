@@ -2,6 +2,7 @@
 
 import csv
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def collect(folder: Path) -> tuple[list[str], list[Row]]:
 
 
 def summarize(swept: list[str], rows: list[Row]) -> list[Row]:
-    """Rows that differ only in ``seed`` as one: n, mean, std and half width of the 95 % interval."""
+    """Rows that differ only in ``seed`` as one: n, mean, std, half width of the 95 % interval."""
     groups: dict[tuple, list[Row]] = defaultdict(list)
     keys = [key for key in swept if key != "seed"]
     for row in rows:
@@ -67,7 +68,7 @@ def write_tables(folder: Path) -> str:
     summary = summarize(swept, rows)
     _write_csv(folder / "results.csv", rows)
     _write_csv(folder / "summary.csv", summary)
-    table = _table(summary)
+    table = markdown_table(summary_table(summary))
     failures = sorted(path.parent.name for path in folder.glob(f"*/{FAILURE}"))
     text = f"# {folder.name}\n\n{table}\n\nRanked by validation accuracy; ± is the 95 % interval.\n"
     if failures:
@@ -80,23 +81,28 @@ def _overrides(record: RunRecord) -> dict[str, str]:
     return dict(item.partition("=")[::2] for item in record.overrides)
 
 
-def _table(summary: list[Row]) -> str:
-    keys = [key for key in summary[0] if key == "n" or not key.endswith(("_mean", "_std", "_ci95"))]
-    header = [*keys, "val acc", "test acc", "train acc"]
-    lines = [header]
+def summary_table(summary: list[Row]) -> list[list[str]]:
+    """Header and rows to show: swept keys, n, and the accuracies with their intervals."""
+    keys = [key for key in summary[0] if not key.endswith(("_mean", "_std", "_ci95"))]
+    table = [[*keys, "val acc", "test acc", "train acc"]]
     for line in summary:
         shown = [
             f"{line[f'{m}_mean']:.2%}" + (f" ± {line[f'{m}_ci95']:.2%}" if line["n"] > 1 else "")
             for m in ("val_acc", "test_acc", "train_acc")
         ]
-        lines.append([str(line[key]) for key in keys] + shown)
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    padded = [
-        "| " + " | ".join(f"{cell:{w}}" for cell, w in zip(line, widths, strict=True)) + " |"
-        for line in lines
+        table.append([str(line[key]) for key in keys] + shown)
+    return table
+
+
+def markdown_table(table: Sequence[Sequence[str]]) -> str:
+    """A Markdown table that is also easy to read as plain text."""
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    lines = [
+        "| " + " | ".join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)) + " |"
+        for row in table
     ]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    return "\n".join([padded[0], rule, *padded[1:]])
+    return "\n".join([lines[0], rule, *lines[1:]])
 
 
 def _write_csv(path: Path, rows: list[Row]) -> None:

@@ -1,4 +1,4 @@
-"""``python train.py -m``: every combination of the swept values, each in a folder named after it."""
+"""``python train.py -m``: every combination of the swept values, each in a folder of its own."""
 
 import itertools
 import logging
@@ -94,7 +94,9 @@ class GridSweeper(Sweeper):
             for value, override in zip(values, overrides.values(), strict=True)
             if override.is_sweep_override()
         ]
-        return _short("_".join(map(_clean, swept))) + ("_" if swept else "") + config_hash(plain)[:8]
+        return (
+            _short("_".join(map(_clean, swept))) + ("_" if swept else "") + config_hash(plain)[:8]
+        )
 
     def _close(self, folder: Path, returns: Sequence[JobReturn]) -> None:
         """Write and show the results of the whole folder; exit with 1 if a cell failed."""
@@ -118,7 +120,9 @@ def grid(overrides: dict[str, Override]) -> list[list[str]]:
         elif override.is_discrete_sweep():
             choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
         else:
-            raise UserError(f"{override.input_line}: a grid needs a list of values, not an interval")
+            raise UserError(
+                f"{override.input_line}: a grid needs a list of values, not an interval"
+            )
     return [list(values) for values in itertools.product(*choices)]
 
 

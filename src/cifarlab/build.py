@@ -1,0 +1,92 @@
+"""From a plain configuration to the objects of a run."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch import Callback, LightningDataModule, Trainer, seed_everything
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from cifarlab import hardware
+from cifarlab.checkpoint import AtomicCheckpointIO, build_net
+from cifarlab.errors import UserError
+from cifarlab.lit import ImageClassifier
+from cifarlab.seeding import derive
+
+for _name in ("lightning.pytorch", "lightning.fabric"):  # we announce in our own lines
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+def build(config: Mapping[str, Any]) -> tuple[LightningDataModule, ImageClassifier]:
+    """Data, read and split, and a module with fresh weights, both as ``config["seed"]`` decides."""
+    seed_everything(config["seed"], verbose=False)
+    data = instantiate(config["data"], _convert_="all")
+    data.prepare_data()
+    data.setup()
+    # after the data, whose reading must not decide which weights a seed means
+    torch.manual_seed(derive("weights", config["seed"]))
+    net = build_net(config["model"], len(data.classes), data.image_size)
+    module = ImageClassifier(
+        net.to(memory_format=torch.channels_last),
+        num_classes=len(data.classes),
+        optimizer=instantiate(config["optimizer"], _convert_="all"),
+        scheduler=instantiate(config["scheduler"], _convert_="all"),
+        identity={
+            "config": dict(config),
+            "classes": list(data.classes),
+            "image_size": data.image_size,
+            "mean": list(data.mean),
+            "std": list(data.std),
+        },
+    )
+    return data, module
+
+
+def build_trainer(
+    options: Mapping[str, Any],
+    folder: Path,
+    callbacks: Sequence[Callback],
+    logger: Logger | bool = False,
+    **more: Any,
+) -> Trainer:
+    """A Trainer for the ``trainer`` part of a configuration, writing below ``folder`` only.
+
+    Raises ``UserError`` for an accelerator or a number of devices that this machine has not.
+    """
+    bars = any("ProgressBar" in type(callback).__name__ for callback in callbacks)
+    try:
+        return instantiate(
+            dict(options) | {"precision": precision(options)},
+            logger=logger,
+            callbacks=list(callbacks),
+            plugins=[AtomicCheckpointIO()],
+            default_root_dir=folder.as_posix(),
+            enable_progress_bar=bars,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,  # our loader shares out the images itself
+            _convert_="all",
+            **more,
+        )
+    except Exception as error:
+        if isinstance(error.__cause__, MisconfigurationException):
+            raise UserError(f"trainer: {error.__cause__}") from error
+        raise
+
+
+def precision(options: Mapping[str, Any]) -> str:
+    """``trainer.precision``, where ``auto`` means bf16-mixed where the hardware has bf16."""
+    if options["precision"] != "auto":
+        return options["precision"]
+    accelerator = options["accelerator"]
+    if accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available():
+        device = torch.device("cuda")
+    elif accelerator in ("gpu", "mps", "auto") and torch.backends.mps.is_available():
+        device = torch.device("mps")
+    else:
+        device = torch.device("cpu")
+    return "bf16-mixed" if hardware.has_fast_bf16(device) else "32-true"

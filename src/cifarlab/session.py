@@ -1,0 +1,221 @@
+"""One training session of a run: fit, measure the best weights, make the record."""
+
+import logging
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerStatus
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from cifarlab import callbacks, hardware
+from cifarlab.build import build, build_trainer
+from cifarlab.checkpoint import BEST, LAST, check_fits, load_weights, net_weights, read_checkpoint
+from cifarlab.errors import UserError
+from cifarlab.lit import Evaluation, evaluate
+from cifarlab.record import RunRecord, Status, config_hash, write_atomic
+
+log = logging.getLogger("cifarlab")
+TEST_READS = ".test_reads"  # there only between the first reading of the test set and the record
+
+
+class Session:
+    """Everything of a run that lives in memory. ``config`` is plain, ``folder`` the run's.
+
+    Starts from ``checkpoints/last.ckpt`` if the folder has one. Raises ``UserError`` if that is of
+    another model, and whatever data, model and trainer refuse.
+    """
+
+    def __init__(self, config: dict[str, Any], folder: Path) -> None:
+        self.began = time.perf_counter()
+        self.config, self.folder = config, folder
+        self.git = hardware.git_state(Path(__file__).parent)
+        self.data, self.module = build(config)
+        self.last = folder / LAST if (folder / LAST).exists() else None
+        if self.last:
+            check_fits(self.module.net, net_weights(read_checkpoint(self.last)), self.last)
+        self.macs = count_macs(self.module.net, self.data.image_size)
+        self.recorder = callbacks.EpochRecorder(folder / "metrics.csv")
+        chosen = [instantiate(part) for part in (config["callbacks"] or {}).values()]
+        stopping = [c for c in chosen if isinstance(c, callbacks.EarlyStopping)]
+        self.early_stopping = next(iter(stopping), None)
+        always = [
+            callbacks.SeedEachStep(config["seed"]),
+            self.recorder,
+            callbacks.Curves(folder),
+            best_and_last(folder),
+        ]
+        if callbacks.has_terminal():
+            always.append(callbacks.ProgressBar())
+        logger = instantiate(config["logger"])(folder.as_posix()) if config["logger"] else False
+        self.trainer = build_trainer(config["trainer"], folder, [*chosen, *always], logger)
+
+    @property
+    def num_params(self) -> int:
+        return sum(parameter.numel() for parameter in self.module.net.parameters())
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {
+            "num_train": len(self.data.train_indices),
+            "num_val": len(self.data.val_indices),
+            "num_test": len(self.data.images.test_labels),
+        }
+
+    @property
+    def hardware(self) -> dict[str, Any]:
+        device, trainer = self.trainer.strategy.root_device, self.trainer
+        return hardware.describe(device, trainer.world_size, str(trainer.precision))
+
+    @property
+    def status(self) -> Status:
+        if len(self.recorder.rows) >= self.config["max_epochs"]:
+            return "completed"
+        stopped = self.early_stopping is not None and self.early_stopping.has_stopped
+        return "early_stopped" if stopped else "stopped"
+
+    def announce(self) -> None:
+        """Say in a few lines what is about to be trained."""
+        images = ", ".join(f"{n:,} {name[4:]}" for name, n in self.sizes.items())
+        log.info("data   %s: %s images", self.data.name, images)
+        log.info(
+            "model  %s: %s parameters, %.1f million multiply-accumulates an image",
+            self.config["choices"]["model"],
+            f"{self.num_params:,}",
+            self.macs / 1e6,
+        )
+        log.info("on     %s (%s), %s", *(self.hardware[k] for k in ("device", "name", "precision")))
+        log.info("%s %s", "resume" if self.last else "folder", shown(self.folder))
+
+    def fit(self) -> None:
+        """Train to the end. Raises ``KeyboardInterrupt`` when interrupted, saying how to go on."""
+        with warnings.catch_warnings():
+            # torch 2.15 and Lightning 2.6: a deprecated check inside Lightning
+            warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
+            # config.yaml and run.log are there already; nothing is overwritten
+            warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not")
+            # a small data set has few steps an epoch
+            warnings.filterwarnings("ignore", message="The number of training batches")
+            try:
+                self.trainer.fit(
+                    self.module, datamodule=self.data, ckpt_path=self.last, weights_only=True
+                )
+            except SystemExit:
+                if self.trainer.state.status != TrainerStatus.INTERRUPTED:
+                    raise
+                log.info("interrupted; to go on: python train.py resume=%s", shown(self.folder))
+                raise KeyboardInterrupt from None
+
+    def finish(self) -> RunRecord:
+        """Measure the best weights, write predictions, TensorBoard's last lines and the record."""
+        best = self.folder / BEST
+        if not best.exists():
+            raise UserError("the run was stopped before its first epoch ended: nothing to evaluate")
+        checkpoint = read_checkpoint(best)
+        load_weights(self.module.net, checkpoint, best)
+        results, test_reads = self._evaluate()
+        self._save_predictions(results)
+        self._log_final(results)
+        record = self._record(checkpoint["epoch"] + 1, results, test_reads)
+        record.save(self.folder)
+        (self.folder / TEST_READS).unlink()
+        return record
+
+    def _evaluate(self) -> tuple[dict[str, Evaluation], int]:
+        """Train, validation and test with the best weights, and how often test has now been read.
+
+        On one device, whatever trained: the numbers are exact and need no padding.
+        """
+        device = self.trainer.strategy.root_device
+        net = self.module.net.to(device)
+        count = self.folder / TEST_READS
+        earlier = int(count.read_text()) if count.exists() else 0
+        results = {}
+        for name in ("train", "val", "test"):
+            loader = self.data.eval_loader(name, device)
+            if name == "test":  # noted before it is read: a crash in between counts as a reading
+                write_atomic(count, str(earlier + self.data.test_reads))
+            results[name] = evaluate(net, loader, self.trainer.precision_plugin.forward_context())
+        return results, earlier + self.data.test_reads
+
+    def _save_predictions(self, results: dict[str, Evaluation]) -> None:
+        path = self.folder / "predictions.npz"
+        temporary = path.with_name(".predictions.tmp.npz")
+        np.savez_compressed(
+            temporary,
+            val_logits=results["val"].logits.astype(np.float16),
+            val_labels=results["val"].labels,
+            test_logits=results["test"].logits.astype(np.float16),
+            test_labels=results["test"].labels,
+            train_indices=self.data.train_indices,
+            val_indices=self.data.val_indices,
+        )
+        temporary.replace(path)
+
+    def _log_final(self, results: dict[str, Evaluation]) -> None:
+        final = {f"best/{name}_{k}": v for name, r in results.items() for k, v in r.metrics.items()}
+        for logger in self.trainer.loggers:
+            logger.log_metrics(final, step=self.trainer.global_step)
+            logger.finalize("success")
+
+    def _record(
+        self, best_epoch: int, results: dict[str, Evaluation], test_reads: int
+    ) -> RunRecord:
+        config, rows = self.config, self.recorder.rows
+        earlier = sum(row["epoch_s"] for row in self.recorder.resumed_rows)
+        return RunRecord(
+            name=config["name"],
+            status=self.status,
+            model=config["choices"]["model"],
+            num_params=self.num_params,
+            macs=self.macs,
+            seed=config["seed"],
+            data={"name": self.data.name, **self.sizes, "split_hash": self.data.split_hash},
+            epochs_run=len(rows),
+            best_epoch=best_epoch,
+            metrics={name: result.metrics for name, result in results.items()},
+            test_reads=test_reads,
+            time={
+                "fit_s": sum(row["epoch_s"] for row in rows),
+                "total_s": earlier + time.perf_counter() - self.began,
+                "images_per_s": float(np.mean([row["images_per_s"] for row in rows])),
+            },
+            hardware=self.hardware,
+            versions=hardware.versions(),
+            git=self.git,
+            overrides=config["overrides"],
+            config_hash=config_hash(config),
+        )
+
+
+def best_and_last(folder: Path) -> ModelCheckpoint:
+    """Keep the epoch of the lowest validation loss, and the latest; test has no say in it."""
+    return ModelCheckpoint(
+        dirpath=folder / BEST.parent,
+        filename=BEST.stem,
+        monitor="val/loss",
+        mode="min",
+        save_last=True,
+        save_on_train_epoch_end=True,  # after early stopping has counted and the row is written
+        enable_version_counter=False,
+    )
+
+
+def count_macs(net: nn.Module, image_size: int) -> int:
+    """Multiply-accumulates of convolutions and matrix products for one image, counted by torch."""
+    was_training = net.training
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        net.eval()(torch.zeros(1, 3, image_size, image_size))
+    net.train(was_training)
+    return counter.get_total_flops() // 2
+
+
+def shown(folder: Path) -> str:
+    """Relative to where the user is, if below."""
+    return str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)

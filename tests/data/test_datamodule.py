@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import torch
+
+from cifarlab.data.augment import HFlip
+from cifarlab.data.datamodule import CIFAR10DataModule
+from cifarlab.data.sources import CIFAR10, Synthetic
+from cifarlab.errors import UserError
+
+
+def module(cache, **options) -> CIFAR10DataModule:
+    defaults = {"normalize": "computed", "name": "synthetic", "cache_dir": str(cache)}
+    data = CIFAR10DataModule(Synthetic(300, 100), **(defaults | options))
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def test_training_images_are_augmented_and_no_others(cache) -> None:
+    flipped = module(cache, augment={"hflip": HFlip(1.0)}, batch_size=300, val_size=30)
+    straight = module(cache, batch_size=300, val_size=30)
+    pairs = zip(flipped.train_dataloader(), straight.train_dataloader(), strict=True)
+    for (images, _), (images_, _) in pairs:
+        assert torch.equal(images, images_.flip(3)) and not torch.equal(images, images_)
+    for name in ("val_dataloader", "test_dataloader"):
+        pairs = zip(getattr(flipped, name)(), getattr(straight, name)(), strict=True)
+        assert all(torch.equal(a[0], b[0]) for a, b in pairs)
+    plain = zip(
+        flipped.eval_loader("train", torch.device("cpu")),
+        straight.eval_loader("train", torch.device("cpu")),
+        strict=True,
+    )
+    assert all(torch.equal(a[0], b[0]) for a, b in plain)
+
+
+def test_computed_statistics_are_those_of_the_training_split(cache) -> None:
+    data = module(cache, val_size=0.5, split="tail")
+    pixels = data.images.train_images[:150].astype(np.float64) / 255
+    assert data.mean == pytest.approx(pixels.mean((0, 1, 2)), abs=1e-9)
+    assert data.std == pytest.approx(pixels.std((0, 1, 2)), abs=1e-9)
+    images = torch.cat([batch[0] for batch in data.eval_loader("train", torch.device("cpu"))])
+    assert images.mean((0, 2, 3)).abs().max() < 1e-4
+    assert (images.std((0, 2, 3)) - 1).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("normalize", "mean"), [("imagenet", 0.485), ("half", 0.5), ("dataset", 0.4914)]
+)
+def test_known_statistics(cache, monkeypatch, normalize: str, mean: float) -> None:
+    monkeypatch.setattr(Synthetic, "statistics", CIFAR10.statistics)
+    assert module(cache, normalize=normalize).mean[0] == mean
+
+
+def test_unknown_statistics(cache) -> None:
+    with pytest.raises(UserError, match="synthetic has no published mean"):
+        module(cache, normalize="dataset")
+    with pytest.raises(UserError, match="data.normalize=minmax: must be dataset, imagenet"):
+        module(cache, normalize="minmax")
+
+
+def test_the_split_does_not_depend_on_the_seed(cache) -> None:
+    one, two = module(cache, seed=0), module(cache, seed=1)
+    assert one.split_hash == two.split_hash
+    assert module(cache, split_seed=1).split_hash != one.split_hash
+    assert not set(one.train_indices) & set(one.val_indices)
+
+
+def test_test_readings_are_counted(cache) -> None:
+    data = module(cache)
+    list(data.train_dataloader()), list(data.val_dataloader())
+    assert data.test_reads == 0
+    data.test_dataloader(), data.eval_loader("test", torch.device("cpu"))
+    assert data.test_reads == 2
+
+
+def test_val_size_larger_than_the_data(cache) -> None:
+    with pytest.raises(UserError, match="data.val_size=400: takes 400 of 300 training images"):
+        module(cache, val_size=400)

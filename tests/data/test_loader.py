@@ -1,0 +1,137 @@
+"""Order, shards and resumption of the training loader; exactness of the evaluation loader."""
+
+import numpy as np
+import pytest
+import torch
+
+from cifarlab.data.augment import HFlip, RandomCrop
+from cifarlab.data.loader import EvalLoader, Normalize, TrainLoader
+
+CPU = torch.device("cpu")
+PLAIN = Normalize((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255), CPU)  # pixels come out as they are
+
+
+def data(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Image i is full of i (modulo 256); its label is i."""
+    values = torch.arange(n)
+    return values.to(torch.uint8).view(n, 1, 1, 1).expand(n, 4, 4, 3).contiguous(), values
+
+
+def train_loader(n: int, batch_size: int, **options) -> TrainLoader:
+    return TrainLoader(*data(n), np.arange(n), batch_size, PLAIN, **options)
+
+
+def labels(loader) -> list[int]:
+    return torch.cat([batch[1] for batch in loader]).tolist()
+
+
+def test_normalize_by_hand() -> None:
+    images = torch.tensor([[[[0]], [[255]], [[51]]]], dtype=torch.uint8)
+    out = Normalize((0.5, 0.2, 0.1), (0.5, 0.4, 0.2), CPU)(images)
+    torch.testing.assert_close(out.flatten(), torch.tensor([-1.0, 2.0, 0.5]))
+    batch = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+    assert PLAIN(batch).is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(100, 10), (103, 10), (7, 10), (102, 50)])
+def test_each_image_once_an_epoch_in_a_new_order(n: int, batch_size: int) -> None:
+    loader = train_loader(n, batch_size)
+    first = labels(loader)
+    assert sorted(first) == list(range(n))
+    assert len(list(loader)) == len(loader)
+    assert labels(loader) == first, "a function of the epoch"
+    loader.set_epoch(1)
+    second = labels(loader)
+    assert sorted(second) == list(range(n)) and second != first
+
+
+def test_images_and_labels_stay_together() -> None:
+    for images, numbers in train_loader(50, 7, augment=[HFlip(0.5)]):
+        assert torch.equal(images[:, 0, 0, 0].long(), numbers)
+
+
+def test_a_single_last_image_is_left_out() -> None:
+    loader = train_loader(101, 10)
+    assert len(loader) == 10 and len(labels(loader)) == 100
+
+
+@pytest.mark.parametrize("world_size", [2, 3, 4])
+@pytest.mark.parametrize("n", [240, 250, 253])
+def test_shards_make_up_the_batches_of_one_process(world_size: int, n: int) -> None:
+    alone = list(train_loader(n, 24))
+    ranks = [list(train_loader(n, 24, rank=r, world_size=world_size)) for r in range(world_size)]
+    assert len({len(batches) for batches in ranks}) == 1
+    for together, *parts in zip(alone, *ranks, strict=False):
+        seen = sorted(torch.cat([part[1] for part in parts]).tolist())
+        assert set(seen) <= set(together[1].tolist()) and len(seen) == len(set(seen))
+        assert len(seen) == len(together[1]) // world_size * world_size
+        assert len({len(part[1]) for part in parts}) == 1, "equal shares, so gradients average"
+
+
+def test_batch_size_must_divide() -> None:
+    with pytest.raises(AssertionError):
+        train_loader(100, 10, world_size=3)
+
+
+def test_seed_decides_order_and_augmentation() -> None:
+    def epoch(seed: int) -> tuple[list[int], torch.Tensor]:
+        batches = list(train_loader(64, 64, seed=seed, augment=[RandomCrop(2)]))
+        return batches[0][1].tolist(), batches[0][0]
+
+    assert epoch(0)[0] == epoch(0)[0] and torch.equal(epoch(0)[1], epoch(0)[1])
+    assert epoch(0)[0] != epoch(1)[0]
+
+
+def test_augmentation_differs_by_epoch_batch_and_rank() -> None:
+    """The corner pixels of equal images tell where each was cut."""
+    images = torch.arange(64, dtype=torch.uint8).view(1, 8, 8, 1).expand(40, 8, 8, 3).contiguous()
+    zeros = torch.zeros(40, dtype=torch.long)
+
+    def corners(epoch: int, rank: int) -> list[list[float]]:
+        loader = TrainLoader(
+            images, zeros, np.arange(40), 20, PLAIN, [RandomCrop(3)], rank=rank, world_size=2
+        )
+        loader.set_epoch(epoch)
+        return [batch[0][:, 0, 4, 4].tolist() for batch in loader]
+
+    drawn = [*corners(0, 0), *corners(0, 1), *corners(1, 0)]
+    assert len({tuple(batch) for batch in drawn}) == len(drawn)
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_goes_on_from_any_batch(stop: int) -> None:
+    whole = list(train_loader(50, 10, augment=[RandomCrop(1), HFlip(0.5)]))
+    cut = train_loader(50, 10, augment=[RandomCrop(1), HFlip(0.5)])
+    iterator = iter(cut)
+    for _ in range(stop):
+        next(iterator)
+    resumed = train_loader(50, 10, augment=[RandomCrop(1), HFlip(0.5)])
+    resumed.load_state_dict(cut.state_dict())
+    rest = list(resumed)
+    expected = whole[stop:] or whole  # after the last batch the next epoch begins
+    assert len(rest) == len(expected)
+    for (images, numbers), (images_, numbers_) in zip(rest, expected, strict=True):
+        assert torch.equal(images, images_) and torch.equal(numbers, numbers_)
+    assert len(list(resumed)) == 5, "the epoch after that is whole"
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+@pytest.mark.parametrize("n", [257, 256, 10, 3])
+def test_evaluation_sees_each_image_once(world_size: int, n: int) -> None:
+    images, numbers = data(n)
+    shards = [
+        EvalLoader(images, numbers, np.arange(n), 32, PLAIN, rank, world_size)
+        for rank in range(world_size)
+    ]
+    assert len({len(shard) for shard in shards}) == 1, "as many batches on every rank"
+    assert sorted(sum((labels(shard) for shard in shards), [])) == list(range(n))
+    assert all(len(batch[1]) <= 32 for shard in shards for batch in shard)
+    if world_size == 1:
+        assert labels(shards[0]) == list(range(n)), "in order"
+
+
+def test_indices_choose() -> None:
+    images, numbers = data(20)
+    loader = EvalLoader(images, numbers, np.array([3, 5, 19]), 2, PLAIN)
+    assert labels(loader) == [3, 5, 19]
+    assert [batch[0][0, 0, 0, 0].item() for batch in loader] == [3, 19]

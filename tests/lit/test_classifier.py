@@ -1,0 +1,54 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cifarlab.lit import ImageClassifier, evaluate
+
+
+def all_subclasses(cls: type) -> set[type]:
+    return {cls}.union(*(all_subclasses(sub) for sub in cls.__subclasses__()))
+
+
+def test_no_subclass_has_a_step_of_its_own() -> None:
+    import cifarlab.lit  # noqa: F401  the room with every subclass
+
+    for cls in all_subclasses(ImageClassifier) - {ImageClassifier}:
+        own = [name for name in vars(cls) if name.endswith("_step")]
+        assert not own, f"{cls.__name__} overrides {own}: comparisons need one step for all"
+
+
+class Constant(nn.Module):
+    """The same logits for every image."""
+
+    def __init__(self, logits: list[float]) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.tensor(logits))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.logits.expand(len(images), -1)
+
+
+def test_loss_by_hand() -> None:
+    module = ImageClassifier(Constant([0.0, 0.0]), 2, torch.optim.SGD, lambda **_: None)
+    loss = module.compute_loss(torch.zeros(4, 2), torch.tensor([0, 1, 0, 1]))
+    assert loss.item() == pytest.approx(math.log(2))
+    low = module.compute_loss(torch.zeros(4, 2, dtype=torch.bfloat16), torch.tensor([0, 1, 0, 1]))
+    assert low.dtype == torch.float32
+
+
+def test_evaluate_by_hand() -> None:
+    net = Constant([2.0, 0.0, 0.0])
+    batches = [
+        (torch.zeros(3, 3, 2, 2), torch.tensor([0, 0, 1])),
+        (torch.zeros(1, 3, 2, 2), torch.tensor([0])),
+    ]
+    net.train()
+    result = evaluate(net, batches, torch.autocast("cpu", enabled=False))
+    normaliser = math.log(math.exp(2) + 2)
+    assert result.acc == 0.75
+    assert result.loss == pytest.approx(normaliser - (3 * 2.0 + 0) / 4)
+    assert result.logits.shape == (4, 3) and result.labels.tolist() == [0, 0, 1, 0]
+    assert not net.training and np.isfinite(result.logits).all()

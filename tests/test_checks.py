@@ -1,0 +1,37 @@
+"""What is refused before anything slow is imported."""
+
+import pytest
+
+from cifarlab.checks import check_config
+from cifarlab.errors import UserError
+from tests.conftest import plain
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("dropout=1.5", r"dropout=1.5: must be a number in \[0, 1\)"),
+        ("dropout=1", r"dropout=1: must be a number in \[0, 1\)"),
+        ("dropout=-0.1", "must be a number in"),
+        ("dropout=much", "dropout=much: must be a number"),
+        ("dropout=true", "dropout=True: must be a number"),
+        ("seed=-1", "seed=-1: must be a whole number, 0 or more"),
+        ("seed=0.5", "seed=0.5: must be a whole number"),
+        ("batch_size=0", "batch_size=0: must be a whole number, 1 or more"),
+        ("max_epochs=ten", "max_epochs=ten: must be a whole number"),
+        ("data.val_size=0", r"data.val_size=0: must be a number in \(0, inf\)"),
+        ("data.split=head", "data.split=head: must be one of random, stratified, tail"),
+        ("data.normalize=minmax", "must be one of dataset, imagenet, half, computed"),
+        ("optimizer.lr=0", r"optimizer.lr=0: must be a number in \(0, inf\)"),
+        ("trainer.precision=8", "trainer.precision=8: must be one of auto"),
+        ("callbacks.early_stopping.monitor=test/acc", "may only be steered by validation"),
+    ],
+)
+def test_refused(override: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        check_config(plain(override))
+
+
+def test_accepted() -> None:
+    for override in ("dropout=0", "dropout=0.999", "data.val_size=1000", "seed=12345"):
+        check_config(plain(override))

@@ -1,0 +1,97 @@
+"""The command line as a user meets it: one line and exit code 2 for each mistake, nothing left."""
+
+import re
+
+import pytest
+
+from tests.conftest import TINY
+
+HINT = re.compile(r"^error: [^\n]+\n$")
+
+
+def refused(done, pattern: str) -> None:
+    assert done.returncode == 2, done.stderr
+    assert HINT.match(done.stderr), f"one line expected:\n{done.stderr}"
+    assert re.search(pattern, done.stderr), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pattern"),
+    [
+        (["droput=0.1"], "droput: no such key; did you mean dropout"),
+        (["data.vall_size=1"], "did you mean data.val_size"),
+        (["model=basline"], "model=basline: no such option; did you mean baseline"),
+        (["modle=mlp"], "did you mean model"),
+        (["aug=[crop,hflp]"], "aug=hflp: no such option; did you mean hflip"),
+        (["model.widht=3"], "model.widht: no such key; allowed: _target_, batchnorm, dropout"),
+        (["dropout=1.5"], r"dropout=1.5: must be a number in \[0, 1\)"),
+        (["data.root"], "Error parsing override 'data.root'"),
+        (["data=image_folder"], "data.root: has no default; add data.root=<value>"),
+        (["resume=nowhere"], "resume=nowhere: not a run folder"),
+        (["-m", "dropout=0.1,1.5"], "dropout=1.5: must be"),
+        (["-m", "model=mlp,basline"], "did you mean baseline"),
+        (["-m", "optimizer.lr=interval(0.1,1)"], "a grid needs a list of values"),
+    ],
+)
+def test_mistakes_known_without_torch(train, tmp_path, arguments, pattern) -> None:
+    refused(train(*arguments), pattern)
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()], "nothing was written"
+    assert not list(tmp_path.glob("outputs/runs/*/*")), "no empty run folder"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "pattern"),
+    [
+        (["data=synthetic", "data.val_size=20000"], "takes 20000 of 10000 training images"),
+        (["data=synthetic", "+model.hiden=3"], "unexpected keyword argument 'hiden'"),
+        (["data=image_folder", "data.root=nowhere"], "data.root=nowhere: no such folder"),
+        (["data=synthetic", "aug=hflip", "aug.hflip.p=2"], "aug.hflip.p=2: must be a probability"),
+        (["data=synthetic", "data.normalize=dataset"], "no published mean"),
+        (["data=synthetic", "trainer=gpu"], "accelerator"),
+    ],
+)
+def test_mistakes_known_later(train, tmp_path, arguments, pattern) -> None:
+    refused(train(*arguments), pattern)
+    assert not list(tmp_path.glob("outputs/runs/*/*")), "no half-made run folder"
+
+
+def test_full_error_on_request(train, monkeypatch) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    done = train("dropout=1.5")
+    assert "Traceback" in done.stderr and "dropout=1.5: must be" in done.stderr
+
+
+def test_cifar10_without_network_or_files(train, tmp_path) -> None:
+    """Torchvision's download is asked for a host that is not there."""
+    offline = tmp_path / "sitecustomize.py"
+    offline.write_text(
+        "import socket\n"
+        "def refuse(*_, **__): raise socket.gaierror(-2, 'Name or service not known')\n"
+        "socket.getaddrinfo = refuse\n"
+    )
+    import os
+
+    os.environ["PYTHONPATH"] = str(tmp_path)
+    try:
+        done = train()
+    finally:
+        del os.environ["PYTHONPATH"]
+    refused(done, r"CIFAR10 is not in data and could not be downloaded .* or try data=synthetic")
+
+
+def test_help_names_every_group(train) -> None:
+    done = train("--help")
+    assert done.returncode == 0
+    for group in ("model: baseline", "aug: crop, crop_flip", "optimizer: adam", "data: cifar10"):
+        assert group in done.stdout
+
+
+def test_one_line_an_epoch_without_a_terminal(train) -> None:
+    done = train(*TINY)
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"^epoch \d/2 .*images/s$", done.stdout, re.M)) == 2
+    assert "\r" not in done.stdout + done.stderr
+    assert done.stderr == "", "no warnings, no chatter"
+    for row in ("train", "val", "test"):
+        assert re.search(rf"^{row} +\d\.\d{{4}} +\d+\.\d\d%$", done.stdout, re.M)
+    assert re.search(r"^run folder outputs/runs/mlp/\d{4}-", done.stdout, re.M)

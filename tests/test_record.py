@@ -1,0 +1,90 @@
+import dataclasses
+import json
+
+import pytest
+
+from cifarlab.errors import UserError
+from cifarlab.record import RunRecord, config_hash, is_finished, write_atomic
+
+RECORD = RunRecord(
+    name="baseline",
+    status="early_stopped",
+    model="baseline",
+    num_params=390_410,
+    macs=28_803_712,
+    seed=0,
+    data={"name": "x", "num_train": 9, "num_val": 1, "num_test": 2, "split_hash": "00"},
+    epochs_run=7,
+    best_epoch=3,
+    metrics={name: {"loss": 1.0, "acc": 0.5} for name in ("train", "val", "test")},
+    test_reads=1,
+    time={"fit_s": 1.0, "total_s": 2.0, "images_per_s": 3.0},
+    hardware={},
+    versions={},
+    git={"sha": None, "dirty": None},
+    overrides=["seed=0"],
+    config_hash="0" * 16,
+)
+
+
+def test_there_and_back(tmp_path) -> None:
+    assert not is_finished(tmp_path)
+    RECORD.save(tmp_path)
+    assert is_finished(tmp_path)
+    assert RunRecord.load(tmp_path) == RECORD
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_the_schema_is_the_contract(tmp_path) -> None:
+    """The names in design order; other programs read them."""
+    RECORD.save(tmp_path)
+    fields = json.loads((tmp_path / "result.json").read_text())
+    assert list(fields) == [
+        "schema", "name", "status", "model", "num_params", "macs", "seed", "data", "epochs_run",
+        "best_epoch", "metrics", "test_reads", "time", "hardware", "versions", "git", "overrides",
+        "config_hash",
+    ]  # fmt: skip
+    assert fields["schema"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not a run record"),
+        ("[]", "not a run record"),
+        ('{"schema": 1}', "not a run record"),
+        ('{"schema": 2}', "schema 2, this version reads 1"),
+    ],
+)
+def test_no_record(tmp_path, text: str, message: str) -> None:
+    with pytest.raises(UserError, match="no finished run here"):
+        RunRecord.load(tmp_path)
+    (tmp_path / "result.json").write_text(text)
+    with pytest.raises(UserError, match=message):
+        RunRecord.load(tmp_path)
+
+
+def test_writing_is_all_or_nothing(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "file"
+    write_atomic(path, "old")
+
+    def dies(*_) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", dies)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomic(path, "new")
+    assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_hash_ignores_order_and_neutral_keys() -> None:
+    config = {"a": 1, "data": {"root": "x", "cache_dir": "y"}, "name": "n"}
+    other = {"name": "m", "data": {"cache_dir": "z", "root": "x"}, "a": 1}
+    assert config_hash(config) == config_hash(other)
+    assert config_hash(config) != config_hash(config | {"a": 2})
+    assert len(config_hash(config)) == 16
+
+
+def test_the_record_is_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        RECORD.seed = 1  # type: ignore[misc]
