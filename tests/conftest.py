@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from cifarlab import cli
 
@@ -58,25 +58,30 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture
-def run_here(cache: Path) -> Callable[..., Path]:
-    """``run_here(folder, *overrides)``: a run in this process; returns its folder."""
+def launch(folder: Path, cache: Path, *overrides: str) -> float | None:
+    """A tiny run in this process, into ``folder``; returns what a search would be given."""
     from cifarlab.runner import run
 
-    def launch(folder: Path, *overrides: str) -> Path:
-        config = composed(*TINY, f"data.cache_dir={cache}", *overrides)
-        with open_dict(config):
-            config.hydra.runtime.output_dir = str(folder)
-            config.hydra.mode = "RUN"
-        folder.mkdir(parents=True, exist_ok=True)
-        HydraConfig.instance().set_config(config)
-        with open_dict(config):
-            job = config.copy()
-            del job["hydra"]
-        run(job)
+    config = composed(*TINY, f"data.cache_dir={cache}", *overrides, "hydra.mode=RUN")
+    with read_write(config.hydra), open_dict(config.hydra):
+        config.hydra.runtime.output_dir = str(folder)
+    HydraConfig.instance().set_config(config)
+    with open_dict(config):
+        job = config.copy()
+        del job["hydra"]
+    folder.mkdir(parents=True, exist_ok=True)
+    return run(job)
+
+
+@pytest.fixture
+def run_here(cache: Path) -> Callable[..., Path]:
+    """``run_here(folder, *overrides)``: a tiny run in this process; returns its folder."""
+
+    def start(folder: Path, *overrides: str) -> Path:
+        launch(folder, cache, *overrides)
         return folder
 
-    return launch
+    return start
 
 
 @pytest.fixture

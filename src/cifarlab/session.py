@@ -46,6 +46,7 @@ class Session:
         stopping = [c for c in chosen if isinstance(c, callbacks.EarlyStopping)]
         self.early_stopping = next(iter(stopping), None)
         always = [
+            callbacks.LoaderPosition(),
             callbacks.SeedEachStep(config["seed"]),
             self.recorder,
             callbacks.Curves(folder),
@@ -149,9 +150,9 @@ class Session:
         temporary = path.with_name(".predictions.tmp.npz")
         np.savez_compressed(
             temporary,
-            val_logits=results["val"].logits.astype(np.float16),
+            val_logits=half(results["val"].logits),
             val_labels=results["val"].labels,
-            test_logits=results["test"].logits.astype(np.float16),
+            test_logits=half(results["test"].logits),
             test_labels=results["test"].labels,
             train_indices=self.data.train_indices,
             val_indices=self.data.val_indices,
@@ -214,6 +215,12 @@ def count_macs(net: nn.Module, image_size: int) -> int:
         net.eval()(torch.zeros(1, 3, image_size, image_size))
     net.train(was_training)
     return counter.get_total_flops() // 2
+
+
+def half(logits: np.ndarray) -> np.ndarray:
+    """float16, the few that are too large for it at its limit."""
+    limit = np.finfo(np.float16).max
+    return logits.clip(-limit, limit).astype(np.float16)
 
 
 def shown(folder: Path) -> str:

@@ -85,7 +85,7 @@ def test_archives(tree: Path, ending: str) -> None:
 
 
 @pytest.mark.parametrize("ending", ARCHIVES)
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.9])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.7])
 def test_an_archive_cut_short(tree: Path, ending: str, share: float) -> None:
     archive = pack(tree, ending)
     whole = archive.read_bytes()
@@ -122,9 +122,14 @@ def test_other_formats_modes_and_files(tree: Path) -> None:
     assert sorted(int(d[0, 0, 0]) for d in dogs) == [0, 1, 7]
 
 
-def test_an_image_that_does_not_decode(tree: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"no image at all", "cut"])
+def test_an_image_that_does_not_decode(tree: Path, content: bytes | str) -> None:
     bad = tree / "train" / "cat" / "0002.png"
-    bad.write_bytes(bad.read_bytes()[:60])
+    if content == "cut":
+        noise = np.random.RandomState(0).randint(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(bad)
+        content = bad.read_bytes()[: bad.stat().st_size // 2]
+    bad.write_bytes(content)
     message = "train/cat/0002.png is not an image that can be read"
     with pytest.raises(UserError, match=message):
         ImageFolder(str(tree)).read()

@@ -18,9 +18,9 @@ def test_disjoint_and_complete(method: str, val_size: float) -> None:
 
 # Written down once: a seed must mean the same images in every version of this code and of numpy
 STABLE = {
-    "random": "RANDOM",
-    "stratified": "STRATIFIED",
-    "tail": "TAIL",
+    "random": "9255c9474ae29f43",
+    "stratified": "22f779f42a89635f",
+    "tail": "698e297470583f17",
 }
 
 
@@ -39,8 +39,7 @@ def test_stratified_keeps_the_shares() -> None:
     _, val = split(labels, "stratified", 100, seed=1)
     assert np.bincount(labels[val]).tolist() == [70, 20, 10]
     _, val = split(labels, "stratified", 5, seed=1)  # 3.5, 1.0, 0.5: the largest remainders win
-    assert np.bincount(labels[val]).tolist() in ([4, 1, 0], [3, 1, 1])
-    assert np.bincount(labels[val]).sum() == 5
+    assert np.bincount(labels[val], minlength=3).tolist() in ([4, 1, 0], [3, 1, 1])
 
 
 def test_random_is_random() -> None:

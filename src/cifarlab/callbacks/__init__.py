@@ -4,13 +4,14 @@ from cifarlab.callbacks.curves import Curves
 from cifarlab.callbacks.early_stopping import EarlyStopping
 from cifarlab.callbacks.epochs import EpochRecorder
 from cifarlab.callbacks.progress import ProgressBar, has_terminal
-from cifarlab.callbacks.seeding import SeedEachStep
+from cifarlab.callbacks.resuming import LoaderPosition, SeedEachStep
 from cifarlab.callbacks.tensorboard import TensorBoard
 
 __all__ = [
     "Curves",
     "EarlyStopping",
     "EpochRecorder",
+    "LoaderPosition",
     "ProgressBar",
     "SeedEachStep",
     "TensorBoard",

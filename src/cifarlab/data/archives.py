@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Protocol, runtime_checkable
 
 import zstandard
 from PIL import Image
@@ -40,7 +40,7 @@ class File:
     split: str
     label: str
     name: str
-    data: BinaryIO | None
+    data: io.BytesIO | None
 
 
 def folder_files(root: Path) -> Iterator[File]:
@@ -96,11 +96,16 @@ def _zip_members(archive: Path) -> Iterator[tuple[str, bytes | None]]:
             yield info.filename, None if info.is_dir() else file.read(info)
 
 
+@runtime_checkable
+class _Stream(Protocol):
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
 class _Tail(io.RawIOBase):
     """Passes reads on and remembers the last block: a whole tar file ends with zeros, and tarfile
     takes one that was cut between two members for whole."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: _Stream) -> None:
         self.stream = stream
         self.last = b""
 
@@ -110,7 +115,7 @@ class _Tail(io.RawIOBase):
         return data
 
 
-def _zstd(raw: BinaryIO) -> BinaryIO:
+def _zstd(raw: _Stream) -> _Stream:
     return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
 
 

@@ -4,7 +4,7 @@ Operations see images in the range 0 to 255, uint8, before normalisation, and ke
 They draw from the generator they are given and from nothing else.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from cifarlab.errors import UserError
 Pixels = UInt8[Tensor, "batch channels height width"]
 
 
+@runtime_checkable
 class ImageOp(Protocol):
     """One step of an augmentation policy."""
 

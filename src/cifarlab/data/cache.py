@@ -64,7 +64,7 @@ def _write(path: Path, images: Images) -> None:
 
 def _read(path: Path) -> Images:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             classes = tuple(str(name) for name in file["classes"])
             images = Images(**{name: file[name] for name in _ARRAYS}, classes=classes)
     except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError, SyntaxError) as error:

@@ -104,7 +104,8 @@ class TrainLoader:
         self.batch_size, self.augment, self.seed = batch_size, tuple(augment), seed
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
-        self.batch = 0  # the next one to yield
+        self.batch = 0  # how many of this epoch have been handed out
+        self.start = 0  # how many of the next epoch to pass over
 
     def __len__(self) -> int:
         return max(1, len(self.indices) // self.batch_size)
@@ -118,16 +119,16 @@ class TrainLoader:
         self.epoch = epoch
 
     def state_dict(self) -> dict[str, int]:
-        """Where the epoch stands; Lightning keeps it in checkpoints."""
+        """Where the epoch stands, to be kept in a checkpoint."""
         return {"batch": self.batch % len(self)}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        self.batch = state["batch"]
+        self.start = state["batch"]
 
     def __iter__(self) -> Iterator[Batch]:
         # A generator: Lightning calls iter() before set_epoch(), the body runs at the first next()
         order = self._order().to(self.images.device)
-        start = self.batch if self.batch < len(self) else 0
+        start, self.start = self.start, 0
         generator = Generator(device=self.images.device)
         for number in range(start + 1, len(self) + 1):
             self.batch = number

@@ -4,7 +4,7 @@ module keeps what was read in the cache under that name."""
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from urllib.error import URLError
 
 import numpy as np
@@ -18,6 +18,7 @@ from cifarlab.errors import UserError
 Statistics = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
+@runtime_checkable
 class Source(Protocol):
     """``statistics``: published mean and standard deviation of the training images in [0, 1], by
     channel, or ``None``."""

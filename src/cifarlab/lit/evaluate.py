@@ -33,11 +33,8 @@ def evaluate(net: nn.Module, loader: Iterable, autocast: AbstractContextManager)
     net.eval()
     with torch.inference_mode(), autocast:
         batches = [(net(images).float(), labels) for images, labels in loader]
-    logits = torch.cat([logits for logits, _ in batches])
-    labels = torch.cat([labels for _, labels in batches])
-    return Evaluation(
-        loss=float(F.cross_entropy(logits, labels)),
-        acc=float((logits.argmax(dim=1) == labels).double().mean()),
-        logits=logits.cpu().numpy(),
-        labels=labels.cpu().numpy(),
-    )
+        logits = torch.cat([logits for logits, _ in batches])
+        labels = torch.cat([labels for _, labels in batches])
+        loss = float(F.cross_entropy(logits, labels))
+        accuracy = (logits.argmax(dim=1) == labels).sum().item() / len(labels)
+    return Evaluation(loss, accuracy, logits.cpu().numpy(), labels.cpu().numpy())

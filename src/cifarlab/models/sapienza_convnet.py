@@ -7,7 +7,7 @@ from cifarlab.models.blocks import conv_bn, dropout_layers, halved
 
 
 class SapienzaConvNet(nn.Module):
-    """Five blocks of conv3x3, [batch norm], maxpool2, ReLU (128, then 512 filters), and a dense layer.
+    """Five blocks of conv3x3, [batch norm], maxpool2, ReLU (128, then 512 filters); a dense layer.
 
     Pooling before ReLU, as figure 10 of the report prints it (the two commute). At 32x32 pixels and
     10 classes 7,678,474 parameters, with batch norm 7,682,826. The report sweeps dropout without

@@ -1,0 +1,21 @@
+from cifarlab.figures.curves import draw, save
+
+COLUMNS = {
+    "epoch": [1, 2, 3],
+    "train_loss": [2.0, 1.0, 0.5],
+    "val_loss": [2.1, 1.5, 1.8],
+    "train_acc": [0.2, 0.5, 0.8],
+    "val_acc": [0.2, 0.45, 0.4],
+}
+
+
+def test_lines_are_the_columns_and_the_best_epoch_is_marked(tmp_path) -> None:
+    figure = draw(COLUMNS, title="a run")
+    loss, accuracy = figure.axes
+    for axes, metric in ((loss, "loss"), (accuracy, "acc")):
+        lines = {line.get_label(): line for line in axes.lines}
+        assert list(lines["training"].get_ydata()) == COLUMNS[f"train_{metric}"]
+        assert list(lines["validation"].get_ydata()) == COLUMNS[f"val_{metric}"]
+        assert list(lines["best epoch (2)"].get_xdata()) == [2, 2]
+    save(figure, tmp_path / "deep" / "curves.png")
+    assert (tmp_path / "deep" / "curves.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,59 @@
+"""Links lead somewhere, and the commands of the README exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from cifarlab.checks import check_config
+from tests.conftest import ROOT, plain
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_relative_links_exist(page: Path) -> None:
+    targets = [link for link in LINK.findall(page.read_text()) if "://" not in link]
+    for target in targets:
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), target
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", file.read_text(), re.M)
+            slugs = {re.sub(r"[^\w -]", "", t.lower()).replace(" ", "-") for t in titles}
+            assert anchor in slugs, target
+
+
+def commands() -> list[list[str]]:
+    """Every ``python train.py ...`` in a code block, without placeholders."""
+    blocks = re.findall(r"^```(?:bash|sh|console)?\n(.*?)^```", README, re.M | re.S)
+    lines = [line.partition("  #")[0] for block in blocks for line in block.splitlines()]
+    found = [shlex.split(line)[2:] for line in lines if line.startswith("python train.py")]
+    return [c for c in found if not any("<" in word or word == "--help" for word in c)]
+
+
+def test_there_are_commands() -> None:
+    assert len(commands()) >= 5
+    assert "make demo" in README and "make test" in README
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_commands_compose(command: list[str]) -> None:
+    """Each with the first of every list of swept values."""
+    words = [word for word in command if word != "-m"]
+    if "-m" in command:
+        words = [w if "[" in w else w.partition(",")[0] for w in words]
+    check_config(plain(*words))
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_no_file_names_a_host_or_a_machine() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "http" not in lock and "index-url" not in lock
+    assert "--hash=sha256:" in lock

@@ -1,0 +1,243 @@
+"""A run that was cut off, wherever, ends as if it had not been."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+
+from cifarlab.checkpoint import LAST, read_checkpoint
+from cifarlab.errors import UserError
+from cifarlab.record import RunRecord
+from tests.conftest import ROOT, TINY
+
+OPTIONS = [
+    "model=baseline",
+    "model.batchnorm=true",
+    "dropout=0.3",
+    "aug=crop_flip",
+    "optimizer.momentum=0.9",
+    "optimizer.lr=0.01",
+    "scheduler=onecycle",
+    "max_epochs=4",
+]
+
+
+class Cut(Exception):
+    """Stands for a power cut."""
+
+
+def same(one: Path, two: Path) -> None:
+    """Weights, optimizer, metrics and records of two runs are equal to the last bit."""
+    a, b = read_checkpoint(one / LAST), read_checkpoint(two / LAST)
+    for name, value in a["state_dict"].items():
+        assert torch.equal(value, b["state_dict"][name]), name
+    for name, value in a["optimizer_states"][0]["state"].items():
+        assert torch.equal(
+            value["momentum_buffer"], b["optimizer_states"][0]["state"][name]["momentum_buffer"]
+        )
+    first, second = RunRecord.load(one), RunRecord.load(two)
+    assert first.metrics == second.metrics
+    assert (first.status, first.epochs_run, first.best_epoch, first.test_reads) == (
+        second.status, second.epochs_run, second.best_epoch, second.test_reads,
+    )  # fmt: skip
+    metrics = [
+        [line.split(",")[:7] for line in (folder / "metrics.csv").read_text().splitlines()]
+        for folder in (one, two)
+    ]
+    assert metrics[0] == metrics[1]
+
+
+@pytest.fixture
+def undisturbed(run_here, tmp_path) -> Path:
+    return run_here(tmp_path / "undisturbed", *OPTIONS)
+
+
+@pytest.mark.parametrize("hook", ["on_train_batch_end", "on_validation_end", "on_train_epoch_end"])
+@pytest.mark.parametrize("epoch", [0, 2, 3])
+def test_cut_anywhere(run_here, tmp_path, undisturbed, monkeypatch, hook: str, epoch: int) -> None:
+    from cifarlab.callbacks import SeedEachStep
+
+    def cut(self, trainer, *_) -> None:
+        if trainer.current_epoch == epoch and trainer.global_step % 4 in (0, 2):
+            raise Cut
+
+    folder = tmp_path / "cut"
+    with monkeypatch.context() as patch:
+        patch.setattr(SeedEachStep, hook, cut, raising=False)
+        try:
+            run_here(folder, *OPTIONS)
+        except Cut:
+            pass
+        else:
+            raise AssertionError("the run was not cut")
+    assert not (folder / "result.json").exists()
+    if epoch > 0:
+        assert (folder / LAST).exists()
+    run_here(folder, *OPTIONS)
+    same(undisturbed, folder)
+
+
+def test_cut_in_the_middle_of_an_epoch_with_a_checkpoint_there(
+    run_here, tmp_path, undisturbed, monkeypatch
+) -> None:
+    """As Slurm's time limit does it: the checkpoint is written between two steps."""
+    from cifarlab.callbacks import SeedEachStep
+
+    folder = tmp_path / "cut"
+
+    def cut(self: Callback, trainer, *_) -> None:
+        if trainer.current_epoch == 1 and trainer.global_step == 6:
+            trainer.save_checkpoint(folder / LAST)
+            raise Cut
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SeedEachStep, "on_train_batch_end", cut, raising=False)
+        with pytest.raises(Cut):
+            run_here(folder, *OPTIONS)
+    run_here(folder, *OPTIONS)
+    a, b = read_checkpoint(undisturbed / LAST), read_checkpoint(folder / LAST)
+    for name, value in a["state_dict"].items():
+        assert torch.equal(value, b["state_dict"][name]), name
+
+
+def test_cut_after_early_stopping_decided(run_here, tmp_path, monkeypatch) -> None:
+    from cifarlab.session import Session
+
+    options = ["max_epochs=20", "optimizer.lr=3", "callbacks.early_stopping.patience=2"]
+    whole = RunRecord.load(run_here(tmp_path / "whole", *options))
+    assert whole.status == "early_stopped"
+
+    def cut(self) -> None:
+        raise Cut
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "finish", cut)
+        with pytest.raises(Cut):
+            run_here(tmp_path / "cut", *options)
+    resumed = RunRecord.load(run_here(tmp_path / "cut", *options))
+    assert (resumed.status, resumed.epochs_run) == (whole.status, whole.epochs_run)
+    assert resumed.metrics == whole.metrics
+
+
+def test_a_second_reading_of_the_test_set_is_counted(run_here, tmp_path, monkeypatch) -> None:
+    from cifarlab.session import Session
+
+    def cut(self, *_) -> None:
+        raise Cut
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "_save_predictions", cut)
+        with pytest.raises(Cut):
+            run_here(tmp_path / "run")
+    record = RunRecord.load(run_here(tmp_path / "run"))
+    assert record.test_reads == 2
+    assert not (tmp_path / "run" / ".test_reads").exists()
+
+
+def test_killed_for_real_and_resumed_by_command(cache, train, tmp_path) -> None:
+    """SIGKILL in the middle, then ``python train.py resume=<folder>``, against an untouched run."""
+    # slow enough to be hit: a few seconds of training
+    options = [*TINY, *OPTIONS, f"data.cache_dir={cache}", "data.num_train=1000"]
+    killed = tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *options, f"hydra.run.dir={killed}"],
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not (killed / LAST).exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    assert not (killed / "result.json").exists()
+    done = train(f"resume={killed}")
+    assert done.returncode == 0, done.stderr
+    assert "resume" in done.stdout
+    whole = tmp_path / "whole"
+    assert train(*options, f"hydra.run.dir={whole}").returncode == 0
+    same(whole, killed)
+    again = train(f"resume={killed}")
+    assert again.returncode == 0 and "already finished" in again.stdout
+
+
+def test_interrupted_by_the_keyboard(cache, tmp_path) -> None:
+    options = [*TINY, f"data.cache_dir={cache}", "data.num_train=3000", "max_epochs=1000"]
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *options, f"hydra.run.dir={folder}"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a shell's background job ignores SIGINT; a user's foreground one does not
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    deadline = time.monotonic() + 120
+    while not (folder / LAST).exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "interrupted; to go on: python train.py resume=run" in out
+    assert "Traceback" not in err
+    assert (folder / LAST).exists()
+
+
+def test_resume_takes_no_other_overrides(train, run_here, tmp_path) -> None:
+    folder = run_here(tmp_path / "run")
+    (folder / "result.json").unlink()
+    done = train(f"resume={folder}", "max_epochs=50")
+    assert done.returncode == 2 and "leave out max_epochs=50" in done.stderr
+
+
+@pytest.mark.parametrize("model", ["baseline", "sapienza_convnet"])
+def test_a_checkpoint_of_another_model(run_here, tmp_path, model: str) -> None:
+    other = run_here(tmp_path / "other", "max_epochs=1")
+    folder = tmp_path / "run"
+    (folder / "checkpoints").mkdir(parents=True)
+    shutil.copy(other / LAST, folder / LAST)
+    with pytest.raises(UserError, match=r"last.ckpt: a checkpoint of another model: features"):
+        run_here(folder, f"model={model}")
+    assert (folder / LAST).exists(), "what was there before is left alone"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_damaged_checkpoint(run_here, tmp_path, share: float) -> None:
+    folder = run_here(tmp_path / "run", "max_epochs=1")
+    (folder / "result.json").unlink()
+    os.truncate(folder / LAST, int((folder / LAST).stat().st_size * share))
+    with pytest.raises(UserError, match="last.ckpt: the checkpoint is damaged"):
+        run_here(folder, "max_epochs=1")
+
+
+def test_a_checkpoint_that_is_not_ours(tmp_path) -> None:
+    torch.save({"weights": torch.zeros(1)}, tmp_path / "x.ckpt")
+    with pytest.raises(UserError, match="not a checkpoint of cifarlab"):
+        read_checkpoint(tmp_path / "x.ckpt")
+    with pytest.raises(UserError, match="no such checkpoint"):
+        read_checkpoint(tmp_path / "y.ckpt")
+
+
+def test_a_checkpoint_is_never_half_written(tmp_path, monkeypatch) -> None:
+    from cifarlab.checkpoint import AtomicCheckpointIO
+
+    writer, path = AtomicCheckpointIO(), tmp_path / "checkpoints" / "last.ckpt"
+    writer.save_checkpoint({"cifarlab": {}, "state_dict": {}, "epoch": 1}, path)
+
+    def dies(*_: object, **__: object) -> None:
+        raise Cut
+
+    monkeypatch.setattr(torch, "save", dies)
+    with pytest.raises(Cut):
+        writer.save_checkpoint({"epoch": 2}, path)
+    monkeypatch.undo()
+    assert read_checkpoint(path)["epoch"] == 1

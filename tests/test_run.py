@@ -1,0 +1,202 @@
+"""A whole run: the folder is as the design says and everything in it is true."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from cifarlab.callbacks.epochs import COLUMNS
+from cifarlab.checkpoint import BEST, load_run, read_checkpoint
+from cifarlab.record import RunRecord, config_hash
+from tests.conftest import TINY, launch, plain
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, cache):
+    """One finished run for the tests of this file, with TensorBoard and augmentation."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    value = launch(folder, cache, "aug=crop_flip", "max_epochs=3", "trainer.log_every_n_steps=5")
+    record = RunRecord.load(folder)
+    assert value == record.metrics["val"]["acc"], "what a search is given is validation accuracy"
+    return folder
+
+
+@pytest.fixture
+def record(folder) -> RunRecord:
+    return RunRecord.load(folder)
+
+
+@pytest.fixture
+def rows(folder) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_folder_holds_what_the_design_says(folder) -> None:
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    events = {name for name in found if name.startswith("events.out.tfevents.")}
+    assert events
+    assert found - events == {
+        "config.yaml",
+        "result.json",
+        "metrics.csv",
+        "predictions.npz",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+        "figures/curves.png",
+    }
+
+
+def test_metrics_csv(rows) -> None:
+    assert tuple(rows[0]) == COLUMNS == (
+        "epoch", "step", "lr", "train_loss", "train_acc", "val_loss", "val_acc", "epoch_s",
+        "images_per_s",
+    )  # fmt: skip
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3], "counted from 1"
+    assert [int(row["step"]) for row in rows] == [4, 8, 12], "270 images in whole batches of 64"
+
+
+def test_best_epoch_is_that_of_the_lowest_validation_loss(record, rows) -> None:
+    losses = [float(row["val_loss"]) for row in rows]
+    assert record.best_epoch == 1 + int(np.argmin(losses))
+    assert record.metrics["val"]["loss"] == pytest.approx(min(losses), rel=1e-5)
+    assert record.metrics["val"]["acc"] == pytest.approx(
+        float(rows[record.best_epoch - 1]["val_acc"]), abs=1e-6
+    )
+
+
+def test_metrics_are_those_of_the_predictions(folder, record) -> None:
+    arrays = np.load(folder / "predictions.npz")
+    for split in ("val", "test"):
+        logits, labels = arrays[f"{split}_logits"], arrays[f"{split}_labels"]
+        assert logits.dtype == np.float16 and len(labels) == record.data[f"num_{split}"]
+        assert (logits.argmax(1) == labels).mean() == pytest.approx(record.metrics[split]["acc"])
+        loss = torch.nn.functional.cross_entropy(
+            torch.from_numpy(logits).float(), torch.from_numpy(labels)
+        )
+        assert float(loss) == pytest.approx(record.metrics[split]["loss"], rel=2e-3)
+    train, val = arrays["train_indices"], arrays["val_indices"]
+    assert sorted([*train, *val]) == list(range(300))
+
+
+def test_the_record_is_true(folder, record, rows) -> None:
+    config = plain(*TINY, "aug=crop_flip", "max_epochs=3")
+    assert record.status == "completed" and record.epochs_run == 3
+    assert record.model == record.name == "mlp" and record.num_params == 616_610
+    assert record.macs == 3072 * 200 + 200 * 10
+    assert record.seed == 0 and record.test_reads == 1
+    assert record.data == {
+        "name": "synthetic", "num_train": 270, "num_val": 30, "num_test": 100,
+        "split_hash": record.data["split_hash"],
+    }  # fmt: skip
+    assert record.config_hash == config_hash(config)
+    assert record.overrides[: len(TINY)] == TINY
+    assert record.hardware["device"] == "cpu" and record.hardware["precision"] == "32-true"
+    assert record.versions["torch"] == torch.__version__.partition("+")[0]
+    fit = sum(float(row["epoch_s"]) for row in rows)
+    assert record.time["fit_s"] == pytest.approx(fit, rel=1e-3) and record.time["total_s"] > fit
+    assert record.git["sha"] is None or len(record.git["sha"]) == 40
+
+
+def test_config_is_plain_and_resolved(folder) -> None:
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert "${" not in (folder / "config.yaml").read_text()
+    assert config["data"]["augment"]["crop"]["padding"] == 4
+    assert config["choices"]["aug"] == "crop_flip"
+
+
+def test_checkpoints_load_without_running_code_and_give_the_same_logits(folder) -> None:
+    checkpoint = read_checkpoint(folder / BEST)  # weights_only
+    assert checkpoint["cifarlab"]["config"]["model"]["hidden"] == [200]
+    loaded = load_run(folder)
+    assert not loaded.net.training and len(loaded.classes) == 10
+    arrays = np.load(folder / "predictions.npz")
+    from cifarlab.data.sources import Synthetic
+
+    images = torch.from_numpy(Synthetic(300, 100).read().test_images).permute(0, 3, 1, 2)
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (loaded.mean, loaded.std))
+    with torch.inference_mode():
+        logits = loaded.net((images / 255 - mean) / std)
+    np.testing.assert_allclose(logits.numpy(), arrays["test_logits"], rtol=0.01, atol=0.01)
+
+
+def test_tensorboard_has_the_scalars(folder, rows) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    scalars: dict[str, list] = {}
+    for path in sorted(folder.glob("events.*")):
+        events = EventAccumulator(str(path)).Reload()
+        for tag in events.Tags()["scalars"]:
+            scalars.setdefault(tag, []).extend(events.Scalars(tag))
+    assert [e.value for e in scalars["val/loss"]] == pytest.approx(
+        [float(row["val_loss"]) for row in rows], rel=1e-5
+    )
+    assert {"train/loss", "train/acc", "val/acc", "train/loss_step", "best/test_acc"} <= set(
+        scalars
+    )
+
+
+def test_figure_is_a_picture(folder) -> None:
+    assert (folder / "figures" / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_finished_run_is_not_done_again(folder, run_here) -> None:
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    run_here(folder)
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_same_seed_same_result_other_seed_other(run_here, tmp_path) -> None:
+    one = RunRecord.load(run_here(tmp_path / "a", "seed=3", "dropout=0.2", "aug=crop_flip"))
+    two = RunRecord.load(run_here(tmp_path / "b", "seed=3", "dropout=0.2", "aug=crop_flip"))
+    other = RunRecord.load(run_here(tmp_path / "c", "seed=4", "dropout=0.2", "aug=crop_flip"))
+    assert one.metrics == two.metrics != other.metrics
+    assert one.data == two.data == other.data, "seeds share one split"
+
+
+def test_early_stopping(run_here, tmp_path) -> None:
+    folder = run_here(
+        tmp_path / "run", "max_epochs=30", "optimizer.lr=3", "callbacks.early_stopping.patience=2"
+    )
+    record = RunRecord.load(folder)
+    assert record.status == "early_stopped"
+    assert record.epochs_run == record.best_epoch + 2 < 30
+
+
+def test_stopped_by_the_clock(run_here, tmp_path) -> None:
+    folder = run_here(
+        tmp_path / "run", "max_epochs=100000", "callbacks=none", "trainer.max_time='00:00:00:02'"
+    )
+    assert RunRecord.load(folder).status == "stopped"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["optimizer=adam", "scheduler=cosine"],
+        ["optimizer=adamw", "scheduler=onecycle"],
+        ["optimizer=asgd", "callbacks=none"],
+        ["model=baseline", "trainer.precision=bf16-mixed", "model.batchnorm=true", "aug=hflip"],
+        ["logger=none", "data.split=tail", "data.normalize=half", "aug=[crop,hflip]"],
+    ],
+)
+def test_other_cells_train(run_here, tmp_path, overrides) -> None:
+    record = RunRecord.load(run_here(tmp_path / "run", "max_epochs=1", *overrides))
+    assert record.epochs_run == 1 and np.isfinite(record.metrics["test"]["loss"])
+
+
+def test_learning_rate_column_follows_the_schedule(run_here, tmp_path) -> None:
+    folder = run_here(tmp_path / "run", "scheduler=cosine", "max_epochs=3", "optimizer.lr=0.01")
+    with (folder / "metrics.csv").open() as file:
+        rates = [float(row["lr"]) for row in csv.DictReader(file)]
+    assert rates == pytest.approx([0.0075, 0.0025, 0.0], abs=1e-9)
+
+
+def test_mlp_learns_the_drawn_classes(run_here, tmp_path) -> None:
+    """Better than chance by far on images it has not seen: labels and images belong together."""
+    folder = run_here(tmp_path / "run", "data.num_train=3000", "data.num_test=500", "max_epochs=8")
+    assert RunRecord.load(folder).metrics["test"]["acc"] > 0.25
+    assert json.loads((folder / "result.json").read_text())["metrics"]["test"]["acc"] > 0.25
