@@ -47,7 +47,7 @@ def test_mistakes_known_without_torch(train, tmp_path, arguments, pattern) -> No
         (["data=image_folder", "data.root=nowhere"], "data.root=nowhere: no such folder"),
         (["data=synthetic", "aug=hflip", "aug.hflip.p=2"], "aug.hflip.p=2: must be a probability"),
         (["data=synthetic", "data.normalize=dataset"], "no published mean"),
-        (["data=synthetic", "trainer=gpu"], "accelerator"),
+        (["data=synthetic", "trainer=gpu"], "trainer.accelerator=gpu, trainer.devices=1: "),
     ],
 )
 def test_mistakes_known_later(train, tmp_path, arguments, pattern) -> None:

@@ -74,7 +74,8 @@ def build_trainer(
         )
     except Exception as error:
         if isinstance(error.__cause__, MisconfigurationException):
-            raise UserError(f"trainer: {error.__cause__}") from error
+            asked = ", ".join(f"trainer.{k}={options[k]}" for k in ("accelerator", "devices"))
+            raise UserError(f"{asked}: {error.__cause__}") from error
         raise
 
 
