@@ -1,8 +1,12 @@
 """The command line as a user meets it: one line and exit code 2 for each mistake, nothing left."""
 
+import os
 import re
+import shutil
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.conftest import TINY
 
@@ -55,6 +59,57 @@ def test_mistakes_known_later(train, tmp_path, arguments, pattern) -> None:
     assert not list(tmp_path.glob("outputs/runs/*/*")), "no half-made run folder"
 
 
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    root = tmp_path / "pets"
+    for folder in ("train/cat", "train/dog", "test/cat", "test/dog"):
+        (root / folder).mkdir(parents=True)
+        for number in range(20):
+            Image.new("RGB", (32, 32), (number, 0, 0)).save(root / folder / f"{number}.png")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("damage", "pattern"),
+    [
+        ("cut", r"pets.tar.gz: the archive is damaged or cut short .*; fetch it again"),
+        ("undecodable", "pets: train/cat/3.png is not an image that can be read"),
+        ("missing", "pets: the class folder test/dog is missing"),
+        ("cache", r"data/cache/image_folder-\w+.npz: the cached images are damaged .*delete this"),
+    ],
+)
+def test_damaged_data(train, tmp_path, pets, damage, pattern) -> None:
+    """Refused in one line; what is left behind is not trusted: mended, the same command runs."""
+    arguments = ["data=image_folder", "data.root=pets", "data.val_size=0.5", *TINY[3:]]
+    if damage == "cut":
+        whole = Path(shutil.make_archive(str(pets), "gztar", pets)).read_bytes()
+        (tmp_path / "pets.tar.gz").write_bytes(whole[: len(whole) // 2])
+        arguments[1] = "data.root=pets.tar.gz"
+    elif damage == "undecodable":
+        (pets / "train" / "cat" / "3.png").write_bytes(b"nothing")
+    elif damage == "missing":
+        shutil.move(pets / "test" / "dog", tmp_path / "aside")
+    else:
+        assert train(*arguments).returncode == 0
+        (cached,) = tmp_path.glob("data/cache/*.npz")
+        content = bytearray(cached.read_bytes())
+        content[len(content) // 4] ^= 1
+        cached.write_bytes(content)
+        shutil.rmtree(tmp_path / "outputs")
+    refused(train(*arguments), pattern)
+    assert not list(tmp_path.glob("outputs/runs/*/*")), "no half-made run folder"
+    if damage == "cut":
+        (tmp_path / "pets.tar.gz").write_bytes(whole)
+    elif damage == "undecodable":
+        Image.new("RGB", (32, 32)).save(pets / "train" / "cat" / "3.png")
+    elif damage == "missing":
+        shutil.move(tmp_path / "aside", pets / "test" / "dog")
+    else:
+        cached.unlink()
+    done = train(*arguments)
+    assert done.returncode == 0, done.stderr
+
+
 def test_full_error_on_request(train, monkeypatch) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     done = train("dropout=1.5")
@@ -69,8 +124,6 @@ def test_cifar10_without_network_or_files(train, tmp_path) -> None:
         "def refuse(*_, **__): raise socket.gaierror(-2, 'Name or service not known')\n"
         "socket.getaddrinfo = refuse\n"
     )
-    import os
-
     os.environ["PYTHONPATH"] = str(tmp_path)
     try:
         done = train()

@@ -10,15 +10,18 @@ import yaml
 
 from cifarlab.callbacks.epochs import COLUMNS
 from cifarlab.checkpoint import BEST, load_run, read_checkpoint
+from cifarlab.errors import UserError
 from cifarlab.record import RunRecord, config_hash
 from tests.conftest import TINY, launch, plain
+
+OPTIONS = ["aug=crop_flip", "max_epochs=3", "data.eval_batch_size=20"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, cache):
     """One finished run for the tests of this file, with TensorBoard and augmentation."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    value = launch(folder, cache, "aug=crop_flip", "max_epochs=3", "trainer.log_every_n_steps=5")
+    value = launch(folder, cache, *OPTIONS, "trainer.log_every_n_steps=5")
     record = RunRecord.load(folder)
     assert value == record.metrics["val"]["acc"], "what a search is given is validation accuracy"
     return folder
@@ -60,6 +63,7 @@ def test_metrics_csv(rows) -> None:
 
 
 def test_best_epoch_is_that_of_the_lowest_validation_loss(record, rows) -> None:
+    # 30 validation images in batches of 20: the last batch is smaller, and weighs less
     losses = [float(row["val_loss"]) for row in rows]
     assert record.best_epoch == 1 + int(np.argmin(losses))
     assert record.metrics["val"]["loss"] == pytest.approx(min(losses), rel=1e-5)
@@ -83,7 +87,7 @@ def test_metrics_are_those_of_the_predictions(folder, record) -> None:
 
 
 def test_the_record_is_true(folder, record, rows) -> None:
-    config = plain(*TINY, "aug=crop_flip", "max_epochs=3")
+    config = plain(*TINY, *OPTIONS)
     assert record.status == "completed" and record.epochs_run == 3
     assert record.model == record.name == "mlp" and record.num_params == 616_610
     assert record.macs == 3072 * 200 + 200 * 10
@@ -200,3 +204,9 @@ def test_mlp_learns_the_drawn_classes(run_here, tmp_path) -> None:
     folder = run_here(tmp_path / "run", "data.num_train=3000", "data.num_test=500", "max_epochs=8")
     assert RunRecord.load(folder).metrics["test"]["acc"] > 0.25
     assert json.loads((folder / "result.json").read_text())["metrics"]["test"]["acc"] > 0.25
+
+
+def test_divergence_is_told(run_here, tmp_path) -> None:
+    with pytest.raises(UserError, match=r"training diverged in epoch 1: .* a lower optimizer.lr"):
+        run_here(tmp_path / "run", "optimizer.lr=1e30")
+    assert not (tmp_path / "run").exists()

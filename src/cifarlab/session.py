@@ -57,6 +57,12 @@ class Session:
         logger = instantiate(config["logger"])(folder.as_posix()) if config["logger"] else False
         self.trainer = build_trainer(config["trainer"], folder, [*chosen, *always], logger)
 
+        if config["batch_size"] % self.trainer.world_size:
+            raise UserError(
+                f"batch_size={config['batch_size']}: counts the images of a step on all devices "
+                f"together, so it must be a multiple of the {self.trainer.world_size} devices"
+            )
+
     @property
     def num_params(self) -> int:
         return sum(parameter.numel() for parameter in self.module.net.parameters())

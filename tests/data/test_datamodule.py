@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from cifarlab.data import datamodule
 from cifarlab.data.augment import HFlip
 from cifarlab.data.datamodule import CIFAR10DataModule
 from cifarlab.data.sources import CIFAR10, Synthetic
@@ -76,3 +77,9 @@ def test_test_readings_are_counted(cache) -> None:
 def test_val_size_larger_than_the_data(cache) -> None:
     with pytest.raises(UserError, match="data.val_size=400: takes 400 of 300 training images"):
         module(cache, val_size=400)
+
+
+def test_a_channel_of_one_value_is_not_divided_by_zero() -> None:
+    images = np.zeros((4, 2, 2, 3), dtype=np.uint8)
+    images[..., 0] = 51
+    assert datamodule._measure(images, np.arange(4)) == ((0.2, 0.0, 0.0), (1.0, 1.0, 1.0))

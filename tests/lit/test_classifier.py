@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from cifarlab.lit import ImageClassifier, evaluate
+from cifarlab.lit.classifier import MeanLoss
 
 
 def all_subclasses(cls: type) -> set[type]:
@@ -52,3 +53,10 @@ def test_evaluate_by_hand() -> None:
     assert result.loss == pytest.approx(normaliser - (3 * 2.0 + 0) / 4)
     assert result.logits.shape == (4, 3) and result.labels.tolist() == [0, 0, 1, 0]
     assert not net.training and np.isfinite(result.logits).all()
+
+
+def test_mean_loss_weighs_batches_by_their_images() -> None:
+    mean = MeanLoss()
+    mean.update(torch.tensor(1.0), 3)
+    mean.update(torch.tensor(5.0), 1)
+    assert mean.compute().item() == pytest.approx(2.0)

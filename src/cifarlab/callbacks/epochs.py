@@ -2,11 +2,14 @@
 
 import csv
 import logging
+import math
 import time
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+
+from cifarlab.errors import UserError
 
 log = logging.getLogger("cifarlab")
 
@@ -23,6 +26,8 @@ class EpochRecorder(Callback):
     with dropout and augmentation on. ``epoch_s`` is the whole epoch with validation;
     ``images_per_s`` leaves validation out. An epoch that was cut off and resumed in its middle has
     the times of the resumed part.
+
+    Raises ``UserError`` when a loss is no longer finite.
 
     Comes before the checkpoint: a row without its checkpoint is dropped on resuming, a checkpoint
     without its row would leave a hole.
@@ -71,6 +76,12 @@ class EpochRecorder(Callback):
             "images_per_s": self._images / (seconds - self._validation_s),
         }
         row |= {name: metrics[name] for name in COLUMNS if name not in row}
+        if not math.isfinite(row["train_loss"] + row["val_loss"]):
+            raise UserError(
+                f"training diverged in epoch {row['epoch']}: training loss {row['train_loss']:g}, "
+                f"validation loss {row['val_loss']:g}; a lower optimizer.lr (now {row['lr']:g}) or "
+                "trainer.gradient_clip_val may help"
+            )
         self.rows.append(row)
         if not trainer.is_global_zero:
             return

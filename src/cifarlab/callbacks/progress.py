@@ -15,8 +15,9 @@ def has_terminal() -> bool:
 class ProgressBar(TQDMProgressBar):
     """Lightning's bar, cleared when training ends, counting epochs from 1 as every file does."""
 
-    def __init__(self) -> None:
-        super().__init__(leave=False)
+    def on_train_start(self, trainer: Trainer, *_: Any) -> None:
+        super().on_train_start(trainer)
+        self.train_progress_bar.leave = False
 
     def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:
         super().on_train_epoch_start(trainer)

@@ -93,10 +93,6 @@ class CIFAR10DataModule(LightningDataModule):
 
     def train_dataloader(self) -> TrainLoader:
         rank, world_size, device = self._place()
-        if self.batch_size % world_size:
-            raise UserError(
-                f"batch_size={self.batch_size}: must be a multiple of the {world_size} devices"
-            )
         images, labels = self._on("train", device)
         return TrainLoader(
             images,
@@ -181,5 +177,6 @@ def _measure(images: np.ndarray, indices: np.ndarray) -> Statistics:
         values = np.arange(256) / 255
         total = counts.sum()
         mean.append(float((counts * values).sum() / total))
-        std.append(float(np.sqrt((counts * (values - mean[-1]) ** 2).sum() / total)))
+        spread = float(np.sqrt((counts * (values - mean[-1]) ** 2).sum() / total))
+        std.append(spread or 1.0)  # a channel of one value becomes zeros, not NaN
     return tuple(mean), tuple(std)

@@ -8,10 +8,30 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
+from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 Batch = tuple[Float[Tensor, "batch 3 height width"], Int[Tensor, " batch"]]
+
+
+class MeanLoss(Metric):
+    """Mean over images of batch means, over all processes.
+
+    ``torchmetrics.MeanMetric`` (1.9) either looks for NaN at every update, for which a GPU has to
+    be waited for, or, with ``nan_strategy="disable"``, drops the weights.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("images", torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def update(self, loss: Float[Tensor, ""], images: int) -> None:
+        self.total += loss * images
+        self.images += images
+
+    def compute(self) -> Float[Tensor, ""]:
+        return self.total / self.images
 
 
 class ImageClassifier(LightningModule):
@@ -44,8 +64,7 @@ class ImageClassifier(LightningModule):
         self.identity = identity or {}
         self.metrics = nn.ModuleDict()
         for split in ("train", "val"):
-            # nan_strategy "disable": looking for NaN would wait for the GPU at every step
-            self.metrics[f"{split}/loss"] = MeanMetric(nan_strategy="disable")
+            self.metrics[f"{split}/loss"] = MeanLoss()
             self.metrics[f"{split}/acc"] = MulticlassAccuracy(
                 num_classes, average="micro", validate_args=False
             )
@@ -75,7 +94,7 @@ class ImageClassifier(LightningModule):
         logits = self(images)
         loss = self.compute_loss(logits, labels)
         mean_loss, accuracy = self.metrics[f"{split}/loss"], self.metrics[f"{split}/acc"]
-        mean_loss.update(loss.detach(), weight=len(labels))
+        mean_loss.update(loss.detach(), len(labels))
         accuracy.update(logits.detach(), labels)
         epoch = {f"{split}/loss": mean_loss, f"{split}/acc": accuracy}
         self.log_dict(epoch, on_step=False, on_epoch=True, batch_size=len(labels))

@@ -1,0 +1,46 @@
+"""Two processes on the CPU (gloo) do what one does."""
+
+import csv
+
+import pytest
+
+from cifarlab.record import RunRecord
+from tests.conftest import TINY
+
+
+def test_two_processes_train_as_one(train, cache, tmp_path) -> None:
+    """Same global batches, so the same weights up to the order of additions."""
+    options = [*TINY, f"data.cache_dir={cache}", "aug=none", "data.num_train=350"]
+    folders = {}
+    for devices in (1, 2):
+        folders[devices] = tmp_path / f"on_{devices}"
+        done = train(
+            *options,
+            f"trainer.devices={devices}",
+            "trainer.strategy=ddp",
+            f"hydra.run.dir={folders[devices]}",
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("epoch 1/2") == 1, "one process speaks"
+    one, two = (RunRecord.load(folder) for folder in folders.values())
+    assert two.hardware["devices"] == 2
+    rows = []
+    for folder in folders.values():
+        with (folder / "metrics.csv").open() as file:
+            rows.append(list(csv.DictReader(file)))
+    for a, b in zip(*rows, strict=True):
+        assert a["step"] == b["step"]
+        for name in ("train_loss", "train_acc", "val_loss", "val_acc"):
+            assert float(a[name]) == pytest.approx(float(b[name]), abs=2e-4), name
+    assert one.data == two.data
+    for split in ("train", "val", "test"):
+        assert one.metrics[split]["loss"] == pytest.approx(two.metrics[split]["loss"], abs=2e-4)
+
+
+def test_batch_size_must_be_shared_out(train, cache) -> None:
+    done = train(
+        *TINY, f"data.cache_dir={cache}", "trainer.devices=2", "trainer.strategy=ddp",
+        "batch_size=65",
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "so it must be a multiple of the 2 devices" in done.stderr
