@@ -9,7 +9,9 @@ UV_VERSION := 0.13.8
 READY := $(VENV)/.ready
 
 demo: $(READY)
-	$(RUN) train.py data=synthetic
+	$(RUN) train.py data=synthetic name=demo
+	@$(RUN) scripts/report.py path="$$(ls -td outputs/runs/demo/*/ | head -n 1)" > /dev/null
+	@echo "open       $$(ls -td outputs/runs/demo/*/ | head -n 1)report.html"
 
 test: $(READY)
 	$(RUN) -m ruff check .

@@ -2,9 +2,12 @@
 
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 
 from cifarlab.checks import check_config
 from tests.conftest import ROOT, plain
@@ -47,6 +50,17 @@ def test_commands_compose(command: list[str]) -> None:
     if "-m" in command:
         words = [w if "[" in w else w.partition(",")[0] for w in words]
     check_config(plain(*words))
+
+
+def test_the_model_of_the_page_works() -> None:
+    page = (ROOT / "docs" / "add_a_model.md").read_text()
+    code = textwrap.dedent(re.search(r"```python\n(.*?)```", page, re.S).group(1))
+    config = yaml.safe_load(textwrap.dedent(re.search(r"```yaml\n(.*?)```", page, re.S).group(1)))
+    space: dict = {}
+    exec(code, space)  # noqa: S102  our own page
+    options = {key: value for key, value in config.items() if key != "_target_"}
+    net = space[config["_target_"].rpartition(".")[2]](**options | {"dropout": 0.1})
+    assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
 
 
 def test_ci_runs_the_readmes_test_command() -> None:

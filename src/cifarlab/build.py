@@ -61,6 +61,7 @@ def build_trainer(
     try:
         return instantiate(
             dict(options) | {"precision": precision(options)},
+            benchmark=not options["deterministic"],  # cuDNN tries its algorithms once: one shape
             logger=logger,
             callbacks=list(callbacks),
             plugins=[AtomicCheckpointIO()],
