@@ -11,6 +11,7 @@ import json
 import logging
 import statistics
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,10 @@ def measure(config: dict[str, Any], folder: Path, pipeline: str) -> tuple[float,
     trainer = build_trainer(options, folder, [stopwatch], enable_checkpointing=False)
     if pipeline == "textbook":
         module.net.to(memory_format=torch.contiguous_format)
-        trainer.fit(module, train_dataloaders=textbook_loader(data, config["workers"]))
+        with warnings.catch_warnings():
+            # only training is timed
+            warnings.filterwarnings("ignore", message="You defined a `validation_step`")
+            trainer.fit(module, train_dataloaders=textbook_loader(data, config["workers"]))
     else:
         trainer.fit(module, datamodule=data)
     return stopwatch.images / stopwatch.seconds, images, str(trainer.precision)
