@@ -69,5 +69,5 @@ def test_ci_runs_the_readmes_test_command() -> None:
 
 def test_no_file_names_a_host_or_a_machine() -> None:
     lock = (ROOT / "requirements.lock").read_text()
-    assert "http" not in lock and "index-url" not in lock
+    assert "://" not in lock and "index-url" not in lock
     assert "--hash=sha256:" in lock
