@@ -1,13 +1,16 @@
 """The command line as a user meets it: one line and exit code 2 for each mistake, nothing left."""
 
+import gc
 import os
 import re
 import shutil
+import weakref
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from cifarlab import cli
 from tests.conftest import TINY
 
 HINT = re.compile(r"^error: [^\n]+\n$")
@@ -148,3 +151,26 @@ def test_one_line_an_epoch_without_a_terminal(train) -> None:
     for row in ("train", "val", "test"):
         assert re.search(rf"^{row} +\d\.\d{{4}} +\d+\.\d\d%$", done.stdout, re.M)
     assert re.search(r"^run folder outputs/runs/mlp/\d{4}-", done.stdout, re.M)
+
+
+def test_a_failed_run_lets_go_of_what_it_held() -> None:
+    class Net:
+        pass
+
+    alive = []
+
+    def run() -> None:
+        net = Net()
+        alive.append(weakref.ref(net))
+        try:
+            raise MemoryError
+        except MemoryError as error:
+            raise RuntimeError("out of memory") from error
+
+    with pytest.raises(RuntimeError) as caught:
+        run()
+    gc.collect()
+    assert alive[0]() is not None, "the traceback holds it"
+    cli._let_go(caught.value)
+    gc.collect()
+    assert alive[0]() is None

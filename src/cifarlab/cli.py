@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,7 @@ def app(config_dir: Path, config_name: str) -> Callable[[Callable], Callable[[],
                     with contextlib.suppress(OSError):  # Hydra made it; leave no empty folder
                         Path(hydra_config.runtime.output_dir).rmdir()
                     if hydra_config.mode == RunMode.MULTIRUN:
+                        _let_go(error)
                         raise  # the sweeper tells
                     caught.append(error)  # raised below: Hydra would print a line of its own
 
@@ -97,7 +99,13 @@ def app(config_dir: Path, config_name: str) -> Callable[[Callable], Callable[[],
 @contextlib.contextmanager
 def quick_imports() -> Iterator[None]:
     """Import large libraries without the garbage collector looking through every new module (a
-    fifth of the time), and let it leave them alone until the end."""
+    fifth of the time), and let it leave them alone until the end.
+
+    Does nothing the second time: what a sweep's earlier runs left must be collected.
+    """
+    if "torch" in sys.modules:
+        yield
+        return
     gc.disable()
     try:
         yield
@@ -105,6 +113,15 @@ def quick_imports() -> Iterator[None]:
         gc.freeze()
         atexit.register(gc.unfreeze)  # else nanobind, in triton, takes them for leaks
         gc.enable()
+
+
+def _let_go(error: BaseException) -> None:
+    """Free what the frames of a failed run hold (data, net, the GPU's memory): Hydra keeps the
+    error, and with it the frames, until the sweep ends."""
+    link: BaseException | None = error
+    while link is not None:
+        traceback.clear_frames(link.__traceback__)
+        link = link.__cause__ or link.__context__
 
 
 def _run_dir(resume: str | None, fresh: str) -> str:

@@ -16,6 +16,7 @@ from cifarlab.data.archives import ARCHIVES, File, archive_files, folder_files
 from cifarlab.data.cache import Images
 from cifarlab.errors import UserError
 
+_TOO_LARGE = Image.DecompressionBombError
 Statistics = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
@@ -196,7 +197,7 @@ def _decode(file: File, root: Path, image_size: int | None) -> np.ndarray:
     try:
         with Image.open(file.data) as image:
             image = image.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, _TOO_LARGE) as error:
         raise UserError(f"{root}: {file.name} is not an image that can be read") from error
     if image_size is not None and image.size != (image_size, image_size):
         image = image.resize((image_size, image_size), Image.Resampling.BILINEAR)
