@@ -30,7 +30,10 @@ def refused(done, pattern: str) -> None:
         (["model=basline"], "model=basline: no such option; did you mean baseline"),
         (["modle=mlp"], "did you mean model"),
         (["aug=[crop,hflp]"], "aug=hflp: no such option; did you mean hflip"),
-        (["model.widht=3"], "model.widht: no such key; allowed: _target_, batchnorm, dropout"),
+        (
+            ["model.widht=3"],
+            "model.widht: no such key; allowed: _target_, activation",
+        ),
         (["dropout=1.5"], r"dropout=1.5: must be a number in \[0, 1\)"),
         (["data.root"], "Error parsing override 'data.root'"),
         (["data=image_folder"], "data.root: has no default; add data.root=<value>"),

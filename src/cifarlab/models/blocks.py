@@ -1,42 +1,62 @@
 """What several architectures share."""
 
+from collections.abc import Callable
+
 from torch import nn
 
 from cifarlab.errors import UserError
 
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "leaky_relu": nn.LeakyReLU,  # slope 0.01
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+    "none": nn.Identity,
+}
+INITS = ("default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal")
 
-def dropout_layers(p: float | None, count: int, *, default: float = 0.0) -> list[nn.Module]:
-    """``count`` separate dropout layers of probability ``p`` (``None``: ``default``).
 
-    Dropout zeroes single values, not channels, as ``nn.Dropout`` in all five reports does. At 0 the
-    layers are ``nn.Identity``. Raises ``UserError`` unless 0 <= p < 1.
+def dropout_layer(p: float | None) -> nn.Module:
+    """Dropout of probability ``p``; ``nn.Identity`` at 0 or ``None``.
+
+    It zeroes single values, not channels, as ``nn.Dropout`` in all five reports does. Raises
+    ``UserError`` unless 0 <= p < 1.
     """
-    p = default if p is None else p
+    p = 0.0 if p is None else p
     if not 0.0 <= p < 1.0:
         raise UserError(f"dropout={p}: must be a number in [0, 1)")
-    return [nn.Dropout(p) if p > 0 else nn.Identity() for _ in range(count)]
+    return nn.Dropout(p) if p > 0 else nn.Identity()
 
 
-def conv_bn(inputs: int, outputs: int, kernel: int, *, batchnorm: bool) -> list[nn.Module]:
-    """A convolution that keeps height and width (stride 1, odd kernel), then batch norm if asked.
+def activation_layer(name: str) -> nn.Module:
+    """Raises ``UserError`` for a name that is not in ``ACTIVATIONS``."""
+    if name not in ACTIVATIONS:
+        raise UserError(f"model.activation={name}: must be one of {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]()
 
-    The convolution keeps its bias in both cases: that is how the reports count parameters.
+
+def initialize(net: nn.Module, init: str, activation: str = "relu") -> None:
+    """Draw the weights of all convolutions and dense layers anew; biases become zero.
+
+    ``default`` leaves everything as torch drew it: uniform with bound 1/sqrt(fan_in), weights and
+    biases. ``xavier_*`` (Glorot and Bengio, 2010) and ``kaiming_*`` (He et al., arXiv:1502.01852,
+    fan_in) use the gain of ``activation``; SiLU and GELU take that of ReLU. Raises ``UserError``
+    for a name that is not in ``INITS``.
     """
-    layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)]
-    if batchnorm:
-        layers.append(nn.BatchNorm2d(outputs))
-    return layers
-
-
-def halved(image_size: int, times: int, model: str) -> int:
-    """Height and width left of ``image_size`` pixels after ``times`` poolings of 2.
-
-    Raises ``UserError`` where nothing would be left.
-    """
-    size = image_size >> times
-    if size < 1:
-        raise UserError(
-            f"{model}: images of {image_size} px are too small, it halves them {times} times "
-            f"(at least {1 << times} px)"
-        )
-    return size
+    if init not in INITS:
+        raise UserError(f"model.init={init}: must be one of {', '.join(INITS)}")
+    if init == "default":
+        return
+    known = {"tanh": "tanh", "leaky_relu": "leaky_relu", "none": "linear"}
+    nonlinearity = known.get(activation, "relu")
+    draw = getattr(nn.init, f"{init}_")
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            if init.startswith("xavier"):
+                draw(module.weight, gain=nn.init.calculate_gain(nonlinearity))
+            else:
+                slope = 0.01 if nonlinearity == "leaky_relu" else 0.0
+                draw(module.weight, a=slope, nonlinearity=nonlinearity)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
