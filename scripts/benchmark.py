@@ -44,7 +44,7 @@ def main(cfg: DictConfig) -> None:
         "\n%s %s batch %d: ours %.1f s an epoch of %s images, textbook %.1f s; "
         "ratio %.2f (%.2f to %.2f over %d rounds)",
         config["choices"]["model"],
-        config["choices"]["aug"],
+        config["choices"]["aug"] or "-".join(config["aug"]),
         config["batch_size"],
         seconds["ours"],
         f"{images:,}",

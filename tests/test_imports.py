@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": set(),
     "hydra_plugins": {"checks", "record", "report"},
     "train.py": {"cli", "checks", "runner"},
-    "scripts": {"build", "checks", "cli", "data", "report"},
+    "scripts": {"build", "checks", "cli", "data", "figures", "report"},
 }
 RESTRICTED = {
     "matplotlib": {"figures"},

@@ -59,3 +59,12 @@ def test_benchmark(cache: Path, tmp_path: Path) -> None:
     (result,) = tmp_path.glob("outputs/benchmarks/*/benchmark.json")
     rates = json.loads(result.read_text())["images_per_s"]
     assert rates["ours"][0] > 0 and rates["textbook"][0] > 0
+
+
+def test_describe_an_augmentation(cache: Path, tmp_path: Path) -> None:
+    arguments = [*TINY[:3], f"data.cache_dir={cache}", "aug=[crop,hflip,grayscale]"]
+    done = start("describe.py", *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    path = tmp_path / "outputs" / "sheets" / "crop-hflip-grayscale.png"
+    assert done.stdout.strip() == str(path.relative_to(tmp_path))
+    assert path.read_bytes().startswith(b"\x89PNG")

@@ -1,19 +1,24 @@
 """Augmentation on the device: an operation takes a whole batch and draws for each image apart.
 
 Operations see images in the range 0 to 255, uint8, before normalisation, and keep shape and type.
-They draw from the generator they are given and from nothing else.
+They draw from the generator they are given and from nothing else. Each is a class that draws and,
+where there is arithmetic, a function that is told what was drawn. Colour is in
+``cifarlab.data.colour``.
 """
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Generator, Tensor
 
 from cifarlab.errors import UserError
 
 Pixels = UInt8[Tensor, "batch channels height width"]
+Unit = Float[Tensor, "batch channels height width"]  # pixels as floats in [0, 1]
+PerImage = Float[Tensor, " batch"]
 
 
 @runtime_checkable
@@ -27,13 +32,10 @@ class HFlip:
     """Mirror each image left to right with probability ``p`` (RandomHorizontalFlip)."""
 
     def __init__(self, p: float = 0.5) -> None:
-        if not 0.0 <= p <= 1.0:
-            raise UserError(f"aug.hflip.p={p}: must be a probability in [0, 1]")
-        self.p = p
+        self.p = probability("aug.hflip.p", p)
 
     def __call__(self, images: Pixels, generator: Generator) -> Pixels:
-        chosen = torch.rand(len(images), 1, 1, 1, device=images.device, generator=generator)
-        return torch.where(chosen < self.p, images.flip(3), images)
+        return torch.where(chosen(images, self.p, generator), images.flip(3), images)
 
 
 class RandomCrop:
@@ -41,11 +43,7 @@ class RandomCrop:
     all places equally likely (torchvision's RandomCrop with padding, fill 0)."""
 
     def __init__(self, padding: int = 4) -> None:
-        if padding < 0 or padding != int(padding):
-            raise UserError(
-                f"aug.crop.padding={padding}: must be a whole number of pixels, 0 or more"
-            )
-        self.padding = int(padding)
+        self.padding = pixels("aug.crop.padding", padding)
 
     def __call__(self, images: Pixels, generator: Generator) -> Pixels:
         batch, _, height, width = images.shape
@@ -57,3 +55,136 @@ class RandomCrop:
             places, (2, batch), device=images.device, generator=generator
         ).unbind()
         return windows[torch.arange(batch, device=images.device), :, top, left]
+
+
+class Rotation:
+    """Turn each image about its centre by an angle drawn evenly from [-degrees, degrees], bilinear,
+    black outside (torchvision's RandomRotation)."""
+
+    def __init__(self, degrees: float = 3.0) -> None:
+        if degrees < 0:
+            raise UserError(f"aug.rotation.degrees={degrees}: must be 0 or more")
+        self.degrees = degrees
+
+    def __call__(self, images: Pixels, generator: Generator) -> Pixels:
+        angles = uniform(images, -self.degrees, self.degrees, generator)
+        return to_pixels(rotate(to_unit(images), angles))
+
+
+class GaussianNoise:
+    """Add noise of standard deviation ``sigma`` (in units of the range 0 to 1) to every value."""
+
+    def __init__(self, sigma: float = 0.05) -> None:
+        if sigma < 0:
+            raise UserError(f"aug.noise.sigma={sigma}: must be 0 or more")
+        self.sigma = sigma
+
+    def __call__(self, images: Pixels, generator: Generator) -> Pixels:
+        noise = torch.randn(images.shape, device=images.device, generator=generator)
+        return to_pixels(to_unit(images) + self.sigma * noise)
+
+
+class GaussianBlur:
+    """With probability ``p`` blur an image with a Gaussian whose ``sigma`` is drawn evenly from an
+    interval (torchvision's GaussianBlur within RandomApply).
+
+    Args:
+        p: probability of each image.
+        kernel: height and width of the kernel, odd.
+        sigma: shortest and longest standard deviation, in pixels.
+    """
+
+    def __init__(
+        self, p: float = 0.5, kernel: int = 3, sigma: Sequence[float] = (0.1, 2.0)
+    ) -> None:
+        self.p = probability("aug.blur.p", p)
+        if kernel < 1 or kernel % 2 == 0:
+            raise UserError(f"aug.blur.kernel={kernel}: must be an odd number of pixels")
+        if len(sigma) != 2 or not 0 < sigma[0] <= sigma[1]:
+            raise UserError(f"aug.blur.sigma={[*sigma]}: must be [low, high], 0 < low <= high")
+        self.kernel, self.sigma = kernel, (sigma[0], sigma[1])
+
+    def __call__(self, images: Pixels, generator: Generator) -> Pixels:
+        which = chosen(images, self.p, generator)
+        sigmas = uniform(images, *self.sigma, generator)
+        return torch.where(which, to_pixels(blur(to_unit(images), sigmas, self.kernel)), images)
+
+
+class Cutout:
+    """Blacken a square of ``size`` pixels whose centre lies anywhere in the image, so that it may
+    reach over the edge (DeVries and Taylor, arXiv:1708.04552), with probability ``p``."""
+
+    def __init__(self, p: float = 1.0, size: int = 8) -> None:
+        self.p, self.size = probability("aug.cutout.p", p), pixels("aug.cutout.size", size)
+
+    def __call__(self, images: Pixels, generator: Generator) -> Pixels:
+        which = chosen(images, self.p, generator)
+        inside = None
+        for axis in (2, 3):
+            length = images.shape[axis]
+            centre = torch.randint(
+                length, (len(images), 1), device=images.device, generator=generator
+            )
+            first = centre - self.size // 2
+            place = torch.arange(length, device=images.device)
+            covered = (place >= first) & (place < first + self.size)
+            covered = covered[:, None, :, None] if axis == 2 else covered[:, None, None, :]
+            inside = covered if inside is None else inside & covered
+        return images.masked_fill(inside & which, 0)
+
+
+def rotate(images: Unit, angles: PerImage) -> Unit:
+    """Each image turned counter-clockwise by its angle in degrees."""
+    radians = torch.deg2rad(angles)
+    cos, sin, zero = radians.cos(), radians.sin(), torch.zeros_like(radians)
+    # where each pixel comes from; the images are square, so x and y have one scale
+    matrix = torch.stack([cos, -sin, zero, sin, cos, zero], dim=1).view(-1, 2, 3)
+    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", align_corners=False)
+
+
+def blur(images: Unit, sigmas: PerImage, kernel: int) -> Unit:
+    """Each image blurred with its own standard deviation in pixels, edges reflected."""
+    batch, channels, height, width = images.shape
+    offsets = torch.arange(kernel, device=images.device) - (kernel - 1) / 2
+    weights = torch.exp(-0.5 * (offsets / sigmas[:, None]) ** 2)
+    weights = (weights / weights.sum(1, keepdim=True)).repeat_interleave(channels, 0)
+    margin = kernel // 2
+    planes = F.pad(images.contiguous(), [margin] * 4, mode="reflect")
+    planes = planes.reshape(1, batch * channels, height + 2 * margin, width + 2 * margin)
+    planes = F.conv2d(planes, weights[:, None, :, None], groups=batch * channels)
+    planes = F.conv2d(planes, weights[:, None, None, :], groups=batch * channels)
+    return planes.reshape(batch, channels, height, width)
+
+
+def to_unit(images: Pixels) -> Unit:
+    return images.float() / 255
+
+
+def to_pixels(images: Unit) -> Pixels:
+    """Rounded to the nearest value, cut off at 0 and 255."""
+    return (images * 255).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def chosen(images: Pixels, p: float, generator: Generator) -> Tensor:
+    """Boolean ``(batch, 1, 1, 1)``, true for each image with probability ``p``."""
+    drawn = torch.rand(len(images), 1, 1, 1, device=images.device, generator=generator)
+    return drawn < p
+
+
+def uniform(images: Pixels, low: float, high: float, generator: Generator) -> PerImage:
+    """A number from [low, high) for each image."""
+    drawn = torch.rand(len(images), device=images.device, generator=generator)
+    return low + (high - low) * drawn
+
+
+def probability(key: str, p: float) -> float:
+    if not 0.0 <= p <= 1.0:
+        raise UserError(f"{key}={p}: must be a probability in [0, 1]")
+    return p
+
+
+def pixels(key: str, count: float) -> int:
+    if count < 0 or count != int(count):
+        raise UserError(f"{key}={count}: must be a whole number of pixels, 0 or more")
+    return int(count)
