@@ -38,7 +38,7 @@ def test_cell_builds(cell: str) -> None:
     net = build_net(config["model"], num_classes=10, image_size=32)
     optimizer = instantiate(config["optimizer"], _convert_="all")(net.parameters())
     scheduler = instantiate(config["scheduler"], _convert_="all")
-    scheduler(optimizer=optimizer, total_steps=10)
+    scheduler(optimizer=optimizer, total_steps=10, steps_per_epoch=5)
     if "gpu" not in cell:
         trainer = dict(config["trainer"], precision="32-true", logger=False)
         instantiate(trainer, enable_checkpointing=False, enable_model_summary=False)

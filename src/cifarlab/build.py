@@ -35,6 +35,8 @@ def build(config: Mapping[str, Any]) -> tuple[LightningDataModule, ImageClassifi
         num_classes=len(data.classes),
         optimizer=instantiate(config["optimizer"], _convert_="all"),
         scheduler=instantiate(config["scheduler"], _convert_="all"),
+        label_smoothing=config["label_smoothing"],
+        decay_all=config["decay_all"],
         identity={
             "config": dict(config),
             "classes": list(data.classes),

@@ -14,6 +14,8 @@ NORMALIZATIONS = ("dataset", "imagenet", "half", "computed")
 def check_config(config: Mapping[str, Any]) -> None:
     """Raise ``UserError`` for the first impossible value of ``config`` (plain, resolved)."""
     _number(config, "dropout", low=0.0, high=1.0, open_high=True, optional=True)
+    _number(config, "label_smoothing", low=0.0, high=1.0, open_high=True)
+    _choice(config, "decay_all", (True, False))
     _integer(config, "seed", low=0)
     _integer(config, "batch_size", low=1)
     _integer(config, "max_epochs", low=1)
@@ -69,7 +71,7 @@ def _integer(config: Mapping[str, Any], key: str, *, low: int) -> None:
         raise UserError(f"{key}={value}: must be a whole number, {low} or more")
 
 
-def _choice(config: Mapping[str, Any], key: str, allowed: tuple[str, ...]) -> None:
+def _choice(config: Mapping[str, Any], key: str, allowed: tuple[str | bool, ...]) -> None:
     value = _get(config, key)
     if value not in allowed:
-        raise UserError(f"{key}={value}: must be one of {', '.join(allowed)}")
+        raise UserError(f"{key}={value}: must be one of {', '.join(map(str, allowed))}")

@@ -60,3 +60,14 @@ def test_mean_loss_weighs_batches_by_their_images() -> None:
     mean.update(torch.tensor(1.0), 3)
     mean.update(torch.tensor(5.0), 1)
     assert mean.compute().item() == pytest.approx(2.0)
+
+
+def test_labels_are_smoothed_in_training_only() -> None:
+    net = Constant([2.0, 0.0])
+    module = ImageClassifier(net, 2, torch.optim.SGD, lambda **_: None, label_smoothing=0.2)
+    logits, labels = torch.tensor([[2.0, 0.0]]), torch.tensor([0])
+    low, high = math.log(1 + math.exp(-2)), math.log(1 + math.exp(2))
+    assert module.train().compute_loss(logits, labels).item() == pytest.approx(
+        0.9 * low + 0.1 * high
+    )
+    assert module.eval().compute_loss(logits, labels).item() == pytest.approx(low)

@@ -3,14 +3,19 @@ import math
 import pytest
 import torch
 
+from cifarlab.errors import UserError
 from cifarlab.lit import optim
 
 STEPS = 100
 
 
-def rates(schedule, lr: float = 0.1, momentum: float = 0.0) -> list[float]:
+EPOCH = 10
+
+
+def rates(schedule, lr: float = 0.1, momentum: float = 0.0, **options: float) -> list[float]:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr, momentum=momentum)
-    scheduler = schedule(optimizer=optimizer, total_steps=STEPS)
+    sizes = {"total_steps": STEPS, "steps_per_epoch": EPOCH}
+    scheduler = schedule(optimizer=optimizer, **sizes, **options)
     seen = []
     for _ in range(STEPS):
         seen.append(optimizer.param_groups[0]["lr"])
@@ -35,3 +40,57 @@ def test_onecycle_rises_to_the_peak_and_ends_low() -> None:
     assert max(seen) == pytest.approx(0.1, rel=1e-3)
     assert seen.index(max(seen)) in (29, 30)
     assert seen[-1] == pytest.approx(0.1 / 25 / 1e4, rel=1e-3)
+
+
+def test_cosine_with_warmup() -> None:
+    seen = rates(optim.cosine, warmup_epochs=2, final_lr=0.01)
+    rise = [0.1 * (t + 1) / 21 for t in range(20)]
+    fall = [0.01 + 0.045 * (1 + math.cos(math.pi * t / 80)) for t in range(80)]
+    assert seen == pytest.approx(rise + fall)
+    with pytest.raises(UserError, match="scheduler.warmup_epochs=10: must leave some of the run's"):
+        rates(optim.cosine, warmup_epochs=10)
+
+
+def test_step() -> None:
+    seen = rates(optim.step, every=4, gamma=0.5)
+    assert seen == pytest.approx([0.1] * 40 + [0.05] * 40 + [0.025] * 20)
+
+
+def test_triangular() -> None:
+    seen = rates(optim.triangular, base_factor=0.2, half_cycle=2)
+    up = [0.02 + 0.08 * t / 20 for t in range(20)]
+    down = [0.1 - 0.08 * t / 20 for t in range(20)]
+    assert seen == pytest.approx(((up + down) * 3)[:STEPS])
+
+
+def test_every_schedule_keeps_the_proportion_of_two_groups() -> None:
+    for schedule in (optim.constant, optim.step, optim.cosine, optim.onecycle, optim.triangular):
+        groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (0.1, 0.01)]
+        optimizer = torch.optim.SGD(groups)
+        scheduler = schedule(optimizer=optimizer, total_steps=STEPS, steps_per_epoch=EPOCH)
+        for _ in range(50):
+            optimizer.step()
+            scheduler.step()
+        first, second = (group["lr"] for group in optimizer.param_groups)
+        assert first == pytest.approx(10 * second)
+
+
+def test_weight_decay_can_spare_biases_and_norms() -> None:
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(4, 2)
+    )
+    (everything,) = optim.param_groups(net, decay_all=True)
+    assert len(everything["params"]) == 6
+    weights, rest = optim.param_groups(net, decay_all=False)
+    assert [p.shape for p in weights["params"]] == [(4, 3, 3, 3), (2, 4)]
+    assert len(rest["params"]) == 4 and rest["weight_decay"] == 0.0
+    net[3].weight.requires_grad_(False)
+    assert sum(len(g["params"]) for g in optim.param_groups(net, decay_all=False)) == 5
+    before = [parameter.clone() for parameter in net.parameters()]
+    optimizer = torch.optim.SGD(optim.param_groups(net, decay_all=False), lr=1.0, weight_decay=0.5)
+    for parameter in net.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    halved = [torch.equal(a / 2, b) for a, b in zip(before, net.parameters(), strict=True)]
+    assert halved[0] and not torch.equal(before[0], net[0].weight)
+    assert torch.equal(before[1], net[0].bias) and torch.equal(before[2], net[1].weight)

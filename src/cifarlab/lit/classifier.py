@@ -1,5 +1,6 @@
 """The one training step of all architectures."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
+
+from cifarlab.lit.optim import param_groups
 
 Batch = tuple[Float[Tensor, "batch 3 height width"], Int[Tensor, " batch"]]
 
@@ -43,8 +46,12 @@ class ImageClassifier(LightningModule):
     Args:
         net: the architecture.
         num_classes: length of its output.
-        optimizer: called with the parameters, e.g. ``partial(torch.optim.SGD, lr=0.05)``.
-        scheduler: called with ``optimizer=`` and ``total_steps=``; see ``cifarlab.lit.optim``.
+        optimizer: called with parameter groups, e.g. ``partial(torch.optim.SGD, lr=0.05)``.
+        scheduler: called with ``optimizer=``, ``total_steps=`` and ``steps_per_epoch=``; see
+            ``cifarlab.lit.optim``.
+        label_smoothing: share in [0, 1) of the training target spread over all classes (Szegedy et
+            al., arXiv:1512.00567); validation and test losses never have it.
+        decay_all: weight decay on biases and norm layers too.
         identity: plain values kept in every checkpoint under ``cifarlab``, so that a checkpoint
             says of itself what it is.
     """
@@ -55,12 +62,15 @@ class ImageClassifier(LightningModule):
         num_classes: int,
         optimizer: Callable[..., torch.optim.Optimizer],
         scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler],
+        label_smoothing: float = 0.0,
+        decay_all: bool = True,
         identity: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.net = net
         self.optimizer = optimizer
         self.scheduler = scheduler
+        self.label_smoothing, self.decay_all = label_smoothing, decay_all
         self.identity = identity or {}
         self.metrics = nn.ModuleDict()
         for split in ("train", "val"):
@@ -77,8 +87,10 @@ class ImageClassifier(LightningModule):
     def compute_loss(
         self, logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]
     ) -> Float[Tensor, ""]:
-        """Mean cross-entropy in nats, in 32 bits whatever the precision of the net."""
-        return F.cross_entropy(logits.float(), labels)
+        """Mean cross-entropy in nats, in 32 bits whatever the precision of the net; in training,
+        with label smoothing."""
+        smoothing = self.label_smoothing if self.training else 0.0
+        return F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
         loss = self._measure(batch, "train")
@@ -101,9 +113,14 @@ class ImageClassifier(LightningModule):
         return loss
 
     def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = self.optimizer(self.net.parameters())
-        steps = int(self.trainer.estimated_stepping_batches)
-        scheduler = self.scheduler(optimizer=optimizer, total_steps=steps)
+        optimizer = self.optimizer(param_groups(self.net, decay_all=self.decay_all))
+        total = int(self.trainer.estimated_stepping_batches)
+        batches, taken = self.trainer.num_training_batches, self.trainer.accumulate_grad_batches
+        scheduler = self.scheduler(
+            optimizer=optimizer,
+            total_steps=total,
+            steps_per_epoch=min(total, math.ceil(batches / taken)),
+        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},

@@ -1,24 +1,85 @@
-"""Learning-rate schedules. Each is called with the optimizer and the number of optimizer steps of
-the whole run, and is stepped after every optimizer step."""
+"""Learning-rate schedules and parameter groups.
 
+A schedule is called with the optimizer, the number of optimizer steps of the whole run and of one
+epoch, and is stepped after every optimizer step.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import ConstantLR, CyclicLR, LambdaLR, LRScheduler, OneCycleLR, StepLR
+
+from cifarlab.errors import UserError
 
 
-def constant(optimizer: Optimizer, total_steps: int) -> LRScheduler:
+def param_groups(net: nn.Module, *, decay_all: bool) -> list[dict[str, Any]]:
+    """The parameters that train, for an optimizer; one group if ``decay_all``.
+
+    Else biases and the parameters of norm layers, all those with fewer than two dimensions, are a
+    second group of weight decay 0 (He et al., arXiv:1812.01187, section 3.1).
+    """
+    parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    if decay_all:
+        return [{"params": parameters}]
+    matrices = [parameter for parameter in parameters if parameter.ndim >= 2]
+    vectors = [parameter for parameter in parameters if parameter.ndim < 2]
+    return [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+
+
+def constant(optimizer: Optimizer, total_steps: int, steps_per_epoch: int) -> LRScheduler:
     """The optimizer's own learning rate throughout."""
     return ConstantLR(optimizer, factor=1.0, total_iters=0)
 
 
-def cosine(optimizer: Optimizer, total_steps: int, final_lr: float = 0.0) -> LRScheduler:
-    """Half a cosine from the optimizer's learning rate to ``final_lr`` (Loshchilov and Hutter,
-    arXiv:1608.03983, without restarts)."""
-    return CosineAnnealingLR(optimizer, T_max=total_steps, eta_min=final_lr)
+def step(
+    optimizer: Optimizer,
+    total_steps: int,
+    steps_per_epoch: int,
+    every: int = 10,
+    gamma: float = 0.1,
+) -> LRScheduler:
+    """Multiply the learning rate by ``gamma`` every ``every`` epochs."""
+    return StepLR(optimizer, step_size=every * steps_per_epoch, gamma=gamma)
+
+
+def cosine(
+    optimizer: Optimizer,
+    total_steps: int,
+    steps_per_epoch: int,
+    final_lr: float = 0.0,
+    warmup_epochs: float = 0.0,
+) -> LRScheduler:
+    """A straight rise over ``warmup_epochs``, then half a cosine from the optimizer's learning rate
+    to ``final_lr`` (Loshchilov and Hutter, arXiv:1608.03983, without restarts).
+
+    Raises ``UserError`` if the warm-up takes the whole run.
+    """
+    warmup = round(warmup_epochs * steps_per_epoch)
+    if not 0 <= warmup < total_steps:
+        raise UserError(
+            f"scheduler.warmup_epochs={warmup_epochs}: must leave some of the run's "
+            f"{total_steps / steps_per_epoch:g} epochs"
+        )
+
+    def factor(final: float) -> Callable[[int], float]:
+        def at(now: int) -> float:
+            if now < warmup:
+                return (now + 1) / (warmup + 1)
+            share = (now - warmup) / (total_steps - warmup)
+            return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * share))
+
+        return at
+
+    return LambdaLR(optimizer, [factor(final_lr / g["lr"]) for g in optimizer.param_groups])
 
 
 def onecycle(
     optimizer: Optimizer,
     total_steps: int,
+    steps_per_epoch: int,
     max_lr: float | None = None,
     pct_start: float = 0.3,
     div_factor: float = 25.0,
@@ -37,5 +98,24 @@ def onecycle(
         pct_start=pct_start,
         div_factor=div_factor,
         final_div_factor=final_div_factor,
+        cycle_momentum=False,
+    )
+
+
+def triangular(
+    optimizer: Optimizer,
+    total_steps: int,
+    steps_per_epoch: int,
+    base_factor: float = 0.1,
+    half_cycle: float = 2.0,
+) -> LRScheduler:
+    """Straight up from ``base_factor`` times the optimizer's learning rate to it and down again,
+    ``half_cycle`` epochs each way, over and over (Smith, arXiv:1506.01186)."""
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    return CyclicLR(
+        optimizer,
+        base_lr=[base_factor * peak for peak in peaks],
+        max_lr=peaks,
+        step_size_up=max(1, round(half_cycle * steps_per_epoch)),
         cycle_momentum=False,
     )
