@@ -213,3 +213,13 @@ def test_divergence_is_told(run_here, tmp_path) -> None:
     with pytest.raises(UserError, match=r"training diverged in epoch 1: .* a lower optimizer.lr"):
         run_here(tmp_path / "run", "optimizer.lr=1e30")
     assert not (tmp_path / "run").exists()
+
+
+def test_only_what_a_run_made_is_removed(run_here, tmp_path) -> None:
+    """hydra.run.dir may be a folder of the user's."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "precious.txt").write_text("keep me")
+    with pytest.raises(UserError):
+        run_here(folder, "optimizer.lr=1e30")
+    assert [path.name for path in folder.iterdir()] == ["precious.txt"]

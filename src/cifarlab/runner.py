@@ -4,8 +4,8 @@ A run is a folder. With ``result.json`` it is finished and is never done again; 
 from ``checkpoints/last.ckpt`` if there is one.
 """
 
+import contextlib
 import logging
-import shutil
 import traceback
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def run(cfg: DictConfig) -> float | None:
         if is_sweep:
             write_failure(folder, error, traceback.format_exc())
         elif is_new and not (folder / LAST).exists() and rank_zero_only.rank == 0:
-            shutil.rmtree(folder)
+            _discard(folder)
         raise
     if record is None:  # another process of the same run writes the record
         return None
@@ -69,6 +69,16 @@ def summary(record: RunRecord, folder: Path) -> str:
     )
     rows.append(f"best epoch {record.best_epoch} of {record.epochs_run} ({end}), {speed}")
     return "\n".join(["", *rows, f"run folder {shown(folder)}"])
+
+
+def _discard(folder: Path) -> None:
+    """Remove what a run that never got going wrote, and the folder unless it holds other things."""
+    for pattern in (CONFIG, "run.log", "metrics.csv", "events.out.tfevents.*"):
+        for path in folder.glob(pattern):
+            path.unlink()
+    for made in (folder / LAST.parent, folder / "figures", folder):
+        with contextlib.suppress(OSError):  # not there, or not empty
+            made.rmdir()
 
 
 def _do(config: dict[str, Any], folder: Path) -> RunRecord | None:
