@@ -34,7 +34,7 @@ def test_cell_composes_and_passes_the_checks(cell: str) -> None:
 def test_cell_builds(cell: str) -> None:
     config = plain(cell, *NEEDS.get(cell, []))
     data = instantiate(config["data"], _convert_="all")
-    assert callable(data.prepare_data)
+    assert data.name == config["data"]["name"]
     net = build_net(config["model"], num_classes=10, image_size=32)
     optimizer = instantiate(config["optimizer"], _convert_="all")(net.parameters())
     scheduler = instantiate(config["scheduler"], _convert_="all")

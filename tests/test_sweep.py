@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from hydra_plugins.cifarlab_sweeper.grid import grid, sweep_name
+from cifarlab.errors import UserError
+from hydra_plugins.cifarlab_sweeper.grid import grid, reason, sweep_name
 from tests.conftest import TINY
 
 QUICK = [*TINY, "max_epochs=1", "logger=none"]
@@ -120,3 +121,11 @@ def test_several_devices_in_a_sweep_are_refused(swept, tmp_path) -> None:
     assert done.returncode != 0
     assert "the runs of a sweep use one device each" in done.stdout + done.stderr
     assert not list((tmp_path / "outputs" / "sweeps" / "many").glob("*/result.json"))
+
+
+def test_the_reason_of_a_failure_is_one_line() -> None:
+    assert reason(MemoryError("out of memory\nat line 3")) == "MemoryError: out of memory"
+    assert reason(AssertionError()) == "AssertionError:"
+    wrapped = RuntimeError("Error in call to target 'x':")
+    wrapped.__cause__ = UserError("p=2: must be a probability")
+    assert reason(wrapped) == "p=2: must be a probability"

@@ -25,7 +25,6 @@ def build(config: Mapping[str, Any]) -> tuple[LightningDataModule, ImageClassifi
     """Data, read and split, and a module with fresh weights, both as ``config["seed"]`` decides."""
     seed_everything(config["seed"], verbose=False)
     data = instantiate(config["data"], _convert_="all")
-    data.prepare_data()
     data.setup()
     # after the data, whose reading must not decide which weights a seed means
     torch.manual_seed(derive("weights", config["seed"]))

@@ -28,7 +28,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from cifarlab.errors import UserError
+from cifarlab.errors import UserError, told
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _IN_RESOLVER = "UserError raised while resolving interpolation: "
@@ -135,9 +135,9 @@ def _run_dir(resume: str | None, fresh: str) -> str:
 
 def _explain(error: BaseException, config_dir: Path) -> str | None:
     """One line on a mistake of the user; ``None`` if the error is none."""
+    if isinstance(mistake := told(error), UserError):
+        return str(mistake)
     for cause in _causes(error):
-        if isinstance(cause, UserError):
-            return str(cause)
         if isinstance(cause, MissingMandatoryValue):
             return f"{cause.full_key}: has no default; add {cause.full_key}=<value>"
         if isinstance(cause, ConfigKeyError | ConfigAttributeError):

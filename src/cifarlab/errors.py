@@ -8,3 +8,13 @@ class UserError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
+
+
+def told(error: BaseException) -> BaseException:
+    """The user's mistake within ``error``, which Hydra may have wrapped; else ``error`` itself."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, UserError):
+            return link
+        link = link.__cause__
+    return error

@@ -17,7 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from cifarlab.checkpoint import LAST
-from cifarlab.errors import UserError
+from cifarlab.errors import UserError, told
 from cifarlab.record import FAILURE, RunRecord, is_finished, write_atomic, write_failure
 from cifarlab.session import Session, shown
 
@@ -45,7 +45,7 @@ def run(cfg: DictConfig) -> float | None:
         record = _do(config, folder)
     except Exception as error:
         if is_sweep:
-            write_failure(folder, error, traceback.format_exc())
+            write_failure(folder, told(error), traceback.format_exc())
         elif is_new and not (folder / LAST).exists() and rank_zero_only.rank == 0:
             _discard(folder)
         raise

@@ -56,7 +56,6 @@ class Session:
             always.append(callbacks.ProgressBar())
         logger = instantiate(config["logger"])(folder.as_posix()) if config["logger"] else False
         self.trainer = build_trainer(config["trainer"], folder, [*chosen, *always], logger)
-
         if config["batch_size"] % self.trainer.world_size:
             raise UserError(
                 f"batch_size={config['batch_size']}: counts the images of a step on all devices "

@@ -12,7 +12,6 @@ from cifarlab.errors import UserError
 def module(cache, **options) -> CIFAR10DataModule:
     defaults = {"normalize": "computed", "name": "synthetic", "cache_dir": str(cache)}
     data = CIFAR10DataModule(Synthetic(300, 100), **(defaults | options))
-    data.prepare_data()
     data.setup()
     return data
 
@@ -83,3 +82,15 @@ def test_a_channel_of_one_value_is_not_divided_by_zero() -> None:
     images = np.zeros((4, 2, 2, 3), dtype=np.uint8)
     images[..., 0] = 51
     assert datamodule._measure(images, np.arange(4)) == ((0.2, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+
+def test_set_up_once(cache, monkeypatch) -> None:
+    """Lightning calls setup again; the images are not read, split or measured a second time."""
+    reads = []
+    real = datamodule.cached
+    monkeypatch.setattr(datamodule, "cached", lambda *a: reads.append(1) or real(*a))
+    data = module(cache)
+    monkeypatch.setattr(datamodule, "_measure", None)
+    data.prepare_data()
+    data.setup("fit")
+    assert len(reads) == 1

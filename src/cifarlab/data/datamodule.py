@@ -63,18 +63,16 @@ class CIFAR10DataModule(LightningDataModule):
         self.test_reads = 0
         self._resident: dict[tuple[str, torch.device], tuple[torch.Tensor, torch.Tensor]] = {}
 
-    def prepare_data(self) -> None:
-        """Fill the cache, so that the processes of a run find it filled."""
-        if self.images is None:
-            self._read()
-
     def setup(self, stage: str | None = None) -> None:
-        """Read, split, find mean and standard deviation; done once however often it is called."""
-        if self.images is None:
-            self.images = self._read()
-        labels = self.images.train_labels
+        """Read, split, find mean and standard deviation; done once however often it is called.
+
+        Any process may come first: the cache lets one decode and the others wait.
+        """
+        if self.images is not None:
+            return
+        self.images = cached(self.cache_dir, self.source.key(), self.source.read)
         self.train_indices, self.val_indices = splits.split(
-            labels, self.split, self.val_size, self.split_seed
+            self.images.train_labels, self.split, self.val_size, self.split_seed
         )
         self.mean, self.std = self._statistics()
 
@@ -128,9 +126,6 @@ class CIFAR10DataModule(LightningDataModule):
         return EvalLoader(
             images, labels, indices, self.eval_batch_size, normalize, rank, world_size
         )
-
-    def _read(self) -> Images:
-        return cached(self.cache_dir, self.source.key(), self.source.read)
 
     def _loaded(self) -> Images:
         assert self.images is not None, "call setup() first"

@@ -20,7 +20,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cifarlab.checks import check_config
-from cifarlab.errors import UserError
+from cifarlab.errors import UserError, told
 from cifarlab.record import NEUTRAL_KEYS, config_hash, is_finished
 
 log = logging.getLogger(__name__)
@@ -62,16 +62,15 @@ class GridSweeper(Sweeper):
         folder = Path(self.config.hydra.sweep.dir) / name
         with open_dict(self.config):
             self.config.hydra.sweep.dir = str(folder)
-        jobs = []
-        for values in grid(overrides):
+        cells, jobs = grid(overrides), []
+        for values in cells:
             cell = self._cell(values, overrides)
             if self.config.fresh:
                 shutil.rmtree(folder / cell, ignore_errors=True)
             if not is_finished(folder / cell):
                 place = [f"hydra.sweep.dir='{folder}'", f"hydra.sweep.subdir='{cell}'"]
                 jobs.append([*values, *place])
-        total = len(grid(overrides))
-        log.info("sweep %s: %d cells, %d to run", folder, total, len(jobs))
+        log.info("sweep %s: %d cells, %d to run", folder, len(cells), len(jobs))
         returns = self.launcher.launch(jobs, initial_job_idx=0) if jobs else []
         self._close(folder, returns)
         return returns
@@ -105,10 +104,17 @@ class GridSweeper(Sweeper):
         log.info("\n%s", write_tables(folder))
         failed = [r for r in returns if r.status != JobStatus.COMPLETED]
         for job in failed:
-            error = job._return_value
-            log.error("failed: %s: %s", " ".join(job.overrides or []), str(error).splitlines()[0])
+            log.error("failed: %s: %s", " ".join(job.overrides or []), reason(job._return_value))
         if failed:
             sys.exit(1)
+
+
+def reason(error: BaseException) -> str:
+    """Why a cell failed, in one line."""
+    error = told(error)
+    if isinstance(error, UserError):
+        return str(error)
+    return " ".join([f"{type(error).__name__}:", *str(error).splitlines()[:1]])
 
 
 def grid(overrides: dict[str, Override]) -> list[list[str]]:
