@@ -25,13 +25,18 @@ from tests.conftest import plain
         ("data.split=head", "data.split=head: must be one of random, stratified, tail"),
         ("data.normalize=minmax", "must be one of dataset, imagenet, half, computed"),
         ("optimizer.lr=0", r"optimizer.lr=0: must be a number in \(0, inf\)"),
+        ("weights=imagenet model=vgg11_bn", "model.weights=imagenet: goes with transfer=finetune"),
+        ("transfer=frozen", "transfer=frozen: model=baseline has no ImageNet weights; vgg11_bn"),
+        ("transfer=frozen model=vgg11_bn weights=null", "needs model.weights=imagenet or"),
+        ("transfer=frozen model=vgg11_bn transfer.last_block_from=0", "must be a whole number, 1"),
+        ("transfer=finetune model=vgg11_bn transfer.backbone_lr=0", "backbone_lr=0: must be a num"),
         ("trainer.precision=8", "trainer.precision=8: must be one of auto"),
         ("callbacks.early_stopping.monitor=test/acc", "may only be steered by validation"),
     ],
 )
 def test_refused(override: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        check_config(plain(override))
+        check_config(plain(*override.split()))
 
 
 def test_accepted() -> None:

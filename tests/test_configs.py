@@ -14,7 +14,12 @@ from tests.conftest import CONF, options, plain
 GROUPS = sorted(
     path.name for path in CONF.iterdir() if path.is_dir() and path.name not in ("hydra",)
 )
-NEEDS = {"data=image_folder": ["data.root=."]}  # values without a default
+NEEDS = {  # values without a default, and what an option goes with
+    "data=image_folder": ["data.root=."],
+    "transfer=frozen": ["model=vgg11_bn"],
+    "transfer=last_block": ["model=vgg11_bn"],
+    "transfer=finetune": ["model=torchvision"],
+}
 
 
 def cells() -> list[str]:
@@ -35,7 +40,7 @@ def test_cell_builds(cell: str) -> None:
     config = plain(cell, *NEEDS.get(cell, []))
     data = instantiate(config["data"], _convert_="all")
     assert data.name == config["data"]["name"]
-    net = build_net(config["model"], num_classes=10, image_size=32)
+    net = build_net(config["model"], num_classes=10, image_size=32, pretrained=False)
     optimizer = instantiate(config["optimizer"], _convert_="all")(net.parameters())
     scheduler = instantiate(config["scheduler"], _convert_="all")
     scheduler(optimizer=optimizer, total_steps=10, steps_per_epoch=5)

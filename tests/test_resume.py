@@ -12,7 +12,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-from cifarlab.checkpoint import LAST, read_checkpoint
+from cifarlab.checkpoint import BEST, LAST, read_checkpoint
 from cifarlab.errors import UserError
 from cifarlab.record import RunRecord
 from tests.conftest import ROOT, TINY
@@ -241,3 +241,11 @@ def test_a_checkpoint_is_never_half_written(tmp_path, monkeypatch) -> None:
         writer.save_checkpoint({"epoch": 2}, path)
     monkeypatch.undo()
     assert read_checkpoint(path)["epoch"] == 1
+
+
+def test_the_last_checkpoint_is_of_the_last_epoch(run_here, tmp_path) -> None:
+    """A learning rate too high to get better: the best epoch is the first."""
+    folder = run_here(tmp_path / "run", "optimizer.lr=3", "max_epochs=3", "callbacks=none")
+    best, last = read_checkpoint(folder / BEST), read_checkpoint(folder / LAST)
+    assert best["epoch"] < 2, "else this test tests nothing"
+    assert last["epoch"] == 2

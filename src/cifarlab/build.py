@@ -21,15 +21,20 @@ for _name in ("lightning.pytorch", "lightning.fabric"):  # we announce in our ow
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
-def build(config: Mapping[str, Any]) -> tuple[LightningDataModule, ImageClassifier]:
-    """Data, read and split, and a module with fresh weights, both as ``config["seed"]`` decides."""
+def build(
+    config: Mapping[str, Any], *, pretrained: bool = True
+) -> tuple[LightningDataModule, ImageClassifier]:
+    """Data, read and split, and a module with fresh weights, both as ``config["seed"]`` decides.
+
+    pretrained: see ``build_net``. Raises ``UserError`` for what data and model refuse.
+    """
     seed_everything(config["seed"], verbose=False)
     data = instantiate(config["data"], _convert_="all")
     data.setup()
     # after the data, whose reading must not decide which weights a seed means
     torch.manual_seed(derive("weights", config["seed"]))
-    net = build_net(config["model"], len(data.classes), data.image_size)
-    module = ImageClassifier(
+    net = build_net(config["model"], len(data.classes), data.image_size, pretrained=pretrained)
+    module = instantiate(config["transfer"], _convert_="all")(
         net.to(memory_format=torch.channels_last),
         num_classes=len(data.classes),
         optimizer=instantiate(config["optimizer"], _convert_="all"),
@@ -44,6 +49,8 @@ def build(config: Mapping[str, Any]) -> tuple[LightningDataModule, ImageClassifi
             "std": list(data.std),
         },
     )
+    if getattr(module, "cache_features", False):
+        data.keep_features(module.encode)
     return data, module
 
 

@@ -6,6 +6,7 @@ told the net (classes, image size, mean, standard deviation), so that it can be 
 
 import os
 import pickle
+import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,14 @@ from cifarlab.record import RunRecord
 
 BEST = Path("checkpoints") / "best.ckpt"
 LAST = Path("checkpoints") / "last.ckpt"
+_UNREADABLE = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    struct.error,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)  # what torch.load raises for damaged files
 _PREFIX = "net."  # of the net's entries in the LightningModule's state
 
 
@@ -61,9 +70,17 @@ class LoadedRun:
     std: tuple[float, ...]
 
 
-def build_net(model: Mapping[str, Any], num_classes: int, image_size: int) -> nn.Module:
-    """The net that the ``model`` part of a configuration describes, with fresh weights."""
-    return instantiate(dict(model), num_classes=num_classes, image_size=image_size, _convert_="all")
+def build_net(
+    model: Mapping[str, Any], num_classes: int, image_size: int, *, pretrained: bool = True
+) -> nn.Module:
+    """The net that the ``model`` part of a configuration describes, with fresh weights.
+
+    pretrained: ``False`` leaves out ``model.weights``, where a checkpoint is loaded afterwards.
+    """
+    options = dict(model)
+    if not pretrained and "weights" in options:
+        options["weights"] = None
+    return instantiate(options, num_classes=num_classes, image_size=image_size, _convert_="all")
 
 
 def load_run(folder: str | Path) -> LoadedRun:
@@ -75,7 +92,8 @@ def load_run(folder: str | Path) -> LoadedRun:
     record = RunRecord.load(folder)
     checkpoint = read_checkpoint(folder / BEST)
     identity = checkpoint["cifarlab"]
-    net = build_net(identity["config"]["model"], len(identity["classes"]), identity["image_size"])
+    sizes = len(identity["classes"]), identity["image_size"]
+    net = build_net(identity["config"]["model"], *sizes, pretrained=False)
     load_weights(net, checkpoint, folder / BEST)
     return LoadedRun(
         net.eval(),
@@ -94,7 +112,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint") from None
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path}: the checkpoint is damaged ({reason})") from error
     if not isinstance(checkpoint, dict) or not {"cifarlab", "state_dict"} <= checkpoint.keys():

@@ -25,6 +25,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     _choice(config, "data.normalize", NORMALIZATIONS)
     _number(config, "optimizer.lr", low=0.0, open_low=True)
     _choice(config, "trainer.precision", PRECISIONS)
+    _transfer(config)
     for name, callback in (config.get("callbacks") or {}).items():
         monitor = callback.get("monitor")
         if monitor is not None and not str(monitor).startswith("val/"):
@@ -32,6 +33,24 @@ def check_config(config: Mapping[str, Any]) -> None:
                 f"callbacks.{name}.monitor={monitor}: training may only be steered by validation "
                 "metrics (val/loss, val/acc)"
             )
+
+
+def _transfer(config: Mapping[str, Any]) -> None:
+    regime, model = config["choices"]["transfer"], config["choices"]["model"]
+    weights = config["model"].get("weights")
+    if regime == "scratch" and weights is not None:
+        raise UserError(f"model.weights={weights}: goes with transfer=finetune, last_block, frozen")
+    if regime != "scratch" and "weights" not in config["model"]:
+        raise UserError(
+            f"transfer={regime}: model={model} has no ImageNet weights; vgg11_bn, vgg13_bn, "
+            "vgg16_bn, torchvision and timm have"
+        )
+    if regime != "scratch" and weights is None:
+        raise UserError(f"transfer={regime}: needs model.weights=imagenet or model.weights=<file>")
+    for part in ("last_block", "backbone"):
+        if regime != "scratch":
+            _integer(config, f"transfer.{part}_from", low=1, optional=True)
+            _number(config, f"transfer.{part}_lr", low=0.0, open_low=True)
 
 
 def _get(config: Mapping[str, Any], key: str) -> Any:
@@ -65,8 +84,10 @@ def _number(
         raise UserError(f"{key}={value}: must be a number in {interval}")
 
 
-def _integer(config: Mapping[str, Any], key: str, *, low: int) -> None:
+def _integer(config: Mapping[str, Any], key: str, *, low: int, optional: bool = False) -> None:
     value = _get(config, key)
+    if value is None and optional:
+        return
     if not isinstance(value, int) or isinstance(value, bool) or value < low:
         raise UserError(f"{key}={value}: must be a whole number, {low} or more")
 

@@ -36,8 +36,8 @@ class Session:
         self.began = time.perf_counter()
         self.config, self.folder = config, folder
         self.git = hardware.git_state(Path(__file__).parent)
-        self.data, self.module = build(config)
         self.last = folder / LAST if (folder / LAST).exists() else None
+        self.data, self.module = build(config, pretrained=self.last is None)
         if self.last:
             check_fits(self.module.net, net_weights(read_checkpoint(self.last)), self.last)
         self.macs = count_macs(self.module.net, self.data.image_size)
@@ -50,7 +50,7 @@ class Session:
             callbacks.SeedEachStep(config["seed"]),
             self.recorder,
             callbacks.Curves(folder),
-            best_and_last(folder),
+            *best_and_last(folder),
         ]
         if callbacks.has_terminal():
             always.append(callbacks.ProgressBar())
@@ -106,6 +106,8 @@ class Session:
             warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
             # config.yaml and run.log are there already; nothing is overwritten
             warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not")
+            # frozen parts are, on purpose
+            warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of tr")
             # a small data set has few steps an epoch
             warnings.filterwarnings("ignore", message="The number of training batches")
             try:
@@ -139,7 +141,7 @@ class Session:
         On one device, whatever trained: the numbers are exact and need no padding.
         """
         device = self.trainer.strategy.root_device
-        net = self.module.net.to(device)
+        module = self.module.to(device)
         count = self.folder / TEST_READS
         earlier = int(count.read_text()) if count.exists() else 0
         results = {}
@@ -147,7 +149,9 @@ class Session:
             loader = self.data.eval_loader(name, device)
             if name == "test":  # noted before it is read: a crash in between counts as a reading
                 write_atomic(count, str(earlier + self.data.test_reads))
-            results[name] = evaluate(net, loader, self.trainer.precision_plugin.forward_context())
+            results[name] = evaluate(
+                module, loader, self.trainer.precision_plugin.forward_context()
+            )
         return results, earlier + self.data.test_reads
 
     def _save_predictions(self, results: dict[str, Evaluation]) -> None:
@@ -200,25 +204,29 @@ class Session:
         )
 
 
-def best_and_last(folder: Path) -> ModelCheckpoint:
-    """Keep the epoch of the lowest validation loss, and the latest; test has no say in it."""
-    return ModelCheckpoint(
-        dirpath=folder / BEST.parent,
-        filename=BEST.stem,
-        monitor="val/loss",
-        mode="min",
-        save_last=True,
-        save_on_train_epoch_end=True,  # after early stopping has counted and the row is written
-        enable_version_counter=False,
-    )
+def best_and_last(folder: Path) -> list[ModelCheckpoint]:
+    """Keep the epoch of the lowest validation loss, and the latest; test has no say in it.
+
+    Two callbacks: ``save_last`` (Lightning 2.6) writes the latest only where it is also the best.
+    """
+    common = {
+        "dirpath": folder / BEST.parent,
+        "save_on_train_epoch_end": True,  # after early stopping has counted and the row is written
+        "enable_version_counter": False,
+    }
+    return [
+        ModelCheckpoint(filename=BEST.stem, monitor="val/loss", mode="min", **common),
+        ModelCheckpoint(filename=LAST.stem, **common),
+    ]
 
 
 def count_macs(net: nn.Module, image_size: int) -> int:
     """Multiply-accumulates of convolutions and matrix products for one image, counted by torch."""
-    was_training = net.training
+    modes = [(module, module.training) for module in net.modules()]
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         net.eval()(torch.zeros(1, 3, image_size, image_size))
-    net.train(was_training)
+    for module, mode in modes:  # frozen parts of a net may be in another mode than the rest
+        module.training = mode
     return counter.get_total_flops() // 2
 
 

@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -7,6 +8,8 @@ from torch import nn
 
 from cifarlab.lit import ImageClassifier, evaluate
 from cifarlab.lit.classifier import MeanLoss
+
+SGD = partial(torch.optim.SGD, lr=0.1)
 
 
 def all_subclasses(cls: type) -> set[type]:
@@ -33,7 +36,7 @@ class Constant(nn.Module):
 
 
 def test_loss_by_hand() -> None:
-    module = ImageClassifier(Constant([0.0, 0.0]), 2, torch.optim.SGD, lambda **_: None)
+    module = ImageClassifier(Constant([0.0, 0.0]), 2, SGD, lambda **_: None)
     loss = module.compute_loss(torch.zeros(4, 2), torch.tensor([0, 1, 0, 1]))
     assert loss.item() == pytest.approx(math.log(2))
     low = module.compute_loss(torch.zeros(4, 2, dtype=torch.bfloat16), torch.tensor([0, 1, 0, 1]))
@@ -64,7 +67,7 @@ def test_mean_loss_weighs_batches_by_their_images() -> None:
 
 def test_labels_are_smoothed_in_training_only() -> None:
     net = Constant([2.0, 0.0])
-    module = ImageClassifier(net, 2, torch.optim.SGD, lambda **_: None, label_smoothing=0.2)
+    module = ImageClassifier(net, 2, SGD, lambda **_: None, label_smoothing=0.2)
     logits, labels = torch.tensor([[2.0, 0.0]]), torch.tensor([0])
     low, high = math.log(1 + math.exp(-2)), math.log(1 + math.exp(2))
     assert module.train().compute_loss(logits, labels).item() == pytest.approx(

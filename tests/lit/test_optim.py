@@ -79,18 +79,28 @@ def test_weight_decay_can_spare_biases_and_norms() -> None:
     net = torch.nn.Sequential(
         torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(4, 2)
     )
-    (everything,) = optim.param_groups(net, decay_all=True)
+    parts = [optim.Part(list(net.parameters()))]
+    (everything,) = optim.param_groups(parts, lr=1.0, decay_all=True)
     assert len(everything["params"]) == 6
-    weights, rest = optim.param_groups(net, decay_all=False)
+    weights, rest = optim.param_groups(parts, lr=1.0, decay_all=False)
     assert [p.shape for p in weights["params"]] == [(4, 3, 3, 3), (2, 4)]
     assert len(rest["params"]) == 4 and rest["weight_decay"] == 0.0
-    net[3].weight.requires_grad_(False)
-    assert sum(len(g["params"]) for g in optim.param_groups(net, decay_all=False)) == 5
     before = [parameter.clone() for parameter in net.parameters()]
-    optimizer = torch.optim.SGD(optim.param_groups(net, decay_all=False), lr=1.0, weight_decay=0.5)
+    groups = optim.param_groups(parts, lr=1.0, decay_all=False)
+    optimizer = torch.optim.SGD(groups, lr=1.0, weight_decay=0.5)
     for parameter in net.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
     halved = [torch.equal(a / 2, b) for a, b in zip(before, net.parameters(), strict=True)]
     assert halved[0] and not torch.equal(before[0], net[0].weight)
     assert torch.equal(before[1], net[0].bias) and torch.equal(before[2], net[1].weight)
+
+
+def test_parts_have_learning_rates_of_their_own() -> None:
+    head, backbone = torch.nn.Linear(3, 2), torch.nn.Linear(3, 3)
+    parts = [optim.Part([*head.parameters()]), optim.Part([*backbone.parameters()], 0.1)]
+    for decay_all, rates in ((True, [0.5, 0.05]), (False, [0.5, 0.5, 0.05, 0.05])):
+        groups = optim.param_groups(parts, lr=0.5, decay_all=decay_all)
+        assert [group["lr"] for group in groups] == pytest.approx(rates)
+        optimizer = torch.optim.SGD(groups, lr=0.5)
+        assert [group["lr"] for group in optimizer.param_groups] == pytest.approx(rates)

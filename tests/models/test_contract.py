@@ -22,7 +22,24 @@ PARAMETERS = {
     "resnet18": 11_173_962,  # as published ResNet-18s for CIFAR-10
     "sapienza_convnet": 7_682_826,  # figure 10
     "sapienza_convnet model.batchnorm=false": 7_678_474,  # question 1
+    "preact_resnet18": 11_172_170,  # as published for CIFAR-10, plus the last batch norm's 1024
+    "wide_resnet": 36_479_194,  # the paper's "36.5M"
+    "wide_resnet model.depth=40 model.widen=4": 8_949_210,  # the paper's "8.9M"
+    "densenet": 769_162,  # the paper's "0.8M"
+    "vgg11_bn": 9_360_394,  # torchvision's convolutions, 9,225,984, and 512-256-10 with batch norm
+    "vgg13_bn": 9_545_290,
+    "vgg16_bn": 14_857_546,
+    "torchvision": 11_181_642,  # resnet18: 11,689,512 with 1000 classes, less 990 * 513
+    "torchvision model.name=convnext_tiny": 27_827_818,  # 28,589,128 less 990 * 769
+    "timm": 11_181_642,
     "mlp": 616_610,  # "> 600 000"; 3072 * 200 + 200 + 200 * 10 + 10
+}
+# The same networks, less deep or on smaller images, where a test looks at behaviour
+SMALL = {
+    "wide_resnet": ["model.depth=10", "model.widen=2"],
+    "densenet": ["model.depth=22"],
+    "torchvision": ["model.resize=64"],
+    "timm": ["model.resize=64"],
 }
 BATCHNORM = nn.BatchNorm1d | nn.BatchNorm2d
 # Options that not every model has, tried on those that do
@@ -52,6 +69,10 @@ def variants() -> list[tuple[str, str]]:
 
 
 def net(model: str, *overrides: str, **arguments: int) -> nn.Module:
+    return whole_net(model, *SMALL.get(model, []), *overrides, **arguments)
+
+
+def whole_net(model: str, *overrides: str, **arguments: int) -> nn.Module:
     torch.manual_seed(0)
     sizes = {"num_classes": 10, "image_size": 32} | arguments
     return build_net(plain(f"model={model}", *overrides)["model"], **sizes)
@@ -126,7 +147,7 @@ def test_impossible_dropout_is_refused(model: str, dropout: float) -> None:
 
 @pytest.mark.parametrize("key", PARAMETERS)
 def test_parameters(key: str) -> None:
-    built = net(*key.split())
+    built = whole_net(*key.split())
     assert sum(parameter.numel() for parameter in built.parameters()) == PARAMETERS[key]
 
 
@@ -134,7 +155,7 @@ def test_every_model_has_its_parameters_written_down() -> None:
     assert set(MODELS) == {key.split()[0] for key in PARAMETERS}
 
 
-@pytest.mark.parametrize("model", ["baseline", "sapienza_convnet", "boelter_cnn"])
+@pytest.mark.parametrize("model", ["baseline", "sapienza_convnet", "boelter_cnn", "vgg11_bn"])
 def test_images_too_small(model: str) -> None:
     with pytest.raises(Exception, match="images of 4 px are too small"):
         net(model, image_size=4)

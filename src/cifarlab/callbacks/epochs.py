@@ -89,6 +89,10 @@ class EpochRecorder(Callback):
             csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(_format(row))
         log.info(_line(row, trainer.max_epochs, is_best=row["val_loss"] < best))
 
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not self.rows:  # resumed after its last epoch: nothing was left to train
+            self.rows = self.resumed_rows = read(self.path)
+
     def _begin(self) -> None:
         self._began = time.perf_counter()
         self._validation_s = 0.0

@@ -1,6 +1,6 @@
 """One data module for every source: what is read, how it is split, normalised and batched."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,7 @@ class CIFAR10DataModule(LightningDataModule):
         self.augment = tuple((augment or {}).values())
         self.images: Images | None = None
         self.test_reads = 0
+        self._encode: Callable[[torch.Tensor], torch.Tensor] | None = None
         self._resident: dict[tuple[str, torch.device], tuple[torch.Tensor, torch.Tensor]] = {}
 
     def setup(self, stage: str | None = None) -> None:
@@ -75,6 +76,19 @@ class CIFAR10DataModule(LightningDataModule):
             self.images.train_labels, self.split, self.val_size, self.split_seed
         )
         self.mean, self.std = self._statistics()
+
+    def keep_features(self, encode: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        """Batches become ``encode(normalised images)``, computed once an image when first wanted.
+
+        encode: normalised images to features ``(batch, 1, 1, d)``. Raises ``UserError`` where
+        images are augmented: there is no "the" image to encode then.
+        """
+        if self.augment:
+            raise UserError(
+                "transfer.cache_features=true: features are computed once, so nothing may be "
+                "random before them: aug=none"
+            )
+        self._encode = encode
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -97,7 +111,7 @@ class CIFAR10DataModule(LightningDataModule):
             labels,
             self.train_indices,
             self.batch_size,
-            Normalize(self.mean, self.std, device),
+            self._normalize(device),
             self.augment,
             self.seed,
             rank,
@@ -122,9 +136,14 @@ class CIFAR10DataModule(LightningDataModule):
             indices = np.arange(len(labels))
         else:
             indices = {"train": self.train_indices, "val": self.val_indices}[name]
-        normalize = Normalize(self.mean, self.std, device)
         return EvalLoader(
-            images, labels, indices, self.eval_batch_size, normalize, rank, world_size
+            images,
+            labels,
+            indices,
+            self.eval_batch_size,
+            self._normalize(device),
+            rank,
+            world_size,
         )
 
     def _loaded(self) -> Images:
@@ -142,8 +161,18 @@ class CIFAR10DataModule(LightningDataModule):
         if (part, device) not in self._resident:
             arrays = (getattr(self._loaded(), f"{part}_{kind}") for kind in ("images", "labels"))
             images, labels = (torch.from_numpy(array).to(device) for array in arrays)
+            if self._encode is not None:
+                normalize = Normalize(self.mean, self.std, device)
+                chunks = images.permute(0, 3, 1, 2).split(self.eval_batch_size)
+                images = torch.cat([self._encode(normalize(chunk)) for chunk in chunks])
             self._resident[part, device] = images, labels
         return self._resident[part, device]
+
+    def _normalize(self, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
+        """What comes last in a loader; features were normalised as images."""
+        if self._encode is not None:
+            return torch.nn.Identity()
+        return Normalize(self.mean, self.std, device)
 
     def _statistics(self) -> Statistics:
         if self.normalize == "computed":

@@ -1,10 +1,10 @@
 """Batches from images that lie on the training device, without worker processes or copies."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Shaped
 from torch import Generator, Tensor
 
 from cifarlab.data.augment import ImageOp, Pixels
@@ -33,7 +33,8 @@ class EvalLoader:
     same number of batches (buffers are synchronised batch by batch).
 
     Args:
-        images: uint8 ``(n, height, width, channels)`` on the device that the batches are for.
+        images: uint8 ``(n, height, width, channels)`` on the device that the batches are for, or
+            whatever else ``normalize`` takes.
         labels: int64 ``(n,)``, there too.
         indices: which of them, int64.
         batch_size: the most images a batch and process may have.
@@ -41,11 +42,11 @@ class EvalLoader:
 
     def __init__(
         self,
-        images: UInt8[Tensor, "n height width channels"],
+        images: Shaped[Tensor, "n height width channels"],
         labels: Int[Tensor, " n"],
         indices: np.ndarray,
         batch_size: int,
-        normalize: Normalize,
+        normalize: Callable[[Tensor], Tensor],
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
@@ -77,7 +78,8 @@ class TrainLoader:
     take turns in each batch, so that more devices change the speed and not the training.
 
     Args:
-        images: uint8 ``(n, height, width, channels)`` on the device that the batches are for.
+        images: uint8 ``(n, height, width, channels)`` on the device that the batches are for, or
+            whatever else ``normalize`` takes.
         labels: int64 ``(n,)``, there too.
         indices: which of them, int64.
         batch_size: images a step, a multiple of ``world_size``.
@@ -88,11 +90,11 @@ class TrainLoader:
 
     def __init__(
         self,
-        images: UInt8[Tensor, "n height width channels"],
+        images: Shaped[Tensor, "n height width channels"],
         labels: Int[Tensor, " n"],
         indices: np.ndarray,
         batch_size: int,
-        normalize: Normalize,
+        normalize: Callable[[Tensor], Tensor],
         augment: Sequence[ImageOp] = (),
         seed: int = 0,
         rank: int = 0,

@@ -2,5 +2,6 @@
 
 from cifarlab.lit.classifier import ImageClassifier
 from cifarlab.lit.evaluate import Evaluation, evaluate
+from cifarlab.lit.transfer import TransferClassifier
 
-__all__ = ["Evaluation", "ImageClassifier", "evaluate"]
+__all__ = ["Evaluation", "ImageClassifier", "TransferClassifier", "evaluate"]

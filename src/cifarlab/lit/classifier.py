@@ -1,7 +1,8 @@
 """The one training step of all architectures."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,9 +13,9 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
-from cifarlab.lit.optim import param_groups
+from cifarlab.lit.optim import Part, param_groups
 
-Batch = tuple[Float[Tensor, "batch 3 height width"], Int[Tensor, " batch"]]
+Batch = tuple[Float[Tensor, "batch channels height width"], Int[Tensor, " batch"]]
 
 
 class MeanLoss(Metric):
@@ -38,7 +39,7 @@ class MeanLoss(Metric):
 
 
 class ImageClassifier(LightningModule):
-    """Wraps a net that maps images ``(batch, 3, height, width)`` to logits ``(batch, classes)``.
+    """Wraps a net: images ``(batch, channels, height, width)`` to logits ``(batch, classes)``.
 
     A subclass may override ``compute_loss`` or ``configure_optimizers``, never a ``*_step``: a
     comparison of architectures is fair only where the step is the same code.
@@ -46,7 +47,8 @@ class ImageClassifier(LightningModule):
     Args:
         net: the architecture.
         num_classes: length of its output.
-        optimizer: called with parameter groups, e.g. ``partial(torch.optim.SGD, lr=0.05)``.
+        optimizer: called with parameter groups: ``partial(torch.optim.SGD, lr=0.05)``, the learning
+            rate by its name.
         scheduler: called with ``optimizer=``, ``total_steps=`` and ``steps_per_epoch=``; see
             ``cifarlab.lit.optim``.
         label_smoothing: share in [0, 1) of the training target spread over all classes (Szegedy et
@@ -60,7 +62,7 @@ class ImageClassifier(LightningModule):
         self,
         net: nn.Module,
         num_classes: int,
-        optimizer: Callable[..., torch.optim.Optimizer],
+        optimizer: "partial[torch.optim.Optimizer]",
         scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler],
         label_smoothing: float = 0.0,
         decay_all: bool = True,
@@ -80,7 +82,7 @@ class ImageClassifier(LightningModule):
             )
 
     def forward(
-        self, images: Float[Tensor, "batch 3 height width"]
+        self, images: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch classes"]:
         return self.net(images)
 
@@ -112,8 +114,14 @@ class ImageClassifier(LightningModule):
         self.log_dict(epoch, on_step=False, on_epoch=True, batch_size=len(labels))
         return loss
 
+    def optimizer_parts(self) -> Iterator[Part]:
+        """What the optimizer is to train."""
+        yield Part([parameter for parameter in self.net.parameters() if parameter.requires_grad])
+
     def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = self.optimizer(param_groups(self.net, decay_all=self.decay_all))
+        lr = self.optimizer.keywords["lr"]
+        groups = param_groups(self.optimizer_parts(), lr=lr, decay_all=self.decay_all)
+        optimizer = self.optimizer(groups)
         total = int(self.trainer.estimated_stepping_batches)
         batches, taken = self.trainer.num_training_batches, self.trainer.accumulate_grad_batches
         scheduler = self.scheduler(

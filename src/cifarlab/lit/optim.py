@@ -5,7 +5,8 @@ epoch, and is stepped after every optimizer step.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -15,18 +16,29 @@ from torch.optim.lr_scheduler import ConstantLR, CyclicLR, LambdaLR, LRScheduler
 from cifarlab.errors import UserError
 
 
-def param_groups(net: nn.Module, *, decay_all: bool) -> list[dict[str, Any]]:
-    """The parameters that train, for an optimizer; one group if ``decay_all``.
+@dataclass(frozen=True)
+class Part:
+    """Parameters that train together, at ``lr_factor`` times the optimizer's learning rate."""
+
+    parameters: Sequence[nn.Parameter]
+    lr_factor: float = 1.0
+
+
+def param_groups(parts: Iterable[Part], *, lr: float, decay_all: bool) -> list[dict[str, Any]]:
+    """Groups for an optimizer of learning rate ``lr``; one for each part if ``decay_all``.
 
     Else biases and the parameters of norm layers, all those with fewer than two dimensions, are a
     second group of weight decay 0 (He et al., arXiv:1812.01187, section 3.1).
     """
-    parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    if decay_all:
-        return [{"params": parameters}]
-    matrices = [parameter for parameter in parameters if parameter.ndim >= 2]
-    vectors = [parameter for parameter in parameters if parameter.ndim < 2]
-    return [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = []
+    for part in parts:
+        rate = {"lr": part.lr_factor * lr}
+        matrices = [p for p in part.parameters if p.ndim >= 2 or decay_all]
+        vectors = [p for p in part.parameters if p.ndim < 2 and not decay_all]
+        groups.append({"params": matrices, **rate})
+        if not decay_all:
+            groups.append({"params": vectors, "weight_decay": 0.0, **rate})
+    return groups
 
 
 def constant(optimizer: Optimizer, total_steps: int, steps_per_epoch: int) -> LRScheduler:
