@@ -24,6 +24,13 @@ from tests.conftest import plain
         ("data.val_size=0", r"data.val_size=0: must be a number in \(0, inf\)"),
         ("data.split=head", "data.split=head: must be one of random, stratified, tail"),
         ("data.normalize=minmax", "must be one of dataset, imagenet, half, computed"),
+        ("data.folds=1", "data.folds=1: must be a whole number, 2 or more"),
+        ("data.folds=five", "data.folds=five: must be a whole number"),
+        ("data.fold=-1", "data.fold=-1: must be a whole number, 0 or more"),
+        ("data.fold=1", "data.fold=1: needs data.folds"),
+        ("data.folds=5 data.fold=5", "data.fold=5: must be below data.folds=5"),
+        ("data.fraction=0", r"data.fraction=0: must be a number in \(0, 1\]"),
+        ("data.fraction=1.1", r"data.fraction=1.1: must be a number in \(0, 1\]"),
         ("optimizer.lr=0", r"optimizer.lr=0: must be a number in \(0, inf\)"),
         ("trainer.precision=8", "trainer.precision=8: must be one of auto"),
         ("callbacks.early_stopping.monitor=test/acc", "may only be steered by validation"),
@@ -31,7 +38,7 @@ from tests.conftest import plain
 )
 def test_refused(override: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        check_config(plain(override))
+        check_config(plain(*override.split()))
 
 
 def test_accepted() -> None:

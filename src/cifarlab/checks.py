@@ -22,6 +22,8 @@ def check_config(config: Mapping[str, Any]) -> None:
     _number(config, "data.val_size", low=0.0, open_low=True)
     _choice(config, "data.split", SPLITS)
     _integer(config, "data.split_seed", low=0)
+    _folds(config)
+    _number(config, "data.fraction", low=0.0, high=1.0, open_low=True)
     _choice(config, "data.normalize", NORMALIZATIONS)
     _number(config, "optimizer.lr", low=0.0, open_low=True)
     _choice(config, "trainer.precision", PRECISIONS)
@@ -32,6 +34,18 @@ def check_config(config: Mapping[str, Any]) -> None:
                 f"callbacks.{name}.monitor={monitor}: training may only be steered by validation "
                 "metrics (val/loss, val/acc)"
             )
+
+
+def _folds(config: Mapping[str, Any]) -> None:
+    folds, fold = _get(config, "data.folds"), _get(config, "data.fold")
+    _integer(config, "data.fold", low=0)
+    if folds is None:
+        if fold != 0:
+            raise UserError(f"data.fold={fold}: needs data.folds, the number of folds")
+        return
+    _integer(config, "data.folds", low=2)
+    if fold >= folds:
+        raise UserError(f"data.fold={fold}: must be below data.folds={folds}; folds count from 0")
 
 
 def _get(config: Mapping[str, Any], key: str) -> Any:
