@@ -32,6 +32,7 @@ from tests.conftest import plain
         ("data.fraction=0", r"data.fraction=0: must be a number in \(0, 1\]"),
         ("data.fraction=1.1", r"data.fraction=1.1: must be a number in \(0, 1\]"),
         ("optimizer.lr=0", r"optimizer.lr=0: must be a number in \(0, inf\)"),
+        ("optimizer=muon optimizer.adamw_lr=0", r"optimizer.adamw_lr=0: must be a number in \(0,"),
         ("trainer.precision=8", "trainer.precision=8: must be one of auto"),
         ("callbacks.early_stopping.monitor=test/acc", "may only be steered by validation"),
     ],

@@ -26,6 +26,8 @@ def check_config(config: Mapping[str, Any]) -> None:
     _number(config, "data.fraction", low=0.0, high=1.0, open_low=True)
     _choice(config, "data.normalize", NORMALIZATIONS)
     _number(config, "optimizer.lr", low=0.0, open_low=True)
+    if "adamw_lr" in config["optimizer"]:
+        _number(config, "optimizer.adamw_lr", low=0.0, open_low=True)
     _choice(config, "trainer.precision", PRECISIONS)
     for name, callback in (config.get("callbacks") or {}).items():
         monitor = callback.get("monitor")
