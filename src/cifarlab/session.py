@@ -50,7 +50,7 @@ class Session:
             callbacks.SeedEachStep(config["seed"]),
             self.recorder,
             callbacks.Curves(folder),
-            best_and_last(folder),
+            *best_and_last(folder),
         ]
         if callbacks.has_terminal():
             always.append(callbacks.ProgressBar())
@@ -200,17 +200,20 @@ class Session:
         )
 
 
-def best_and_last(folder: Path) -> ModelCheckpoint:
-    """Keep the epoch of the lowest validation loss, and the latest; test has no say in it."""
-    return ModelCheckpoint(
-        dirpath=folder / BEST.parent,
-        filename=BEST.stem,
-        monitor="val/loss",
-        mode="min",
-        save_last=True,
-        save_on_train_epoch_end=True,  # after early stopping has counted and the row is written
-        enable_version_counter=False,
-    )
+def best_and_last(folder: Path) -> list[ModelCheckpoint]:
+    """Keep the epoch of the lowest validation loss, and the latest; test has no say in it.
+
+    Two callbacks: ``save_last`` (Lightning 2.6) writes the latest only where it is also the best.
+    """
+    common = {
+        "dirpath": folder / BEST.parent,
+        "save_on_train_epoch_end": True,  # after early stopping has counted and the row is written
+        "enable_version_counter": False,
+    }
+    return [
+        ModelCheckpoint(filename=BEST.stem, monitor="val/loss", mode="min", **common),
+        ModelCheckpoint(filename=LAST.stem, **common),
+    ]
 
 
 def count_macs(net: nn.Module, image_size: int) -> int:
