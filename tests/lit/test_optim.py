@@ -94,3 +94,16 @@ def test_weight_decay_can_spare_biases_and_norms() -> None:
     halved = [torch.equal(a / 2, b) for a, b in zip(before, net.parameters(), strict=True)]
     assert halved[0] and not torch.equal(before[0], net[0].weight)
     assert torch.equal(before[1], net[0].bias) and torch.equal(before[2], net[1].weight)
+
+
+def test_plateau() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    scheduler = optim.plateau(optimizer, STEPS, EPOCH, factor=0.5, patience=1, min_lr=0.03)
+    seen = []
+    for loss in (2.0, 1.0, 1.0, 0.99999, 0.9, 0.9, 0.9, 0.9, 0.9):
+        optimizer.step()
+        scheduler.step(loss)
+        seen.append(optimizer.param_groups[0]["lr"])
+    assert seen == [0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.03, 0.03, 0.03]
+    with pytest.raises(UserError, match=r"scheduler.factor=1: must be a number in \(0, 1\)"):
+        optim.plateau(optimizer, STEPS, EPOCH, factor=1)
