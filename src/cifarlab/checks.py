@@ -36,6 +36,7 @@ def check_config(config: Mapping[str, Any]) -> None:
                 f"callbacks.{name}.monitor={monitor}: training may only be steered by validation "
                 "metrics (val/loss, val/acc)"
             )
+    _averages(config)
 
 
 def _folds(config: Mapping[str, Any]) -> None:
@@ -48,6 +49,24 @@ def _folds(config: Mapping[str, Any]) -> None:
     _integer(config, "data.folds", low=2)
     if fold >= folds:
         raise UserError(f"data.fold={fold}: must be below data.folds={folds}; folds count from 0")
+
+
+def _averages(config: Mapping[str, Any]) -> None:
+    chosen = config.get("callbacks") or {}
+    if {"ema", "swa"} <= chosen.keys():
+        raise UserError("callbacks: ema and swa average the same weights; choose one of them")
+    if "ema" in chosen:
+        _number(config, "callbacks.ema.decay", low=0.0, high=1.0, open_high=True)
+        _integer(config, "callbacks.ema.update_every_n_steps", low=1)
+        _integer(config, "callbacks.ema.update_starting_at_step", low=0)
+    if "swa" in chosen:
+        _integer(config, "callbacks.swa.start_epoch", low=1)
+        start, last = chosen["swa"]["start_epoch"], config["max_epochs"]
+        if start > last:
+            raise UserError(
+                f"callbacks.swa.start_epoch={start}: nothing would be averaged; must be at most "
+                f"max_epochs={last}"
+            )
 
 
 def _get(config: Mapping[str, Any], key: str) -> Any:
