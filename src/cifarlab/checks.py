@@ -8,6 +8,7 @@ from cifarlab.errors import UserError
 
 PRECISIONS = ("auto", "32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true")
 SPLITS = ("random", "stratified", "tail")
+TTA = (None, "flip", "flip_shift")
 NORMALIZATIONS = ("dataset", "imagenet", "half", "computed")
 
 
@@ -16,6 +17,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     _number(config, "dropout", low=0.0, high=1.0, open_high=True, optional=True)
     _number(config, "label_smoothing", low=0.0, high=1.0, open_high=True)
     _choice(config, "decay_all", (True, False))
+    _choice(config, "tta", TTA)
     _integer(config, "seed", low=0)
     _integer(config, "batch_size", low=1)
     _integer(config, "max_epochs", low=1)
@@ -106,7 +108,8 @@ def _integer(config: Mapping[str, Any], key: str, *, low: int) -> None:
         raise UserError(f"{key}={value}: must be a whole number, {low} or more")
 
 
-def _choice(config: Mapping[str, Any], key: str, allowed: tuple[str | bool, ...]) -> None:
+def _choice(config: Mapping[str, Any], key: str, allowed: tuple[str | bool | None, ...]) -> None:
     value = _get(config, key)
     if value not in allowed:
-        raise UserError(f"{key}={value}: must be one of {', '.join(map(str, allowed))}")
+        names = ", ".join("null" if item is None else str(item) for item in allowed)
+        raise UserError(f"{key}={value}: must be one of {names}")

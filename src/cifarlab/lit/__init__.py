@@ -2,5 +2,6 @@
 
 from cifarlab.lit.classifier import ImageClassifier
 from cifarlab.lit.evaluate import Evaluation, evaluate
+from cifarlab.lit.tta import VIEWS
 
-__all__ = ["Evaluation", "ImageClassifier", "evaluate"]
+__all__ = ["VIEWS", "Evaluation", "ImageClassifier", "evaluate"]
