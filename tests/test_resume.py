@@ -36,12 +36,13 @@ class Cut(Exception):
 def same(one: Path, two: Path) -> None:
     """Weights, optimizer, metrics and records of two runs are equal to the last bit."""
     a, b = read_checkpoint(one / LAST), read_checkpoint(two / LAST)
+    assert a["global_step"] == b["global_step"]
     for name, value in a["state_dict"].items():
         assert torch.equal(value, b["state_dict"][name]), name
-    for name, value in a["optimizer_states"][0]["state"].items():
-        assert torch.equal(
-            value["momentum_buffer"], b["optimizer_states"][0]["state"][name]["momentum_buffer"]
-        )
+    states = (c["optimizer_states"][0]["state"] for c in (a, b))
+    for one_state, other in zip(*(state.values() for state in states), strict=True):
+        assert all(torch.equal(value, other[name]) for name, value in one_state.items())
+    assert a["lr_schedulers"] == b["lr_schedulers"]
     first, second = RunRecord.load(one), RunRecord.load(two)
     assert first.metrics == second.metrics
     assert (first.status, first.epochs_run, first.best_epoch, first.test_reads) == (

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from cifarlab.callbacks.epochs import COLUMNS
-from cifarlab.checkpoint import BEST, load_run, read_checkpoint
+from cifarlab.checkpoint import BEST, LAST, load_run, read_checkpoint
 from cifarlab.errors import UserError
 from cifarlab.record import RunRecord, config_hash
 from tests.conftest import TINY, launch, plain
@@ -125,6 +125,13 @@ def test_checkpoints_load_without_running_code_and_give_the_same_logits(folder) 
     with torch.inference_mode():
         logits = loaded.net((images / 255 - mean) / std)
     np.testing.assert_allclose(logits.numpy(), arrays["test_logits"], rtol=0.01, atol=0.01)
+
+
+def test_last_is_the_last_epoch_even_if_it_is_not_the_best(run_here, tmp_path) -> None:
+    folder = run_here(tmp_path / "run", "optimizer.lr=3", "max_epochs=4", "callbacks=none")
+    assert RunRecord.load(folder).best_epoch < 4
+    assert read_checkpoint(folder / LAST)["global_step"] == 16
+    assert read_checkpoint(folder / BEST)["epoch"] + 1 == RunRecord.load(folder).best_epoch
 
 
 def test_tensorboard_has_the_scalars(folder, rows) -> None:

@@ -8,6 +8,7 @@ from cifarlab.errors import UserError
 
 PRECISIONS = ("auto", "32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true")
 SPLITS = ("random", "stratified", "tail")
+TTA = (None, "flip", "flip_shift")
 NORMALIZATIONS = ("dataset", "imagenet", "half", "computed")
 
 
@@ -16,14 +17,19 @@ def check_config(config: Mapping[str, Any]) -> None:
     _number(config, "dropout", low=0.0, high=1.0, open_high=True, optional=True)
     _number(config, "label_smoothing", low=0.0, high=1.0, open_high=True)
     _choice(config, "decay_all", (True, False))
+    _choice(config, "tta", TTA)
     _integer(config, "seed", low=0)
     _integer(config, "batch_size", low=1)
     _integer(config, "max_epochs", low=1)
     _number(config, "data.val_size", low=0.0, open_low=True)
     _choice(config, "data.split", SPLITS)
     _integer(config, "data.split_seed", low=0)
+    _folds(config)
+    _number(config, "data.fraction", low=0.0, high=1.0, open_low=True)
     _choice(config, "data.normalize", NORMALIZATIONS)
     _number(config, "optimizer.lr", low=0.0, open_low=True)
+    if "adamw_lr" in config["optimizer"]:
+        _number(config, "optimizer.adamw_lr", low=0.0, open_low=True)
     _choice(config, "trainer.precision", PRECISIONS)
     _transfer(config)
     for name, callback in (config.get("callbacks") or {}).items():
@@ -32,6 +38,37 @@ def check_config(config: Mapping[str, Any]) -> None:
             raise UserError(
                 f"callbacks.{name}.monitor={monitor}: training may only be steered by validation "
                 "metrics (val/loss, val/acc)"
+            )
+    _averages(config)
+
+
+def _folds(config: Mapping[str, Any]) -> None:
+    folds, fold = _get(config, "data.folds"), _get(config, "data.fold")
+    _integer(config, "data.fold", low=0)
+    if folds is None:
+        if fold != 0:
+            raise UserError(f"data.fold={fold}: needs data.folds, the number of folds")
+        return
+    _integer(config, "data.folds", low=2)
+    if fold >= folds:
+        raise UserError(f"data.fold={fold}: must be below data.folds={folds}; folds count from 0")
+
+
+def _averages(config: Mapping[str, Any]) -> None:
+    chosen = config.get("callbacks") or {}
+    if {"ema", "swa"} <= chosen.keys():
+        raise UserError("callbacks: ema and swa average the same weights; choose one of them")
+    if "ema" in chosen:
+        _number(config, "callbacks.ema.decay", low=0.0, high=1.0, open_high=True)
+        _integer(config, "callbacks.ema.update_every_n_steps", low=1)
+        _integer(config, "callbacks.ema.update_starting_at_step", low=0)
+    if "swa" in chosen:
+        _integer(config, "callbacks.swa.start_epoch", low=1)
+        start, last = chosen["swa"]["start_epoch"], config["max_epochs"]
+        if start > last:
+            raise UserError(
+                f"callbacks.swa.start_epoch={start}: nothing would be averaged; must be at most "
+                f"max_epochs={last}"
             )
 
 
@@ -47,6 +84,10 @@ def _transfer(config: Mapping[str, Any]) -> None:
         )
     if regime != "scratch" and weights is None:
         raise UserError(f"transfer={regime}: needs model.weights=imagenet or model.weights=<file>")
+    if config["transfer"].get("cache_features") and config["tta"] is not None:
+        raise UserError(
+            f"tta={config['tta']}: needs images; transfer.cache_features=true keeps none"
+        )
     for part in ("last_block", "backbone"):
         if regime != "scratch":
             _integer(config, f"transfer.{part}_from", low=1, optional=True)
@@ -92,7 +133,8 @@ def _integer(config: Mapping[str, Any], key: str, *, low: int, optional: bool = 
         raise UserError(f"{key}={value}: must be a whole number, {low} or more")
 
 
-def _choice(config: Mapping[str, Any], key: str, allowed: tuple[str | bool, ...]) -> None:
+def _choice(config: Mapping[str, Any], key: str, allowed: tuple[str | bool | None, ...]) -> None:
     value = _get(config, key)
     if value not in allowed:
-        raise UserError(f"{key}={value}: must be one of {', '.join(map(str, allowed))}")
+        names = ", ".join("null" if item is None else str(item) for item in allowed)
+        raise UserError(f"{key}={value}: must be one of {names}")

@@ -37,6 +37,8 @@ class RunRecord:
     status: ``completed`` ran all epochs, ``early_stopped`` was ended by early stopping, ``stopped``
         by another limit (``trainer.max_time``, ``trainer.max_steps``).
     num_params: trainable and frozen parameters of the net; macs: multiply-accumulates of one image.
+    tta: the same weights with test-time augmentation, which has no say in any choice: ``{"views":
+        ..., "val": {"loss", "acc"}, "test": {...}}``; ``None`` where it was not asked for.
     test_reads: how often the test set has been read for this run.
     time: ``fit_s`` sums the epochs (validation and checkpoints included) of every session of the
         run, ``total_s`` adds start-up and the final evaluation of the session that finished it,
@@ -61,6 +63,7 @@ class RunRecord:
     git: dict[str, Any]
     overrides: list[str]
     config_hash: str
+    tta: dict[str, Any] | None = None
 
     @classmethod
     def load(cls, folder: str | Path) -> "RunRecord":

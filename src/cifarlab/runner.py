@@ -59,10 +59,12 @@ def run(cfg: DictConfig) -> float | None:
 def summary(record: RunRecord, folder: Path) -> str:
     """The table shown at the end of a run."""
     rows = [f"{'':10}{'loss':>8}{'accuracy':>12}"]
-    rows += [
-        f"{name:10}{record.metrics[name]['loss']:8.4f}{record.metrics[name]['acc']:12.2%}"
-        for name in ("train", "val", "test")
-    ]
+    measured = {name: record.metrics[name] for name in ("train", "val", "test")}
+    if record.tta:
+        measured |= {f"{name}*": record.tta[name] for name in ("val", "test")}
+    rows += [f"{name:10}{m['loss']:8.4f}{m['acc']:12.2%}" for name, m in measured.items()]
+    if record.tta:
+        rows.append(f"* tta={record.tta['views']}: the same weights, logits averaged over views")
     end = record.status.replace("_", " ")
     speed = (
         f"{record.time['total_s']:.0f} s, training at {record.time['images_per_s']:,.0f} images/s"

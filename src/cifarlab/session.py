@@ -18,7 +18,7 @@ from cifarlab import callbacks, hardware
 from cifarlab.build import build, build_trainer
 from cifarlab.checkpoint import BEST, LAST, check_fits, load_weights, net_weights, read_checkpoint
 from cifarlab.errors import UserError
-from cifarlab.lit import Evaluation, evaluate
+from cifarlab.lit import VIEWS, Evaluation, evaluate
 from cifarlab.record import RunRecord, Status, config_hash, write_atomic
 
 log = logging.getLogger("cifarlab")
@@ -142,6 +142,8 @@ class Session:
         """
         device = self.trainer.strategy.root_device
         module = self.module.to(device)
+        autocast = self.trainer.precision_plugin.forward_context
+        views = VIEWS.get(self.config.get("tta"))
         count = self.folder / TEST_READS
         earlier = int(count.read_text()) if count.exists() else 0
         results = {}
@@ -149,9 +151,7 @@ class Session:
             loader = self.data.eval_loader(name, device)
             if name == "test":  # noted before it is read: a crash in between counts as a reading
                 write_atomic(count, str(earlier + self.data.test_reads))
-            results[name] = evaluate(
-                module, loader, self.trainer.precision_plugin.forward_context()
-            )
+            results[name] = evaluate(module, loader, autocast(), None if name == "train" else views)
         return results, earlier + self.data.test_reads
 
     def _save_predictions(self, results: dict[str, Evaluation]) -> None:
@@ -201,7 +201,16 @@ class Session:
             git=self.git,
             overrides=config["overrides"],
             config_hash=config_hash(config),
+            tta=with_views(config.get("tta"), results),
         )
+
+
+def with_views(views: str | None, results: dict[str, Evaluation]) -> dict[str, Any] | None:
+    """The ``tta`` entry of the record."""
+    if views is None:
+        return None
+    measured = {name: r.tta.metrics for name, r in results.items() if r.tta is not None}
+    return {"views": views} | measured
 
 
 def best_and_last(folder: Path) -> list[ModelCheckpoint]:

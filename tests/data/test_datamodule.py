@@ -94,3 +94,13 @@ def test_set_up_once(cache, monkeypatch) -> None:
     data.prepare_data()
     data.setup("fit")
     assert len(reads) == 1
+
+
+def test_folds_and_fraction(cache) -> None:
+    parts = [module(cache, folds=3, fold=number, val_size=0.9) for number in range(3)]
+    assert [len(part.val_indices) for part in parts] == [100, 100, 100], "val_size has no say"
+    assert sorted(i for part in parts for i in part.val_indices) == list(range(300))
+    half = module(cache, folds=3, fold=1, fraction=0.5)
+    assert np.array_equal(half.val_indices, parts[1].val_indices), "validation is untouched"
+    assert len(half.train_indices) == 100 and set(half.train_indices) < set(parts[1].train_indices)
+    assert len({data.split_hash for data in (*parts, half)}) == 4

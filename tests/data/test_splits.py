@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cifarlab.data.splits import split, split_hash
+from cifarlab.data.splits import fold, split, split_hash, subset
 from cifarlab.errors import UserError
 
 LABELS = np.repeat(np.arange(10), 500)[np.random.RandomState(0).permutation(5000)]
@@ -70,3 +70,101 @@ def test_impossible_sizes(val_size: float, message: str) -> None:
 def test_unknown_method() -> None:
     with pytest.raises(UserError, match="must be random, stratified or tail"):
         split(LABELS, "head", 0.1, seed=0)
+
+
+@pytest.mark.parametrize("method", ["random", "stratified", "tail"])
+@pytest.mark.parametrize("folds", [2, 5, 7])
+def test_folds_are_disjoint_and_cover(method: str, folds: int) -> None:
+    parts = [fold(LABELS, method, folds, number, seed=0) for number in range(folds)]
+    assert np.array_equal(np.sort(np.concatenate([val for _, val in parts])), np.arange(5000))
+    sizes = [len(val) for _, val in parts]
+    assert max(sizes) - min(sizes) <= 1
+    for train, val in parts:
+        assert np.array_equal(np.sort(np.concatenate([train, val])), np.arange(5000))
+        assert (np.diff(train) > 0).all() and (np.diff(val) > 0).all()
+
+
+def test_stratified_folds_keep_the_shares() -> None:
+    labels = np.repeat(np.arange(3), [70, 22, 8])[np.random.RandomState(0).permutation(100)]
+    counts = np.array(
+        [np.bincount(labels[fold(labels, "stratified", 4, k, 0)[1]]) for k in range(4)]
+    )
+    assert counts.sum(axis=0).tolist() == [70, 22, 8]
+    assert (np.ptp(counts, axis=0) <= 1).all()
+
+
+def test_tail_folds_are_blocks_in_order() -> None:
+    blocks = [fold(LABELS, "tail", 5, number, seed=0)[1] for number in range(5)]
+    assert np.array_equal(np.concatenate(blocks), np.arange(5000))
+    assert np.array_equal(blocks[-1], split(LABELS, "tail", 1000, seed=0)[1])
+
+
+def test_random_folds_are_random_and_the_seed_decides() -> None:
+    assert len({split_hash(*fold(LABELS, "random", 5, 0, seed)) for seed in range(5)}) == 5
+    _, val = fold(LABELS, "random", 5, 2, seed=0)
+    assert abs(val.mean() - 2500) < 4 * 5000 / np.sqrt(12 * 1000)
+
+
+# As STABLE above
+STABLE_FOLDS = {
+    "random": "dc33f44d0e0f4e5b",
+    "stratified": "06f6221ebd4698f4",
+    "tail": "6bb7c3f0881265da",
+}
+
+
+@pytest.mark.parametrize("method", STABLE_FOLDS)
+def test_folds_are_stable(method: str) -> None:
+    assert split_hash(*fold(LABELS, method, 5, 1, seed=0)) == STABLE_FOLDS[method]
+
+
+@pytest.mark.parametrize(
+    ("method", "folds", "number", "message"),
+    [
+        ("random", 5001, 0, "data.folds=5001: must be between 2 and the 5000 training images"),
+        ("random", 1, 0, "data.folds=1: must be between 2 and"),
+        ("random", 5, 5, "data.fold=5: must be between 0 and data.folds - 1 = 4"),
+        ("head", 5, 0, "must be random, stratified or tail"),
+    ],
+)
+def test_impossible_folds(method: str, folds: int, number: int, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        fold(LABELS, method, folds, number, seed=0)
+
+
+@pytest.mark.parametrize("method", ["random", "stratified", "tail"])
+def test_subsets_are_nested(method: str) -> None:
+    train, _ = split(LABELS, method, 0.1, seed=0)
+    smaller: set[int] = set()
+    for fraction in (0.001, 0.1, 0.2, 0.35, 0.9, 1.0):
+        chosen = subset(LABELS, train, method, fraction, seed=0)
+        assert len(chosen) == round(4500 * fraction)
+        assert (np.diff(chosen) > 0).all() and smaller <= set(chosen) <= set(train)
+        smaller = set(chosen)
+    assert np.array_equal(chosen, train)
+
+
+def test_stratified_subset_keeps_the_shares() -> None:
+    labels = np.repeat(np.arange(3), [700, 205, 95])[np.random.RandomState(0).permutation(1000)]
+    everything = np.arange(1000)
+    for fraction in (0.01, 0.1, 0.33):
+        counts = np.bincount(
+            labels[subset(labels, everything, "stratified", fraction, seed=0)], minlength=3
+        )
+        assert np.abs(counts - np.array([700, 205, 95]) * fraction).max() < 1
+
+
+def test_subset_is_random_and_the_seed_decides() -> None:
+    train = np.arange(5000)
+    drawn = [subset(LABELS, train, "tail", 0.1, seed) for seed in range(5)]
+    assert len({tuple(chosen) for chosen in drawn}) == 5
+    assert abs(drawn[0].mean() - 2500) < 4 * 5000 / np.sqrt(12 * 500)
+
+
+def test_an_empty_subset() -> None:
+    train = np.arange(40)
+    assert len(subset(LABELS, train, "random", 0.025, seed=0)) == 1
+    with pytest.raises(
+        UserError, match="data.fraction=0.01: leaves none of the 40 .* 0.025 leaves"
+    ):
+        subset(LABELS, train, "random", 0.01, seed=0)

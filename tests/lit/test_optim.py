@@ -104,3 +104,16 @@ def test_parts_have_learning_rates_of_their_own() -> None:
         assert [group["lr"] for group in groups] == pytest.approx(rates)
         optimizer = torch.optim.SGD(groups, lr=0.5)
         assert [group["lr"] for group in optimizer.param_groups] == pytest.approx(rates)
+
+
+def test_plateau() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    scheduler = optim.plateau(optimizer, STEPS, EPOCH, factor=0.5, patience=1, min_lr=0.03)
+    seen = []
+    for loss in (2.0, 1.0, 1.0, 0.99999, 0.9, 0.9, 0.9, 0.9, 0.9):
+        optimizer.step()
+        scheduler.step(loss)
+        seen.append(optimizer.param_groups[0]["lr"])
+    assert seen == [0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.03, 0.03, 0.03]
+    with pytest.raises(UserError, match=r"scheduler.factor=1: must be a number in \(0, 1\)"):
+        optim.plateau(optimizer, STEPS, EPOCH, factor=1)

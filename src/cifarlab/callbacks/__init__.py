@@ -1,5 +1,6 @@
 """What happens around the training step."""
 
+from cifarlab.callbacks.averaging import EMA, SWA
 from cifarlab.callbacks.curves import Curves
 from cifarlab.callbacks.early_stopping import EarlyStopping
 from cifarlab.callbacks.epochs import EpochRecorder
@@ -8,6 +9,8 @@ from cifarlab.callbacks.resuming import LoaderPosition, SeedEachStep
 from cifarlab.callbacks.tensorboard import TensorBoard
 
 __all__ = [
+    "EMA",
+    "SWA",
     "Curves",
     "EarlyStopping",
     "EpochRecorder",

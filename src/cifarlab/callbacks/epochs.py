@@ -24,7 +24,7 @@ class EpochRecorder(Callback):
 
     ``train_loss`` and ``train_acc`` are means over the epoch's steps, while the weights moved and
     with dropout and augmentation on. ``epoch_s`` is the whole epoch with validation;
-    ``images_per_s`` leaves validation out. An epoch that was cut off and resumed in its middle has
+    ``images_per_s`` leaves validation out; ``lr`` is the highest of the parameter groups'. An epoch that was cut off and resumed in its middle has
     the times of the resumed part.
 
     Raises ``UserError`` when a loss is no longer finite.
@@ -71,7 +71,7 @@ class EpochRecorder(Callback):
         row = {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
-            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "lr": max(group["lr"] for group in trainer.optimizers[0].param_groups),
             "epoch_s": seconds,
             "images_per_s": self._images / (seconds - self._validation_s),
         }

@@ -29,6 +29,9 @@ class CIFAR10DataModule(LightningDataModule):
         name: of the data set, for the record.
         cache_dir: folder of the decoded images.
         val_size, split, split_seed: see ``cifarlab.data.splits.split``.
+        folds, fold: see ``cifarlab.data.splits.fold``; with folds, val_size has no say.
+        fraction: share of the training images, after the split, that is trained on; see
+            ``cifarlab.data.splits.subset``.
         normalize: ``dataset`` (the source's published statistics), ``imagenet``, ``half`` (mean and
             standard deviation 0.5), ``computed`` (from the training images of the split).
         batch_size: images an optimizer step, over all devices together.
@@ -46,6 +49,9 @@ class CIFAR10DataModule(LightningDataModule):
         val_size: float = 0.1,
         split: str = "random",
         split_seed: int = 0,
+        folds: int | None = None,
+        fold: int = 0,
+        fraction: float = 1.0,
         normalize: str = "dataset",
         batch_size: int = 64,
         eval_batch_size: int = 500,
@@ -56,6 +62,7 @@ class CIFAR10DataModule(LightningDataModule):
         super().__init__()
         self.source, self.name, self.cache_dir = source, name, cache_dir
         self.val_size, self.split, self.split_seed = val_size, split, split_seed
+        self.folds, self.fold, self.fraction = folds, fold, fraction
         self.normalize, self.seed = normalize, seed
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.augment = tuple((augment or {}).values())
@@ -72,9 +79,12 @@ class CIFAR10DataModule(LightningDataModule):
         if self.images is not None:
             return
         self.images = cached(self.cache_dir, self.source.key(), self.source.read)
-        self.train_indices, self.val_indices = splits.split(
-            self.images.train_labels, self.split, self.val_size, self.split_seed
-        )
+        labels, how, seed = self.images.train_labels, self.split, self.split_seed
+        if self.folds is None:
+            train, self.val_indices = splits.split(labels, how, self.val_size, seed)
+        else:
+            train, self.val_indices = splits.fold(labels, how, self.folds, self.fold, seed)
+        self.train_indices = splits.subset(labels, train, how, self.fraction, seed)
         self.mean, self.std = self._statistics()
 
     def keep_features(self, encode: Callable[[torch.Tensor], torch.Tensor]) -> None:

@@ -3,5 +3,6 @@
 from cifarlab.lit.classifier import ImageClassifier
 from cifarlab.lit.evaluate import Evaluation, evaluate
 from cifarlab.lit.transfer import TransferClassifier
+from cifarlab.lit.tta import VIEWS
 
-__all__ = ["Evaluation", "ImageClassifier", "TransferClassifier", "evaluate"]
+__all__ = ["VIEWS", "Evaluation", "ImageClassifier", "TransferClassifier", "evaluate"]

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
@@ -129,10 +130,12 @@ class ImageClassifier(LightningModule):
             total_steps=total,
             steps_per_epoch=min(total, math.ceil(batches / taken)),
         )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
+        when: dict[str, Any] = {"scheduler": scheduler, "interval": "step"}
+        if isinstance(scheduler, ReduceLROnPlateau):
+            # after validation, but before the epoch's checkpoint, which "epoch" would come after:
+            # a run resumed from there would have lost a step of the schedule
+            when |= {"monitor": "val/loss", "frequency": batches}
+        return {"optimizer": optimizer, "lr_scheduler": when}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["cifarlab"] = self.identity

@@ -1,7 +1,7 @@
 """Learning-rate schedules and parameter groups.
 
 A schedule is called with the optimizer, the number of optimizer steps of the whole run and of one
-epoch, and is stepped after every optimizer step.
+epoch, and is stepped after every optimizer step; ``plateau`` after the validation of every epoch.
 """
 
 import math
@@ -11,7 +11,15 @@ from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ConstantLR, CyclicLR, LambdaLR, LRScheduler, OneCycleLR, StepLR
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CyclicLR,
+    LambdaLR,
+    LRScheduler,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    StepLR,
+)
 
 from cifarlab.errors import UserError
 
@@ -130,4 +138,25 @@ def triangular(
         max_lr=peaks,
         step_size_up=max(1, round(half_cycle * steps_per_epoch)),
         cycle_momentum=False,
+    )
+
+
+def plateau(
+    optimizer: Optimizer,
+    total_steps: int,
+    steps_per_epoch: int,
+    factor: float = 0.1,
+    patience: int = 2,
+    min_lr: float = 0.0,
+    threshold: float = 1e-4,
+) -> ReduceLROnPlateau:
+    """Multiply the rate by ``factor``, but never below ``min_lr``, when the validation loss has not
+    been a share of ``threshold`` below its lowest for more than ``patience`` epochs.
+
+    Raises ``UserError`` for a factor outside (0, 1).
+    """
+    if not 0 < factor < 1:
+        raise UserError(f"scheduler.factor={factor}: must be a number in (0, 1)")
+    return ReduceLROnPlateau(
+        optimizer, factor=factor, patience=patience, min_lr=min_lr, threshold=threshold
     )

@@ -46,8 +46,8 @@ class TransferClassifier(ImageClassifier):
         super().__init__(net, *arguments, **options)
         if not hasattr(net, "last_block"):
             raise UserError(f"{type(net).__name__} is not made of a backbone and a head")
-        self.begins = {"last_block": last_block_from, "backbone": backbone_from}
-        self.factors = {"last_block": last_block_lr, "backbone": backbone_lr}
+        self.begins = {"backbone": backbone_from, "last_block": last_block_from, "head": 1}
+        self.factors = {"backbone": backbone_lr, "last_block": last_block_lr, "head": 1.0}
         self.cache_features = cache_features
         if backbone_from is not None and (
             last_block_from is None or last_block_from > backbone_from
@@ -78,19 +78,17 @@ class TransferClassifier(ImageClassifier):
             return self.net.features(images).float().flatten(1)[:, None, None]
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
-        """``head``, ``last_block`` and ``backbone`` (what is before the last block), disjoint."""
+        """``backbone`` (what is before the last block), ``last_block`` and ``head``, disjoint."""
         last = [p for module in self.net.last_block() for p in module.parameters()]
         known = {id(p) for p in last}
         rest = [p for p in self.net.backbone.parameters() if id(p) not in known]
-        return {"head": list(self.net.head.parameters()), "last_block": last, "backbone": rest}
+        return {"backbone": rest, "last_block": last, "head": list(self.net.head.parameters())}
 
     def optimizer_parts(self) -> Iterator[Part]:
         """The parts that train at some time; what never does is unknown to the optimizer."""
-        parts = self.parts()
-        yield Part(parts["head"])
-        for name, begin in self.begins.items():
-            if begin is not None:
-                yield Part(parts[name], self.factors[name])
+        for name, parameters in self.parts().items():
+            if self.begins[name] is not None:
+                yield Part(parameters, self.factors[name])
 
     def configure_optimizers(self) -> dict[str, Any]:
         late = [f"{k}_from={v}" for k, v in self.begins.items() if v is not None and v > 1]
@@ -115,9 +113,9 @@ class TransferClassifier(ImageClassifier):
 
     def _train_parts(self, epoch: int) -> None:
         for name, parameters in self.parts().items():
-            trains = name == "head" or _has_begun(self.begins[name], epoch)
+            begin = self.begins[name]
             for parameter in parameters:
-                parameter.requires_grad_(trains)
+                parameter.requires_grad_(begin is not None and epoch >= begin)
         self._set_modes()
 
     def _set_modes(self) -> None:
@@ -127,7 +125,3 @@ class TransferClassifier(ImageClassifier):
             self.net.backbone.train(trains["backbone"])
             for module in self.net.last_block():
                 module.train(trains["last_block"])
-
-
-def _has_begun(begin: int | None, epoch: int) -> bool:
-    return begin is not None and epoch >= begin

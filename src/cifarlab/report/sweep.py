@@ -25,6 +25,7 @@ def collect(folder: Path) -> tuple[list[str], list[Row]]:
     given = {cell: _overrides(record) for cell, record in records.items()}
     keys = list(dict.fromkeys(key for values in given.values() for key in values))
     swept = [key for key in keys if len({values.get(key) for values in given.values()}) > 1]
+    with_views = any(record.tta for record in records.values())
     rows = []
     for cell, record in records.items():
         row = {key: given[cell].get(key, "") for key in swept} | {
@@ -33,6 +34,7 @@ def collect(folder: Path) -> tuple[list[str], list[Row]]:
             "train_acc": record.metrics["train"]["acc"],
             "test_loss": record.metrics["test"]["loss"],
             "test_acc": record.metrics["test"]["acc"],
+            **(_tta(record) if with_views else {}),
             "best_epoch": record.best_epoch,
             "epochs_run": record.epochs_run,
             "status": record.status,
@@ -75,6 +77,12 @@ def write_tables(folder: Path) -> str:
         text += "\nFailed: " + ", ".join(failures) + "\n"
     (folder / "results.md").write_text(text)
     return f"{table}\n{folder / 'results.csv'}"
+
+
+def _tta(record: RunRecord) -> Row:
+    """Accuracies with test-time augmentation, empty for a cell without."""
+    tta = record.tta or {"val": {"acc": ""}, "test": {"acc": ""}}
+    return {"tta_val_acc": tta["val"]["acc"], "tta_test_acc": tta["test"]["acc"]}
 
 
 def _overrides(record: RunRecord) -> dict[str, str]:

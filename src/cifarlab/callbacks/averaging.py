@@ -1,0 +1,88 @@
+"""Averages of the weights along the training, validated, kept and measured in place of the last.
+
+Lightning's ``WeightAveraging`` validates the average and puts it into the checkpoint as the weights
+(those that train are kept beside it, for resuming). So early stopping, the choice of the best epoch
+and the record of the run are all of the average.
+"""
+
+import itertools
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
+from torch.optim.swa_utils import get_ema_avg_fn, get_swa_avg_fn
+
+
+class _Averaging(WeightAveraging):
+    """Lightning's, and: until the averaging begins, the weights themselves are what is validated
+    and kept (Lightning 2.6: the untrained ones), and the average lies on the training device
+    (Lightning makes it before the model is moved there).
+
+    The running mean and variance of batch norm are averaged as the weights are.
+    """
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert self._average_model is not None
+        self._average_model.to(pl_module.device)
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._average_model is not None and self._average_model.n_averaged == 0:
+            self._follow(pl_module)
+        super().on_validation_epoch_start(trainer, pl_module)
+
+    @torch.no_grad()
+    def _follow(self, pl_module: LightningModule) -> None:
+        """Make the average the weights as they are."""
+        average = self._average_model.module
+        pairs = zip(
+            itertools.chain(average.parameters(), average.buffers()),
+            itertools.chain(pl_module.parameters(), pl_module.buffers()),
+            strict=True,
+        )
+        for theirs, ours in pairs:
+            theirs.copy_(ours)
+
+
+class EMA(_Averaging):
+    """Exponential moving average: average = decay * average + (1 - decay) * weights, begun with the
+    weights at the first update (Polyak and Juditsky, 1992; as in arXiv:1703.01780).
+
+    Args:
+        decay: in [0, 1); the average reaches back about 1 / (1 - decay) updates.
+        update_every_n_steps: optimizer steps between updates.
+        update_starting_at_step: optimizer steps before the first update.
+    """
+
+    def __init__(
+        self, decay: float = 0.999, update_every_n_steps: int = 1, update_starting_at_step: int = 0
+    ) -> None:
+        super().__init__(avg_fn=get_ema_avg_fn(decay))
+        self.every, self.start = update_every_n_steps, update_starting_at_step
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        return step_idx is not None and step_idx >= self.start and step_idx % self.every == 0
+
+
+class SWA(_Averaging):
+    """Stochastic weight averaging (Izmailov et al., arXiv:1803.05407): the mean of the weights at
+    the end of each epoch from ``start_epoch`` (counted from 1) on.
+
+    Taken before the validation of the epoch, which so is of the mean with the epoch's own weights
+    in it. The paper computes batch norm's statistics anew in a pass over the training images; here
+    they are averaged. The learning rate is the schedule's; the paper's is constant or cyclic.
+    """
+
+    def __init__(self, start_epoch: int = 1) -> None:
+        super().__init__(avg_fn=get_swa_avg_fn())
+        self.start_epoch = start_epoch
+        self.is_due = False
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, *arguments: Any
+    ) -> None:
+        self.is_due = trainer.is_last_batch and trainer.current_epoch + 1 >= self.start_epoch
+        super().on_train_batch_end(trainer, pl_module, *arguments)
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        return step_idx is not None and self.is_due
