@@ -7,8 +7,12 @@ from torch import nn
 from cifarlab.checkpoint import build_net
 from cifarlab.errors import UserError
 from cifarlab.lit.muon import Muon
-from cifarlab.lit.optim import param_groups
+from cifarlab.lit.optim import Part, param_groups
 from tests.conftest import options, plain
+
+
+def grouped(net: nn.Module, decay_all: bool) -> list[dict]:
+    return param_groups([Part([*net.parameters()])], lr=0.02, decay_all=decay_all)
 
 
 def convnet(channels_last: bool = True) -> nn.Module:
@@ -35,7 +39,7 @@ def named(net: nn.Module, parameters: list[nn.Parameter]) -> list[str]:
 @pytest.mark.parametrize("decay_all", [True, False])
 def test_which_parameters_go_where(decay_all: bool) -> None:
     net = convnet()
-    optimizer = Muon(param_groups(net, decay_all=decay_all), weight_decay=0.1)
+    optimizer = Muon(grouped(net, decay_all), weight_decay=0.1)
     matrices, *rest = optimizer.param_groups
     assert matrices["muon"] and named(net, matrices["params"]) == ["0.weight", "3.weight"]
     assert matrices["lr"] == 0.02 and matrices["weight_decay"] == 0.1
@@ -61,7 +65,7 @@ def test_the_head_of_every_model_is_its_last_linear(model: str) -> None:
     net = build_net(plain(f"model={model}")["model"], num_classes=10, image_size=32)
     head = [module for module in net.modules() if isinstance(module, nn.Linear)][-1]
     assert head.out_features == 10
-    matrices, rest = Muon(param_groups(net, decay_all=True)).param_groups
+    matrices, rest = Muon(grouped(net, True)).param_groups
     assert any(p is head.weight for p in rest["params"])
     assert {p.ndim for p in rest["params"] if p is not head.weight} == {1}
     assert {p.ndim for p in matrices["params"]} <= {2, 4}
@@ -72,7 +76,7 @@ def test_the_head_of_every_model_is_its_last_linear(model: str) -> None:
 def test_against_torch(channels_last: bool, decay_all: bool) -> None:
     """Three steps, the matrices beside torch.optim.Muon, the others beside torch.optim.AdamW."""
     net, copied = convnet(channels_last), convnet(channels_last)
-    ours = Muon(param_groups(net, decay_all=decay_all), weight_decay=0.1)
+    ours = Muon(grouped(net, decay_all), weight_decay=0.1)
     kernel, linear = copied[0].weight, copied[3].weight
     matrix = nn.Parameter(kernel.detach().clone().flatten(1))
     muon = torch.optim.Muon([matrix, linear], lr=0.02, weight_decay=0.1)
@@ -102,13 +106,13 @@ def test_the_update_of_a_kernel_is_orthogonal() -> None:
 
 def test_state_goes_through_a_checkpoint_to_the_last_bit() -> None:
     whole, cut = convnet(), convnet()
-    optimizer = Muon(param_groups(whole, decay_all=False))
+    optimizer = Muon(grouped(whole, False))
     steps(whole, optimizer, 0, 4)
-    first = Muon(param_groups(cut, decay_all=False))
+    first = Muon(grouped(cut, False))
     steps(cut, first, 0, 2)
     saved = copy.deepcopy({"net": cut.state_dict(), "optimizer": first.state_dict()})
     fresh = convnet()
-    second = Muon(param_groups(fresh, decay_all=False), lr=5.0, adamw_lr=5.0)
+    second = Muon(grouped(fresh, False), lr=5.0, adamw_lr=5.0)
     fresh.load_state_dict(saved["net"])
     second.load_state_dict(saved["optimizer"])
     assert [g["lr"] for g in second.param_groups] == [0.02, 0.001, 0.001]

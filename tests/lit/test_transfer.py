@@ -122,12 +122,8 @@ def test_frozen_parts_run_without_a_graph_and_without_dropout() -> None:
 
 
 def test_the_optimizer_knows_only_what_trains(tmp_path: Path) -> None:
-    parts = module().parts()
-    assert {name: len(p) for name, p in parts.items()} == {
-        "backbone": 4,
-        "last_block": 4,
-        "head": 6,
-    }
+    sizes = {name: len(parameters) for name, parameters in module().parts().items()}
+    assert sizes == {"backbone": 4, "last_block": 4, "head": 6}
     assert [len(part.parameters) for part in module().optimizer_parts()] == [6]
     rates = {"last_block_lr": 0.5, "backbone_lr": 0.1}
     subject = module(last_block_from=1, backbone_from=2, **rates)

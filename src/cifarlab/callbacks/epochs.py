@@ -24,8 +24,8 @@ class EpochRecorder(Callback):
 
     ``train_loss`` and ``train_acc`` are means over the epoch's steps, while the weights moved and
     with dropout and augmentation on. ``epoch_s`` is the whole epoch with validation;
-    ``images_per_s`` leaves validation out; ``lr`` is the highest of the parameter groups'. An epoch that was cut off and resumed in its middle has
-    the times of the resumed part.
+    ``images_per_s`` leaves validation out; ``lr`` is the highest of the parameter groups'. An epoch
+    that was cut off and resumed in its middle has the times of the resumed part.
 
     Raises ``UserError`` when a loss is no longer finite.
 
