@@ -69,6 +69,10 @@ def test_augmentations_compose_as_a_list() -> None:
     assert list(plain("aug=[hflip,crop]")["data"]["augment"]) == ["hflip", "crop"]
     named = plain("aug=crop_flip")["data"]["augment"]
     assert named == plain("aug=[crop,hflip]")["data"]["augment"]
+    longer = plain("aug=[crop_flip,randaugment,mixup]", "aug.mixup.alpha=0.2")["data"]["augment"]
+    assert list(longer) == ["crop", "hflip", "randaugment", "mixup"]
+    assert longer["mixup"]["alpha"] == 0.2
+    assert longer == plain("aug=[crop,hflip,randaugment,mixup]", "aug.mixup.alpha=0.2")["aug"]
 
 
 def test_dropout_null_is_the_models_own_default() -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from cifarlab.callbacks.epochs import COLUMNS
 from cifarlab.checkpoint import BEST, LAST, load_run, read_checkpoint
-from cifarlab.errors import UserError
+from cifarlab.errors import UserError, told
 from cifarlab.record import RunRecord, config_hash
 from tests.conftest import TINY, launch, plain
 
@@ -195,6 +195,8 @@ def test_stopped_by_the_clock(run_here, tmp_path) -> None:
         ["trainer.accumulate_grad_batches=2", "scheduler=cosine", "trainer.gradient_clip_val=1"],
         ["model=baseline", "trainer.precision=bf16-mixed", "model.batchnorm=true", "aug=hflip"],
         ["logger=none", "data.split=tail", "data.normalize=half", "aug=[crop,hflip]"],
+        ["aug=[crop,hflip,mixup]", "label_smoothing=0.1"],
+        ["aug=[crop_flip,trivialaugment,erasing,mixup,cutmix]"],
     ],
 )
 def test_other_cells_train(run_here, tmp_path, overrides) -> None:
@@ -214,6 +216,13 @@ def test_mlp_learns_the_drawn_classes(run_here, tmp_path) -> None:
     folder = run_here(tmp_path / "run", "data.num_train=3000", "data.num_test=500", "max_epochs=8")
     assert RunRecord.load(folder).metrics["test"]["acc"] > 0.25
     assert json.loads((folder / "result.json").read_text())["metrics"]["test"]["acc"] > 0.25
+
+
+def test_mixing_after_the_fact_is_told(run_here, tmp_path) -> None:
+    with pytest.raises(Exception, match="HFlip comes after MixUp") as raised:
+        run_here(tmp_path / "run", "aug=[mixup,hflip]")
+    assert isinstance(told(raised.value), UserError)
+    assert not (tmp_path / "run").exists()
 
 
 def test_divergence_is_told(run_here, tmp_path) -> None:

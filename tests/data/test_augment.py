@@ -76,8 +76,11 @@ def test_crop_places_are_uniform() -> None:
     assert chi2 < 52, "chi-squared with 24 degrees of freedom, p = 0.0008"
 
 
+MIXING = ["mixup", "cutmix"]  # tests/data/test_mixing.py
+
+
 def policies() -> list[str]:
-    return [name for name in options("aug") if name != "none"]
+    return [name for name in options("aug") if name not in ("none", *MIXING)]
 
 
 def build(policy: str, *overrides: str) -> list[ImageOp]:
@@ -131,6 +134,7 @@ def test_every_policy_draws_for_each_image_apart(policy: str) -> None:
         ("jitter", []),
         ("blur", ["aug.blur.sigma=[2.0,2.0]"]),  # so much that every image changes
         ("cutout", []),
+        ("erasing", []),
     ],
 )
 @pytest.mark.parametrize("p", [0.0, 0.2, 0.7, 1.0])

@@ -5,6 +5,7 @@ import torch
 from cifarlab.data import datamodule
 from cifarlab.data.augment import HFlip
 from cifarlab.data.datamodule import CIFAR10DataModule
+from cifarlab.data.mixing import MixUp
 from cifarlab.data.sources import CIFAR10, Synthetic
 from cifarlab.errors import UserError
 
@@ -31,6 +32,21 @@ def test_training_images_are_augmented_and_no_others(cache) -> None:
         strict=True,
     )
     assert all(torch.equal(a[0], b[0]) for a, b in plain)
+
+
+def test_mixing_is_told_the_classes(cache) -> None:
+    data = module(cache, augment={"hflip": HFlip(), "mixup": MixUp()})
+    _, targets = next(iter(data.train_dataloader()))
+    assert targets.shape == (64, 10)
+    _, labels = next(iter(data.val_dataloader()))
+    assert labels.dtype == torch.int64
+
+
+def test_an_impossible_order_is_told_before_anything_is_read() -> None:
+    with pytest.raises(UserError, match="aug: HFlip comes after MixUp"):
+        CIFAR10DataModule(
+            Synthetic(), "synthetic", "nowhere", augment={"mixup": MixUp(), "hflip": HFlip()}
+        )
 
 
 def test_computed_statistics_are_those_of_the_training_split(cache) -> None:

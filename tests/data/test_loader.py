@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from cifarlab.data.augment import HFlip, RandomCrop
-from cifarlab.data.loader import EvalLoader, Normalize, TrainLoader
+from cifarlab.data.loader import EvalLoader, Normalize, Policy, TrainLoader
+from cifarlab.data.mixing import CutMix, MixUp
+from cifarlab.errors import UserError
 
 CPU = torch.device("cpu")
 PLAIN = Normalize((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255), CPU)  # pixels come out as they are
@@ -106,6 +108,40 @@ def test_augmentation_differs_by_epoch_batch_and_rank() -> None:
 
     drawn = [*corners(0, 0), *corners(0, 1), *corners(1, 0)]
     assert len({tuple(batch) for batch in drawn}) == len(drawn)
+
+
+def test_labels_are_whole_numbers_where_nothing_mixes() -> None:
+    for _, numbers in train_loader(30, 10, augment=[HFlip()], num_classes=30):
+        assert numbers.dtype == torch.int64 and numbers.shape == (10,)
+
+
+@pytest.mark.parametrize("augment", [[MixUp()], [HFlip(), MixUp()], [RandomCrop(0), CutMix()]])
+def test_mixed_labels_are_those_of_mixed_images(augment: list) -> None:
+    """Image i is full of i, so a blend's mean is the mean of its labels' numbers."""
+    for images, targets in train_loader(30, 10, augment=augment, num_classes=30):
+        assert targets.shape == (10, 30) and targets.dtype == torch.float32
+        torch.testing.assert_close(images.mean((1, 2, 3)), targets @ torch.arange(30.0))
+        assert images.is_contiguous(memory_format=torch.channels_last)
+        assert (targets.max(1).values < 1).any()
+
+
+def test_mixing_comes_after_normalisation() -> None:
+    class Seen:
+        def mix(self, images, targets, generator):
+            self.mean = images.mean().item()
+            return images, targets
+
+    seen, halved = Seen(), Normalize((0.0,) * 3, (2 / 255,) * 3, CPU)
+    policy = Policy([HFlip(), seen], halved, num_classes=4)
+    pixels = torch.full((4, 3, 2, 2), 100, dtype=torch.uint8)
+    _, targets = policy(pixels, torch.tensor([0, 1, 3, 3]), torch.Generator())
+    assert seen.mean == pytest.approx(50)
+    assert targets.tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 1]]
+
+
+def test_images_cannot_be_changed_after_mixing() -> None:
+    with pytest.raises(UserError, match="aug: RandomCrop comes after MixUp, .*; put it before"):
+        train_loader(30, 10, augment=[HFlip(), MixUp(), RandomCrop()], num_classes=30)
 
 
 @pytest.mark.parametrize("stop", [1, 3, 5])

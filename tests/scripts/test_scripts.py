@@ -61,10 +61,11 @@ def test_benchmark(cache: Path, tmp_path: Path) -> None:
     assert rates["ours"][0] > 0 and rates["textbook"][0] > 0
 
 
-def test_describe_an_augmentation(cache: Path, tmp_path: Path) -> None:
-    arguments = [*TINY[:3], f"data.cache_dir={cache}", "aug=[crop,hflip,grayscale]"]
+@pytest.mark.parametrize("names", ["crop,hflip,grayscale", "crop,mixup,cutmix"])
+def test_describe_an_augmentation(names: str, cache: Path, tmp_path: Path) -> None:
+    arguments = [*TINY[:3], f"data.cache_dir={cache}", f"aug=[{names}]"]
     done = start("describe.py", *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    path = tmp_path / "outputs" / "sheets" / "crop-hflip-grayscale.png"
+    path = tmp_path / "outputs" / "sheets" / f"{names.replace(',', '-')}.png"
     assert done.stdout.strip() == str(path.relative_to(tmp_path))
     assert path.read_bytes().startswith(b"\x89PNG")

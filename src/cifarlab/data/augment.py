@@ -3,7 +3,8 @@
 Operations see images in the range 0 to 255, uint8, before normalisation, and keep shape and type.
 They draw from the generator they are given and from nothing else. Each is a class that draws and,
 where there is arithmetic, a function that is told what was drawn. Colour is in
-``cifarlab.data.colour``.
+``cifarlab.data.colour``, RandAugment and its like are in ``cifarlab.data.policies``; what mixes
+images and labels is in ``cifarlab.data.mixing``.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Generator, Tensor
 
 from cifarlab.errors import UserError
@@ -19,6 +20,7 @@ from cifarlab.errors import UserError
 Pixels = UInt8[Tensor, "batch channels height width"]
 Unit = Float[Tensor, "batch channels height width"]  # pixels as floats in [0, 1]
 PerImage = Float[Tensor, " batch"]
+Whole = Int[Tensor, " batch"]  # a whole number for each image
 
 
 @runtime_checkable
@@ -100,9 +102,7 @@ class GaussianBlur:
         self.p = probability("aug.blur.p", p)
         if kernel < 1 or kernel % 2 == 0:
             raise UserError(f"aug.blur.kernel={kernel}: must be an odd number of pixels")
-        if len(sigma) != 2 or not 0 < sigma[0] <= sigma[1]:
-            raise UserError(f"aug.blur.sigma={[*sigma]}: must be [low, high], 0 < low <= high")
-        self.kernel, self.sigma = kernel, (sigma[0], sigma[1])
+        self.kernel, self.sigma = kernel, interval("aug.blur.sigma", sigma)
 
     def __call__(self, images: Pixels, generator: Generator) -> Pixels:
         which = chosen(images, self.p, generator)
@@ -119,28 +119,27 @@ class Cutout:
 
     def __call__(self, images: Pixels, generator: Generator) -> Pixels:
         which = chosen(images, self.p, generator)
-        inside = None
-        for axis in (2, 3):
-            length = images.shape[axis]
-            centre = torch.randint(
-                length, (len(images), 1), device=images.device, generator=generator
-            )
-            first = centre - self.size // 2
-            place = torch.arange(length, device=images.device)
-            covered = (place >= first) & (place < first + self.size)
-            covered = covered[:, None, :, None] if axis == 2 else covered[:, None, None, :]
-            inside = covered if inside is None else inside & covered
-        return images.masked_fill(inside & which, 0)
+        top, left = (
+            integers(images, length, generator) - self.size // 2 for length in images.shape[2:]
+        )
+        square = box(images, top, left, top + self.size, left + self.size)
+        return images.masked_fill(square & which, 0)
 
 
-def rotate(images: Unit, angles: PerImage) -> Unit:
+def rotate(images: Unit, angles: PerImage, mode: str = "bilinear") -> Unit:
     """Each image turned counter-clockwise by its angle in degrees."""
     radians = torch.deg2rad(angles)
     cos, sin, zero = radians.cos(), radians.sin(), torch.zeros_like(radians)
-    # where each pixel comes from; the images are square, so x and y have one scale
-    matrix = torch.stack([cos, -sin, zero, sin, cos, zero], dim=1).view(-1, 2, 3)
-    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", align_corners=False)
+    # the images are square, so x and y have one scale
+    matrices = torch.stack([cos, -sin, zero, sin, cos, zero], dim=1).view(-1, 2, 3)
+    return warp(images, matrices, mode)
+
+
+def warp(images: Unit, matrices: Float[Tensor, "batch 2 3"], mode: str = "bilinear") -> Unit:
+    """Each pixel taken from where its image's matrix says; x and y run from -1 to 1 over the image,
+    which is black outside."""
+    grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode=mode, align_corners=False)
 
 
 def blur(images: Unit, sigmas: PerImage, kernel: int) -> Unit:
@@ -166,16 +165,45 @@ def to_pixels(images: Unit) -> Pixels:
     return (images * 255).round_().clamp_(0, 255).to(torch.uint8)
 
 
-def chosen(images: Pixels, p: float, generator: Generator) -> Tensor:
-    """Boolean ``(batch, 1, 1, 1)``, true for each image with probability ``p``."""
+def box(
+    images: Tensor, top: Whole, left: Whole, bottom: Whole, right: Whole
+) -> Bool[Tensor, "batch 1 height width"]:
+    """True in the rows from ``top`` to before ``bottom`` and the columns from ``left`` to before
+    ``right`` of each image; the box may reach over the edge."""
+    rows, columns = (torch.arange(n, device=images.device) for n in images.shape[2:])
+    tall = (rows >= top[:, None]) & (rows < bottom[:, None])
+    wide = (columns >= left[:, None]) & (columns < right[:, None])
+    return tall[:, None, :, None] & wide[:, None, None, :]
+
+
+def chosen(images: Tensor, p: float, generator: Generator) -> Bool[Tensor, "batch 1 1 1"]:
+    """True for each image with probability ``p``."""
     drawn = torch.rand(len(images), 1, 1, 1, device=images.device, generator=generator)
     return drawn < p
 
 
-def uniform(images: Pixels, low: float, high: float, generator: Generator) -> PerImage:
+def uniform(images: Tensor, low: float, high: float, generator: Generator) -> PerImage:
     """A number from [low, high) for each image."""
     drawn = torch.rand(len(images), device=images.device, generator=generator)
     return low + (high - low) * drawn
+
+
+def integers(images: Tensor, count: int, generator: Generator) -> Whole:
+    """A whole number from [0, count) for each image."""
+    return torch.randint(count, (len(images),), device=images.device, generator=generator)
+
+
+def dirichlet(
+    images: Tensor, length: int, alpha: float, generator: Generator
+) -> Float[Tensor, "batch length"]:
+    """Shares that sum to one for each image, of the symmetric Dirichlet distribution; a column of
+    two is Beta(alpha, alpha)."""
+    size, device = (len(images), length), images.device
+    # torch.distributions takes no generator. Shares are gamma variables divided by their sum; with
+    # Gamma(a) = Gamma(a + 1) U^(1/a) they are taken in logarithms, which a small alpha needs.
+    gamma = torch._standard_gamma(torch.full(size, alpha + 1.0, device=device), generator)
+    drawn = torch.rand(size, device=device, generator=generator)
+    return (gamma.log() + drawn.log() / alpha).softmax(1)
 
 
 def probability(key: str, p: float) -> float:
@@ -188,3 +216,22 @@ def pixels(key: str, count: float) -> int:
     if count < 0 or count != int(count):
         raise UserError(f"{key}={count}: must be a whole number of pixels, 0 or more")
     return int(count)
+
+
+def positive(key: str, number: float) -> float:
+    if not number > 0:
+        raise UserError(f"{key}={number}: must be greater than 0")
+    return number
+
+
+def whole(key: str, count: float, low: int, high: int | None = None) -> int:
+    if count != int(count) or count < low or (high is not None and count > high):
+        allowed = f"{low} or more" if high is None else f"from {low} to {high}"
+        raise UserError(f"{key}={count}: must be a whole number, {allowed}")
+    return int(count)
+
+
+def interval(key: str, ends: Sequence[float]) -> tuple[float, float]:
+    if len(ends) != 2 or not 0 < ends[0] <= ends[1]:
+        raise UserError(f"{key}={[*ends]}: must be [low, high], 0 < low <= high")
+    return ends[0], ends[1]

@@ -11,6 +11,7 @@ from cifarlab.data import splits
 from cifarlab.data.augment import ImageOp
 from cifarlab.data.cache import Images, cached
 from cifarlab.data.loader import EvalLoader, Normalize, TrainLoader
+from cifarlab.data.mixing import MixOp, partition
 from cifarlab.data.sources import Source, Statistics
 from cifarlab.errors import UserError
 
@@ -55,7 +56,7 @@ class CIFAR10DataModule(LightningDataModule):
         normalize: str = "dataset",
         batch_size: int = 64,
         eval_batch_size: int = 500,
-        augment: Mapping[str, ImageOp] | None = None,
+        augment: Mapping[str, ImageOp | MixOp] | None = None,
         seed: int = 0,
         **options: Any,
     ) -> None:
@@ -66,6 +67,7 @@ class CIFAR10DataModule(LightningDataModule):
         self.normalize, self.seed = normalize, seed
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.augment = tuple((augment or {}).values())
+        partition(self.augment)  # an impossible order is told before anything is read
         self.images: Images | None = None
         self.test_reads = 0
         self._encode: Callable[[torch.Tensor], torch.Tensor] | None = None
@@ -126,6 +128,7 @@ class CIFAR10DataModule(LightningDataModule):
             self.seed,
             rank,
             world_size,
+            len(self.classes),
         )
 
     def val_dataloader(self) -> EvalLoader:

@@ -4,13 +4,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Int, Shaped
 from torch import Generator, Tensor
 
 from cifarlab.data.augment import ImageOp, Pixels
+from cifarlab.data.mixing import Images, MixOp, Targets, one_hot, partition
 from cifarlab.seeding import derive
 
-Batch = tuple[Float[Tensor, "batch channels height width"], Int[Tensor, " batch"]]
+Labels = Int[Tensor, " batch"]
+Batch = tuple[Images, Labels]
+TrainBatch = tuple[Images, Labels | Targets]
 
 
 class Normalize:
@@ -21,9 +24,47 @@ class Normalize:
         self.scale = (1 / (255 * std_)).float().to(device)
         self.shift = (-mean_ / std_).float().to(device)
 
-    def __call__(self, images: Pixels) -> Float[Tensor, "batch channels height width"]:
+    def __call__(self, images: Pixels) -> Images:
         images = images.to(torch.float32, memory_format=torch.channels_last)
         return images.mul_(self.scale).add_(self.shift)
+
+
+class Policy:
+    """From pixels to what is trained on: operations on images, normalisation, operations that mix.
+
+    Without one that mixes, labels stay the integers they are; else they become shares of the
+    classes.
+
+    Args:
+        operations: in order, those that mix last; see ``cifarlab.data.mixing.partition``.
+        num_classes: may be left out where nothing mixes.
+    """
+
+    def __init__(
+        self,
+        operations: Sequence[ImageOp | MixOp],
+        normalize: Callable[[Tensor], Tensor],
+        num_classes: int | None = None,
+    ) -> None:
+        self.image_ops, self.mix_ops = partition(operations)
+        assert num_classes or not self.mix_ops, "mixing makes targets of num_classes columns"
+        self.normalize, self.num_classes = normalize, num_classes
+
+    def __call__(
+        self,
+        images: Shaped[Tensor, "batch channels height width"],
+        labels: Labels,
+        generator: Generator,
+    ) -> TrainBatch:
+        for operation in self.image_ops:
+            images = operation(images, generator)
+        batch = self.normalize(images)
+        if not self.mix_ops:
+            return batch, labels
+        targets = one_hot(labels, self.num_classes)
+        for operation in self.mix_ops:
+            batch, targets = operation.mix(batch, targets, generator)
+        return batch, targets
 
 
 class EvalLoader:
@@ -83,9 +124,10 @@ class TrainLoader:
         labels: int64 ``(n,)``, there too.
         indices: which of them, int64.
         batch_size: images a step, a multiple of ``world_size``.
-        normalize: applied last.
+        normalize: applied after operations on images, before those that mix.
         augment: operations, applied in order.
         seed: of order and augmentation.
+        num_classes: length of the targets where an operation mixes.
     """
 
     def __init__(
@@ -95,15 +137,17 @@ class TrainLoader:
         indices: np.ndarray,
         batch_size: int,
         normalize: Callable[[Tensor], Tensor],
-        augment: Sequence[ImageOp] = (),
+        augment: Sequence[ImageOp | MixOp] = (),
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        num_classes: int | None = None,
     ) -> None:
         assert batch_size % world_size == 0, (batch_size, world_size)
-        self.images, self.labels, self.normalize = images, labels, normalize
+        self.images, self.labels = images, labels
+        self.augment = Policy(augment, normalize, num_classes)
         self.indices = torch.from_numpy(indices)
-        self.batch_size, self.augment, self.seed = batch_size, tuple(augment), seed
+        self.batch_size, self.seed = batch_size, seed
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
         self.batch = 0  # how many of this epoch have been handed out
@@ -127,7 +171,7 @@ class TrainLoader:
     def load_state_dict(self, state: dict[str, int]) -> None:
         self.start = state["batch"]
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[TrainBatch]:
         # A generator: Lightning calls iter() before set_epoch(), the body runs at the first next()
         order = self._order().to(self.images.device)
         start, self.start = self.start, 0
@@ -140,9 +184,7 @@ class TrainLoader:
             chosen = chosen[self.rank :: self.world_size]
             images = self.images[chosen].permute(0, 3, 1, 2)
             generator.manual_seed(derive("augment", self.seed, self.epoch, self.batch, self.rank))
-            for operation in self.augment:
-                images = operation(images, generator)
-            yield self.normalize(images), self.labels[chosen]
+            yield self.augment(images, self.labels[chosen], generator)
 
     def _order(self) -> Int[Tensor, " n"]:
         """Drawn on the CPU, so that it is the same on every device."""

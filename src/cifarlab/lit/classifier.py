@@ -16,7 +16,8 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from cifarlab.lit.optim import Part, param_groups
 
-Batch = tuple[Float[Tensor, "batch channels height width"], Int[Tensor, " batch"]]
+Labels = Int[Tensor, " batch"] | Float[Tensor, "batch classes"]  # classes, or shares of them
+Batch = tuple[Float[Tensor, "batch channels height width"], Labels]
 
 
 class MeanLoss(Metric):
@@ -44,6 +45,9 @@ class ImageClassifier(LightningModule):
 
     A subclass may override ``compute_loss`` or ``configure_optimizers``, never a ``*_step``: a
     comparison of architectures is fair only where the step is the same code.
+
+    Training labels may be shares of the classes, where augmentation mixes images; training accuracy
+    then counts the class of the largest share as the right one.
 
     Args:
         net: the architecture.
@@ -88,7 +92,7 @@ class ImageClassifier(LightningModule):
         return self.net(images)
 
     def compute_loss(
-        self, logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]
+        self, logits: Float[Tensor, "batch classes"], labels: Labels
     ) -> Float[Tensor, ""]:
         """Mean cross-entropy in nats, in 32 bits whatever the precision of the net; in training,
         with label smoothing."""
@@ -110,7 +114,7 @@ class ImageClassifier(LightningModule):
         loss = self.compute_loss(logits, labels)
         mean_loss, accuracy = self.metrics[f"{split}/loss"], self.metrics[f"{split}/acc"]
         mean_loss.update(loss.detach(), len(labels))
-        accuracy.update(logits.detach(), labels)
+        accuracy.update(logits.detach(), labels.argmax(1) if labels.ndim == 2 else labels)
         epoch = {f"{split}/loss": mean_loss, f"{split}/acc": accuracy}
         self.log_dict(epoch, on_step=False, on_epoch=True, batch_size=len(labels))
         return loss
