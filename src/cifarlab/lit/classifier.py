@@ -113,8 +113,11 @@ class ImageClassifier(LightningModule):
         self.log_dict(epoch, on_step=False, on_epoch=True, batch_size=len(labels))
         return loss
 
+    def build_optimizer(self) -> torch.optim.Optimizer:
+        return self.optimizer(param_groups(self.net, decay_all=self.decay_all))
+
     def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = self.optimizer(param_groups(self.net, decay_all=self.decay_all))
+        optimizer = self.build_optimizer()
         total = int(self.trainer.estimated_stepping_batches)
         batches, taken = self.trainer.num_training_batches, self.trainer.accumulate_grad_batches
         scheduler = self.scheduler(
