@@ -86,7 +86,9 @@ def test_the_hash_sees_what_changes_results(override: str) -> None:
     assert config_hash(plain(override)) != config_hash(plain())
 
 
-@pytest.mark.parametrize("override", ["name=x", "output_root=x", "logger=none", "data.cache_dir=x"])
+@pytest.mark.parametrize(
+    "override", ["name=x", "output_root=x", "logger=none", "data.cache_dir=x", "lr_find=true"]
+)
 def test_the_hash_does_not_see_what_does_not(override: str) -> None:
     assert override.partition("=")[0] in NEUTRAL_KEYS
     assert config_hash(plain(override)) == config_hash(plain())

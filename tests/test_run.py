@@ -191,6 +191,8 @@ def test_stopped_by_the_clock(run_here, tmp_path) -> None:
         ["optimizer=adamw", "scheduler=onecycle"],
         ["optimizer=asgd", "callbacks=none"],
         ["optimizer=rmsprop", "scheduler=step", "label_smoothing=0.1"],
+        ["optimizer=muon", "scheduler=onecycle", "trainer.gradient_clip_val=1", "callbacks=ema"],
+        ["scheduler=plateau", "callbacks=[default,swa]", "callbacks.swa.start_epoch=2"],
         ["optimizer.weight_decay=0.01", "decay_all=false", "scheduler=triangular"],
         ["trainer.accumulate_grad_batches=2", "scheduler=cosine", "trainer.gradient_clip_val=1"],
         ["model=baseline", "trainer.precision=bf16-mixed", "model.batchnorm=true", "aug=hflip"],

@@ -18,6 +18,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     _number(config, "label_smoothing", low=0.0, high=1.0, open_high=True)
     _choice(config, "decay_all", (True, False))
     _choice(config, "tta", TTA)
+    _choice(config, "lr_find", (True, False))
     _integer(config, "seed", low=0)
     _integer(config, "batch_size", low=1)
     _integer(config, "max_epochs", low=1)

@@ -25,6 +25,7 @@ FAILURE = "failure.json"
 NEUTRAL_KEYS = frozenset(
     {"name", "output_root", "sweep", "fresh", "resume", "logger", "choices", "overrides"}
     | {"data.cache_dir", "trainer.log_every_n_steps"}
+    | {"lr_find"}  # never true in a run that comes to a result
 )
 
 Status = Literal["completed", "early_stopped", "stopped"]

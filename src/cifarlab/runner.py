@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cifarlab.checkpoint import LAST
 from cifarlab.errors import UserError, told
+from cifarlab.lr_find import find_lr
 from cifarlab.record import FAILURE, RunRecord, is_finished, write_atomic, write_failure
 from cifarlab.session import Session, shown
 
@@ -26,7 +27,8 @@ CONFIG = "config.yaml"
 
 
 def run(cfg: DictConfig) -> float | None:
-    """Do one run, or what is left of it, and return its validation accuracy.
+    """Do one run, or what is left of it, and return its validation accuracy; with ``lr_find``, only
+    find a learning rate, and return ``None``.
 
     Raises ``UserError`` for what the user can mend. A run that fails before its first checkpoint
     leaves no folder behind; a cell of a sweep leaves ``failure.json``.
@@ -42,6 +44,9 @@ def run(cfg: DictConfig) -> float | None:
         return RunRecord.load(folder).metrics["val"]["acc"]
     try:
         config = _config(cfg, folder, list(job.overrides.task), is_sweep)
+        if config.get("lr_find"):
+            find_lr(config, folder)
+            return None
         record = _do(config, folder)
     except Exception as error:
         if is_sweep:

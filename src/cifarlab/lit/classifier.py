@@ -123,10 +123,12 @@ class ImageClassifier(LightningModule):
         """What the optimizer is to train."""
         yield Part([parameter for parameter in self.net.parameters() if parameter.requires_grad])
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def build_optimizer(self) -> torch.optim.Optimizer:
         lr = self.optimizer.keywords["lr"]
-        groups = param_groups(self.optimizer_parts(), lr=lr, decay_all=self.decay_all)
-        optimizer = self.optimizer(groups)
+        return self.optimizer(param_groups(self.optimizer_parts(), lr=lr, decay_all=self.decay_all))
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        optimizer = self.build_optimizer()
         total = int(self.trainer.estimated_stepping_batches)
         batches, taken = self.trainer.num_training_batches, self.trainer.accumulate_grad_batches
         scheduler = self.scheduler(

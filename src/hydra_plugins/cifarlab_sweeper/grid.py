@@ -88,6 +88,8 @@ class GridSweeper(Sweeper):
         finally:
             HydraConfig.instance().cfg = previous
         check_config(plain)
+        if plain["lr_find"]:
+            raise UserError("lr_find=true: only for single runs; a sweep trains; leave it out")
         swept = [
             value.partition("=")[2]
             for value, override in zip(values, overrides.values(), strict=True)

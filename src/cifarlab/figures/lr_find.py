@@ -1,0 +1,36 @@
+"""Loss against a learning rate that rises from step to step."""
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+
+def draw(
+    rates: Sequence[float],
+    losses: Sequence[float],
+    smoothed: Sequence[float],
+    suggested: float | None,
+) -> Figure:
+    """One panel.
+
+    Args:
+        rates: learning rates, one a step, rising.
+        losses, smoothed: training loss at each (nats). Losses far above where it began, where
+            training breaks down, are out of the picture.
+        suggested: marked; ``None`` marks nothing.
+    """
+    figure = Figure(figsize=(5.5, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.semilogx(rates, losses, ".", color="0.7", ms=3, label="one step")
+    axes.semilogx(rates, smoothed, color="#d1660f", label="smoothed")
+    if suggested is not None:
+        axes.axvline(suggested, color="0.4", lw=1, ls=":", label=f"optimizer.lr={suggested:.3g}")
+    lowest, first = min(smoothed), smoothed[0]
+    margin = max(0.3 * (first - lowest), 0.05 * first)
+    axes.set_ylim(lowest - margin, first + margin)
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("training cross-entropy (nats)")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
+    return figure

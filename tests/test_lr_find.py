@@ -1,0 +1,87 @@
+import csv
+
+import numpy as np
+import pytest
+import torch
+
+from cifarlab.data.datamodule import CIFAR10DataModule
+from cifarlab.errors import UserError
+from cifarlab.lr_find import HIGHEST, LOWEST, WINDOW, smooth, suggest
+
+RATES = np.geomspace(LOWEST, HIGHEST, 200)
+
+
+def losses(noise: float, fall: float = 1.0) -> np.ndarray:
+    """Falls fastest at 0.01, breaks down from 0.3 on."""
+    distance = np.log10(RATES / 0.01)
+    curve = 2.3 - fall / (1 + np.exp(-3 * distance)) + np.exp(4 * np.log10(RATES / 0.3))
+    return curve + noise * np.random.RandomState(0).randn(len(RATES))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_the_suggestion_is_where_the_loss_falls_fastest(noise: float) -> None:
+    assert 0.004 < suggest(RATES, losses(noise)) < 0.025
+
+
+def test_no_suggestion_where_the_loss_does_not_fall() -> None:
+    assert suggest(RATES, losses(noise=0.05, fall=0.0)) is None
+    assert suggest(RATES[:30], 2.3 + RATES[:30]) is None
+
+
+def test_smooth_by_hand() -> None:
+    assert smooth(np.full(50, 2.0)) == pytest.approx(np.full(50, 2.0)), "not low at the ends"
+    line = np.arange(50.0)
+    assert smooth(line)[WINDOW : 50 - WINDOW] == pytest.approx(line[WINDOW : 50 - WINDOW])
+
+
+def test_it_finds_and_leaves_nothing_else(run_here, tmp_path, monkeypatch, caplog) -> None:
+    from cifarlab.build import build
+    from tests.conftest import TINY, plain
+
+    loaders = []
+    handed_out = CIFAR10DataModule.eval_loader
+
+    def counted(self, name, *arguments):
+        loaders.append(name)
+        return handed_out(self, name, *arguments)
+
+    monkeypatch.setattr(CIFAR10DataModule, "eval_loader", counted)
+    folder = tmp_path / "run"
+    with caplog.at_level("INFO", logger="cifarlab"):
+        run_here(folder, "lr_find=true", "optimizer.momentum=0.9", "callbacks=[default,ema]")
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert found == {"config.yaml", "lr_find.csv", "figures/lr_find.png"}
+    assert "test" not in loaders
+    assert (folder / "figures" / "lr_find.png").read_bytes().startswith(b"\x89PNG")
+    with (folder / "lr_find.csv").open() as file:
+        rows = [{name: float(v) for name, v in row.items()} for row in csv.DictReader(file)]
+    rates = [row["lr"] for row in rows]
+    assert rates == sorted(rates) and rates[0] == LOWEST and max(rates) <= HIGHEST
+    (said,) = [record.getMessage() for record in caplog.records if "lr" in record.getMessage()]
+    assert said.startswith("optimizer.lr=")
+    assert LOWEST <= float(said.partition("=")[2]) <= HIGHEST
+    # at a rate of almost nothing the first losses are those of the untrained net
+    data, module = build(plain(*TINY, f"data.cache_dir={tmp_path / 'cache'}"))
+    batches = list(data.train_dataloader())
+    with torch.inference_mode():
+        fresh = [module.compute_loss(module(images), labels).item() for images, labels in batches]
+    assert [row["loss"] for row in rows[:4]] == pytest.approx(fresh, rel=1e-3)
+
+
+def test_accumulated_batches_are_one_step(run_here, tmp_path) -> None:
+    folder = run_here(tmp_path / "run", "lr_find=true", "trainer.accumulate_grad_batches=2")
+    rows = (folder / "lr_find.csv").read_text().splitlines()[1:]
+    assert 100 < len(rows) <= 200
+
+
+def test_refused(run_here, tmp_path) -> None:
+    with pytest.raises(UserError, match="finds one learning rate; this optimizer has several"):
+        run_here(tmp_path / "run", "lr_find=true", "optimizer=muon")
+    assert not (tmp_path / "run").exists()
+
+
+def test_refused_in_a_sweep(train) -> None:
+    for values in ("lr_find=true", "lr_find=false,true"):
+        done = train("-m", values, "seed=0,1")
+        assert done.returncode == 2, done.stderr
+        assert "error: lr_find=true: only for single runs" in done.stderr
