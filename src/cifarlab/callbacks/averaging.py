@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
-from torch.optim.swa_utils import get_ema_avg_fn, get_swa_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_avg_fn
 
 
 class _Averaging(WeightAveraging):
@@ -24,7 +24,7 @@ class _Averaging(WeightAveraging):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert self._average_model is not None
-        self._average_model.to(pl_module.device)
+        self._average_model.module.to(pl_module.device)  # not its counter, which the CPU reads
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._average_model is not None and self._average_model.n_averaged == 0:
@@ -57,7 +57,7 @@ class EMA(_Averaging):
     def __init__(
         self, decay: float = 0.999, update_every_n_steps: int = 1, update_starting_at_step: int = 0
     ) -> None:
-        super().__init__(avg_fn=get_ema_avg_fn(decay))
+        super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))
         self.every, self.start = update_every_n_steps, update_starting_at_step
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
