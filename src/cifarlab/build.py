@@ -1,6 +1,7 @@
 """From a plain configuration to the objects of a run."""
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,8 @@ def build_trainer(
 
     Raises ``UserError`` for an accelerator or a number of devices that this machine has not.
     """
+    # Slurm is installed, the run is not one of its jobs: that may well be meant
+    warnings.filterwarnings("ignore", message="The `srun` command is available")
     bars = any("ProgressBar" in type(callback).__name__ for callback in callbacks)
     try:
         return instantiate(

@@ -22,6 +22,8 @@ def check_config(config: Mapping[str, Any]) -> None:
     _integer(config, "seed", low=0)
     _integer(config, "batch_size", low=1)
     _integer(config, "max_epochs", low=1)
+    _choice(config, "fail_fast", (True, False))
+    _integer(config, "jobs_per_gpu", low=1)
     _number(config, "data.val_size", low=0.0, open_low=True)
     _choice(config, "data.split", SPLITS)
     _integer(config, "data.split_seed", low=0)

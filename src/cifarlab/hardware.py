@@ -1,15 +1,44 @@
 """What a run is trained on, and in which precision."""
 
+import contextlib
 import importlib.metadata
+import itertools
 import os
 import platform
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 _PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "numpy", "cifarlab")
+
+
+@contextlib.contextmanager
+def share(config: dict[str, Any], jobs: int, folder: Path) -> Iterator[dict[str, Any]]:
+    """This process's part of a machine that ``jobs`` like it use at once.
+
+    The cores are shared out evenly, unless OMP_NUM_THREADS is set; each GPU goes to
+    ``config["jobs_per_gpu"]`` processes, further ones wait for a place. Yields the configuration
+    with ``trainer.devices`` as the GPU found. A place is a lock in ``folder``, the sweep's.
+    """
+    trainer = config["trainer"]
+    if jobs > 1 and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, _cores() // jobs))
+    wants_gpu = trainer["accelerator"] in ("auto", "gpu", "cuda") and trainer["devices"] == 1
+    if jobs == 1 or not wants_gpu or not torch.cuda.is_available():
+        yield config
+        return
+    places = itertools.product(range(config["jobs_per_gpu"]), range(torch.cuda.device_count()))
+    locks = [(gpu, FileLock(folder / f".gpu-{gpu}-{place}.lock")) for place, gpu in places]
+    for gpu, lock in itertools.cycle(locks):
+        with contextlib.suppress(Timeout), lock.acquire(blocking=False):
+            yield config | {"trainer": trainer | {"devices": [gpu]}}
+            return
+        time.sleep(0.2)
 
 
 def has_fast_bf16(device: torch.device) -> bool:
@@ -33,9 +62,7 @@ def describe(device: torch.device, devices: int, precision: str) -> dict[str, An
         "name": name,
         "devices": devices,
         "cpu": _cpu_name(),
-        "cpu_cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cpu_cores": _cores(),
         "threads": torch.get_num_threads(),
         "precision": precision,
     }
@@ -69,6 +96,11 @@ def _cpuinfo(key: str) -> str:
 
 def _cpu_flags() -> set[str]:
     return set((_cpuinfo("flags") or _cpuinfo("Features")).split())
+
+
+def _cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu_name() -> str:

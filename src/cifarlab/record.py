@@ -20,10 +20,24 @@ from cifarlab.errors import UserError
 SCHEMA = 1
 RESULT = "result.json"
 FAILURE = "failure.json"
+CONFIG = "config.yaml"
+CELLS = "cells.json"  # in a sweep's folder: every cell ever planned, with its overrides
+STOP = ".stop"  # there: fail_fast says that no further cell starts
 
 # Keys of the configuration that say where and how a run is kept, not what comes out of it.
 NEUTRAL_KEYS = frozenset(
-    {"name", "output_root", "sweep", "fresh", "resume", "logger", "choices", "overrides"}
+    {
+        "name",
+        "output_root",
+        "sweep",
+        "fresh",
+        "fail_fast",
+        "jobs_per_gpu",
+        "resume",
+        "logger",
+        "choices",
+        "overrides",
+    }
     | {"data.cache_dir", "trainer.log_every_n_steps"}
     | {"lr_find"}  # never true in a run that comes to a result
 )

@@ -6,24 +6,24 @@ from ``checkpoints/last.ckpt`` if there is one.
 
 import contextlib
 import logging
-import traceback
+import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
+from cifarlab import slurm
+from cifarlab.callbacks import Interrupted
 from cifarlab.checkpoint import LAST
-from cifarlab.errors import UserError, told
+from cifarlab.errors import UserError
 from cifarlab.lr_find import find_lr
-from cifarlab.record import FAILURE, RunRecord, is_finished, write_atomic, write_failure
+from cifarlab.record import CONFIG, FAILURE, RunRecord, is_finished, write_atomic
 from cifarlab.session import Session, shown
 
 log = logging.getLogger("cifarlab")
-CONFIG = "config.yaml"
 
 
 def run(cfg: DictConfig) -> float | None:
@@ -31,11 +31,10 @@ def run(cfg: DictConfig) -> float | None:
     find a learning rate, and return ``None``.
 
     Raises ``UserError`` for what the user can mend. A run that fails before its first checkpoint
-    leaves no folder behind; a cell of a sweep leaves ``failure.json``.
+    leaves no folder behind. One that a signal asks to stop writes its checkpoint and exits.
     """
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
-    is_sweep = job.mode == RunMode.MULTIRUN
     is_new = not (folder / CONFIG).exists()
     if rank_zero_only.rank != 0:
         log.setLevel(logging.ERROR)
@@ -43,22 +42,35 @@ def run(cfg: DictConfig) -> float | None:
         log.info("already finished: %s", shown(folder))
         return RunRecord.load(folder).metrics["val"]["acc"]
     try:
-        config = _config(cfg, folder, list(job.overrides.task), is_sweep)
+        config = _config(cfg, folder, list(job.overrides.task))
         if config.get("lr_find"):
             find_lr(config, folder)
             return None
-        record = _do(config, folder)
-    except Exception as error:
-        if is_sweep:
-            write_failure(folder, told(error), traceback.format_exc())
-        elif is_new and not (folder / LAST).exists() and rank_zero_only.rank == 0:
+        record = train(config, folder)
+    except Interrupted as error:
+        log.info("%s; to go on: python train.py resume=%s", error, shown(folder))
+        if slurm.is_job():
+            slurm.give_way(error.signum)
+        sys.exit(128 + error.signum)
+    except Exception:
+        if is_new and not (folder / LAST).exists() and rank_zero_only.rank == 0:
             _discard(folder)
         raise
-    if record is None:  # another process of the same run writes the record
+    return record and record.metrics["val"]["acc"]
+
+
+def train(config: dict[str, Any], folder: Path) -> RunRecord | None:
+    """Train, measure and record what a plain configuration describes, from the folder's last
+    checkpoint if it has one; ``None`` in all processes of a run but the first."""
+    session = Session(config, folder)
+    session.announce()
+    session.fit()
+    if not session.trainer.is_global_zero:
         return None
+    record = session.finish()
     (folder / FAILURE).unlink(missing_ok=True)
     log.info("%s", summary(record, folder))
-    return record.metrics["val"]["acc"]
+    return record
 
 
 def summary(record: RunRecord, folder: Path) -> str:
@@ -88,14 +100,7 @@ def _discard(folder: Path) -> None:
             made.rmdir()
 
 
-def _do(config: dict[str, Any], folder: Path) -> RunRecord | None:
-    session = Session(config, folder)
-    session.announce()
-    session.fit()
-    return session.finish() if session.trainer.is_global_zero else None
-
-
-def _config(cfg: DictConfig, folder: Path, overrides: list[str], is_sweep: bool) -> dict[str, Any]:
+def _config(cfg: DictConfig, folder: Path, overrides: list[str]) -> dict[str, Any]:
     """The plain configuration: of the command, or, when resuming, of the folder."""
     if cfg.resume is not None:
         others = [item for item in overrides if not item.startswith("resume=")]
@@ -107,11 +112,6 @@ def _config(cfg: DictConfig, folder: Path, overrides: list[str], is_sweep: bool)
         return yaml.safe_load((folder / CONFIG).read_text())
     config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     assert isinstance(config, dict)
-    if is_sweep and config["trainer"]["devices"] != 1:
-        raise UserError(
-            f"trainer.devices={config['trainer']['devices']}: the runs of a sweep use one device "
-            "each; start runs over several devices one by one"
-        )
     if rank_zero_only.rank == 0:
         write_atomic(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
     return config

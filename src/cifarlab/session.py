@@ -50,12 +50,22 @@ class Session:
             callbacks.SeedEachStep(config["seed"]),
             self.recorder,
             callbacks.Curves(folder),
+            callbacks.StopOnSignal(folder / LAST),
             *best_and_last(folder),
         ]
         if callbacks.has_terminal():
             always.append(callbacks.ProgressBar())
         logger = instantiate(config["logger"])(folder.as_posix()) if config["logger"] else False
         self.trainer = build_trainer(config["trainer"], folder, [*chosen, *always], logger)
+        asked = config["trainer"]["devices"]
+        devices = len(asked) if isinstance(asked, list) else asked
+        if isinstance(devices, int) and devices > 0:
+            devices *= config["trainer"]["num_nodes"]
+            if self.trainer.world_size != devices:
+                raise UserError(
+                    f"trainer.devices={asked}: {self.trainer.world_size} process(es) were started "
+                    f"for {devices} devices; in a job of Slurm ask for as many tasks as devices"
+                )
         if config["batch_size"] % self.trainer.world_size:
             raise UserError(
                 f"batch_size={config['batch_size']}: counts the images of a step on all devices "

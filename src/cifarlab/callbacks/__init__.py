@@ -4,6 +4,7 @@ from cifarlab.callbacks.averaging import EMA, SWA
 from cifarlab.callbacks.curves import Curves
 from cifarlab.callbacks.early_stopping import EarlyStopping
 from cifarlab.callbacks.epochs import EpochRecorder
+from cifarlab.callbacks.interruption import Interrupted, StopOnSignal
 from cifarlab.callbacks.progress import ProgressBar, has_terminal
 from cifarlab.callbacks.resuming import LoaderPosition, SeedEachStep
 from cifarlab.callbacks.tensorboard import TensorBoard
@@ -14,6 +15,8 @@ __all__ = [
     "Curves",
     "EarlyStopping",
     "EpochRecorder",
+    "Interrupted",
+    "StopOnSignal",
     "LoaderPosition",
     "ProgressBar",
     "SeedEachStep",

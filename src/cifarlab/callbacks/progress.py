@@ -1,5 +1,6 @@
 """A live bar where there is a terminal."""
 
+import os
 import sys
 from typing import Any
 
@@ -9,7 +10,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 
 def has_terminal() -> bool:
     """Whether somebody may be watching; else one line an epoch has to do."""
-    return sys.stdout.isatty()
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 class ProgressBar(TQDMProgressBar):

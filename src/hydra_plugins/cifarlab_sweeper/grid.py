@@ -1,11 +1,12 @@
 """``python train.py -m``: every combination of the swept values, each in a folder of its own."""
 
 import itertools
+import json
 import logging
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -21,7 +22,16 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from cifarlab.checks import check_config
 from cifarlab.errors import UserError, told
-from cifarlab.record import NEUTRAL_KEYS, config_hash, is_finished
+from cifarlab.lock import is_held
+from cifarlab.record import (
+    CELLS,
+    FAILURE,
+    NEUTRAL_KEYS,
+    STOP,
+    config_hash,
+    is_finished,
+    write_atomic,
+)
 
 log = logging.getLogger(__name__)
 
@@ -62,17 +72,35 @@ class GridSweeper(Sweeper):
         folder = Path(self.config.hydra.sweep.dir) / name
         with open_dict(self.config):
             self.config.hydra.sweep.dir = str(folder)
-        cells, jobs = grid(overrides), []
-        for values in cells:
-            cell = self._cell(values, overrides)
-            if self.config.fresh:
-                shutil.rmtree(folder / cell, ignore_errors=True)
-            if not is_finished(folder / cell):
-                place = [f"hydra.sweep.dir='{folder}'", f"hydra.sweep.subdir='{cell}'"]
-                jobs.append([*values, *place])
-        log.info("sweep %s: %d cells, %d to run", folder, len(cells), len(jobs))
-        returns = self.launcher.launch(jobs, initial_job_idx=0) if jobs else []
-        self._close(folder, returns)
+        cells = {self._cell(values, overrides): values for values in grid(overrides)}
+        plan(folder, cells, fresh=self.config.fresh)
+        todo = [cell for cell in cells if not is_finished(folder / cell)]
+        log.info("sweep %s: %d cells, %d to run", folder, len(cells), len(todo))
+        returns = self._launch(folder, {cell: cells[cell] for cell in todo})
+        self._close(folder, cells)
+        return returns
+
+    def _launch(self, folder: Path, cells: dict[str, list[str]]) -> list[JobReturn]:
+        """Run the cells; where the launcher itself breaks down, run again those it never did.
+
+        A launcher may lose everything when one of its workers is killed (joblib). What the cells
+        have come to lies in their folders, so little is lost: three times.
+        """
+        assert self.launcher is not None
+        returns: list[JobReturn] = []
+        for _ in range(3):
+            todo = {cell: values for cell, values in cells.items() if is_open(folder / cell)}
+            if not todo or (folder / STOP).exists():
+                break
+            jobs = [
+                [*values, f"hydra.sweep.dir='{folder}'", f"hydra.sweep.subdir='{cell}'"]
+                for cell, values in todo.items()
+            ]
+            try:
+                returns += self.launcher.launch(jobs, initial_job_idx=len(returns))
+                break
+            except Exception as error:
+                log.error("the launcher broke down: %s", reason(error))
         return returns
 
     def _cell(self, values: list[str], overrides: dict[str, Override]) -> str:
@@ -99,16 +127,48 @@ class GridSweeper(Sweeper):
             _short("_".join(map(_clean, swept))) + ("_" if swept else "") + config_hash(plain)[:8]
         )
 
-    def _close(self, folder: Path, returns: Sequence[JobReturn]) -> None:
-        """Write and show the results of the whole folder; exit with 1 if a cell failed."""
+    def _close(self, folder: Path, cells: Iterable[str]) -> None:
+        """Write and show the results of the whole folder; exit with 1 unless all cells are done or
+        left to another process."""
         from cifarlab.report.sweep import write_tables
 
         log.info("\n%s", write_tables(folder))
-        failed = [r for r in returns if r.status != JobStatus.COMPLETED]
-        for job in failed:
-            log.error("failed: %s: %s", " ".join(job.overrides or []), reason(job._return_value))
-        if failed:
+        for cell in cells:
+            if (folder / cell / FAILURE).exists():
+                log.error("failed: %s: %s", cell, failure(folder / cell))
+        if any(not is_finished(folder / cell) and not is_held(folder / cell) for cell in cells):
             sys.exit(1)
+
+
+def plan(folder: Path, cells: dict[str, list[str]], *, fresh: bool) -> None:
+    """Add the cells to the sweep's ``cells.json`` and forget earlier failures of theirs, so that
+    they are tried again; with ``fresh``, everything of theirs.
+
+    Raises ``UserError`` for a cell to be done afresh that another process trains.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / STOP).unlink(missing_ok=True)
+    held = [cell for cell in cells if is_held(folder / cell)]
+    if fresh and held:
+        raise UserError(f"fresh=true: another process trains {folder / held[0]}")
+    for cell in cells:
+        if fresh:
+            shutil.rmtree(folder / cell, ignore_errors=True)
+        (folder / cell / FAILURE).unlink(missing_ok=True)
+    path = folder / CELLS
+    known = json.loads(path.read_text()) if path.exists() else {}
+    write_atomic(path, json.dumps(known | cells, indent=1) + "\n")
+
+
+def is_open(folder: Path) -> bool:
+    """Neither finished, nor failed, nor being trained."""
+    return not (is_finished(folder) or (folder / FAILURE).exists() or is_held(folder))
+
+
+def failure(folder: Path) -> str:
+    """Why a cell failed."""
+    told = json.loads((folder / FAILURE).read_text())
+    return " ".join(f"{told['type']}: {told['message']}".split())
 
 
 def reason(error: BaseException) -> str:

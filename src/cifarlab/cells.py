@@ -1,0 +1,178 @@
+"""The cells of a sweep, each in a process of its own and watched from here.
+
+Whichever launcher calls it, this side imports nothing large and holds nothing: a cell that is
+killed, runs out of memory or takes the interpreter with it leaves a line, not a broken sweep. How a
+cell went is read from its folder and from nowhere else.
+"""
+
+import contextlib
+import json
+import logging
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from cifarlab import slurm, worker
+from cifarlab.record import (
+    CONFIG,
+    FAILURE,
+    STOP,
+    RunRecord,
+    is_finished,
+    write_atomic,
+    write_failure,
+)
+
+log = logging.getLogger("cifarlab")
+
+PATIENCE = 60.0  # seconds that a cell has to write its checkpoint when it is asked to stop
+
+
+class Child(Protocol):
+    """What ``multiprocessing.Process`` and ``subprocess.Popen`` have in common here."""
+
+    pid: int
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Exit code, negative: a signal; ``None`` if it is still running after ``timeout`` s."""
+
+
+def run_cell(cfg: DictConfig) -> float | None:
+    """Train one cell of a sweep, or what is left of it, and return its validation accuracy.
+
+    ``None`` if there is none: the cell failed (``failure.json``), was asked to stop, or is being
+    trained by another sweep. Never raises for what happens in the cell.
+    """
+    job = HydraConfig.get()
+    folder = Path(job.runtime.output_dir)
+    config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    assert isinstance(config, dict)
+    if not is_finished(folder):
+        if cfg.fail_fast and (folder.parent / STOP).exists():
+            return None
+        if slurm.rank() == 0:
+            write_atomic(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
+        logs = OmegaConf.to_container(job.job_logging, resolve=True)
+        child = start(folder, config, jobs_at_once(job.launcher), logs)
+        with stopping(child):
+            code = child.wait()
+        _close(folder, code, fail_fast=cfg.fail_fast)
+    return RunRecord.load(folder).metrics["val"]["acc"] if is_finished(folder) else None
+
+
+def start(folder: Path, config: dict[str, Any], jobs: int, logs: Any) -> Child:
+    """Start the cell's process.
+
+    One device: forked from a server that has imported torch, once a sweep. Several: a command of
+    its own, which is what Lightning repeats for the other ranks.
+    """
+    if config["trainer"]["devices"] == 1 and os.name == "posix":
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["cifarlab.runner"])
+        process = context.Process(target=worker.main, args=(str(folder), jobs, logs))
+        process.start()
+        return _Forked(process)
+    environment = os.environ | {worker.LOGGING: json.dumps(logs)}
+    command = [sys.executable, "-m", "cifarlab.worker", str(folder)]
+    return _Started(subprocess.Popen(command, env=environment))
+
+
+class _Forked:
+    def __init__(self, process: multiprocessing.process.BaseProcess) -> None:
+        assert process.pid is not None
+        self.process, self.pid = process, process.pid
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        self.process.join(timeout)
+        return self.process.exitcode
+
+
+class _Started:
+    def __init__(self, process: subprocess.Popen) -> None:
+        self.process, self.pid = process, process.pid
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        # Not Popen.wait: it holds a lock, for which the same in a signal's handler would wait
+        end = time.monotonic() + timeout if timeout is not None else float("inf")
+        while self.process.poll() is None and time.monotonic() < end:
+            time.sleep(0.1)
+        return self.process.returncode
+
+
+@contextlib.contextmanager
+def stopping(child: Child) -> Iterator[None]:
+    """Hand on what asks this process to stop, let the cell write its checkpoint, then stop.
+
+    Under Slurm whoever sent the signal, or submitit's handler, puts the job back in the queue;
+    where no one would, this does. Else the process ends as the signal wants it.
+    """
+    before: dict[int, Any] = {}
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child.pid, signum)
+        child.wait(PATIENCE)
+        _after_stop(signum, frame, before[signum])
+
+    try:
+        if threading.current_thread() is threading.main_thread():
+            for signum in slurm.SIGNALS:
+                before[signum] = signal.signal(signum, stop)
+        yield
+    except KeyboardInterrupt:  # the terminal sent it to the cell too
+        child.wait(PATIENCE)
+        raise
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def _after_stop(
+    signum: int, frame: FrameType | None, before: Callable[[int, Any], Any] | int | None
+) -> None:
+    if callable(before) and signum != signal.SIGTERM:
+        before(signum, frame)  # submitit's: back into the queue, then exit
+    elif slurm.is_job():
+        slurm.give_way(signum)
+    else:
+        sys.exit(128 + signum)
+
+
+def _close(folder: Path, code: int | None, *, fail_fast: bool) -> None:
+    """Leave a reason where the cell could not, and tell."""
+    if code == worker.LOCKED:
+        log.info("%s: another process trains it, left alone", folder.name)
+    elif code == 128 + signal.SIGINT:
+        raise KeyboardInterrupt
+    elif code == worker.INTERRUPTED or is_finished(folder):
+        return
+    elif code is not None and code < 0:
+        name = signal.Signals(-code).name
+        hint = ", perhaps for memory" if -code == signal.SIGKILL else ""
+        write_failure(folder, RuntimeError(f"killed by {name}{hint}"), "")
+    elif not (folder / FAILURE).exists():
+        write_failure(folder, RuntimeError(f"ended with exit code {code}, see run.log"), "")
+    if (folder / FAILURE).exists():
+        log.error(
+            "failed: %s: %s", folder.name, json.loads((folder / FAILURE).read_text())["message"]
+        )
+        if fail_fast:
+            (folder.parent / STOP).touch()
+
+
+def jobs_at_once(launcher: Any) -> int:
+    """How many cells the launcher runs on this machine at a time."""
+    jobs = launcher.get("n_jobs") or 1  # -1, joblib's: as many as there are cores
+    return jobs if jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + jobs)
