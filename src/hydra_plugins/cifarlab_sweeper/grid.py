@@ -101,9 +101,9 @@ class GridSweeper(Sweeper):
 
     def _close(self, folder: Path, returns: Sequence[JobReturn]) -> None:
         """Write and show the results of the whole folder; exit with 1 if a cell failed."""
-        from cifarlab.report.sweep import write_tables
+        from cifarlab.report.sweep import write_results
 
-        log.info("\n%s", write_tables(folder))
+        log.info("\n%s", write_results(folder))
         failed = [r for r in returns if r.status != JobStatus.COMPLETED]
         for job in failed:
             log.error("failed: %s: %s", " ".join(job.overrides or []), reason(job._return_value))
