@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, BboxBase
 
 from cifarlab.figures.style import COLOURS, accuracy_axis, plain, short
 
@@ -120,6 +120,6 @@ def _move(text: Annotation, distance: int, side: tuple[int, int, str, str]) -> N
     text.set(ha=horizontal, va=vertical)
 
 
-def _is_free(box: Bbox, inside: Bbox, taken: Sequence[Bbox]) -> bool:
+def _is_free(box: Bbox, inside: BboxBase, taken: Sequence[Bbox]) -> bool:
     corners = (box.x0 > inside.x0, box.y0 > inside.y0, box.x1 < inside.x1, box.y1 < inside.y1)
     return all(corners) and not any(box.overlaps(other) for other in taken)

@@ -78,7 +78,7 @@ def place(axes: Axes, levels: Sequence[str]) -> list[float]:
     scaled = [math.log(value) for value in values] if is_log(values) else values
     gaps = [b - a for a, b in zip(sorted(scaled), sorted(scaled)[1:], strict=False)]
     longest = max(len(f"{value:g}") for value in values)
-    if not gaps or min(gaps) / sum(gaps) * _width(axes) > 0.1 * longest + 0.1:
+    if not gaps or min(gaps) / sum(gaps) * _width(axes) > 0.08 * longest + 0.05:
         axes.xaxis.set_major_locator(FixedLocator(values))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")

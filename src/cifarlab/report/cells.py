@@ -154,7 +154,7 @@ def _reason(path: Path) -> str:
     try:
         failure = json.loads((path / FAILURE).read_text())
         kind, message = failure["type"], failure["message"].strip()
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
         return f"{FAILURE} cannot be read"
     first = message.partition("\n")[0]
     return first if kind == "UserError" else f"{kind}: {first}".removesuffix(": ")
