@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from cifarlab.figures import axis, effects, heatmap, pareto
 from cifarlab.figures.axis import Point
-from cifarlab.figures.curves import save
+from cifarlab.figures.curves import Figure, save
 from cifarlab.report.cells import Cell
 from cifarlab.report.results import REPLICATES, Results
 from cifarlab.report.stats import mean_interval
