@@ -24,8 +24,8 @@ def untyped(
 
     A leaf follows if it is a function of the typed keys that reach it: those at or above it
     (``model=`` reaches ``model.depth``) and the groups that set keys anywhere. Where it is not, it
-    follows if it repeats another leaf that does and is itself at or below a typed key: that is an
-    interpolation, ``model.dropout: ${dropout}`` or ``data.augment: ${aug}``. So a leaf that differs
+    follows if it repeats another leaf that is: an interpolation, ``model.dropout: ${dropout}`` or
+    ``data.augment: ${aug}``. So a leaf that differs
     between two cells of the same overrides never follows. A key that only some cells have differs.
 
     Args:
@@ -47,13 +47,13 @@ def untyped(
 
     varying = [leaf for leaf in leaves if not _constant(leaf, cells)]
     determined = {leaf for leaf in varying if all(_constant(leaf, c) for c in classes(leaf))}
-    sources = [leaf for leaf in determined if {leaf, *_above(leaf)} & set(typed)]
     return [
         leaf
         for leaf in varying
         if leaf not in determined
         and not all(
-            _constant(leaf, members) or any(_repeats(leaf, source, members) for source in sources)
+            _constant(leaf, members)
+            or any(_repeats(leaf, source, members) for source in determined)
             for members in classes(leaf)
         )
     ]
