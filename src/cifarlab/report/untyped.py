@@ -25,8 +25,8 @@ def untyped(
     A leaf follows if it is a function of the typed keys that reach it: those at or above it
     (``model=`` reaches ``model.depth``) and the groups that set keys anywhere. Where it is not, it
     follows if it repeats another leaf that is: an interpolation, ``model.dropout: ${dropout}`` or
-    ``data.augment: ${aug}``. So a leaf that differs
-    between two cells of the same overrides never follows. A key that only some cells have differs.
+    ``data.augment: ${aug}``. So a leaf that differs between two cells of the same overrides never
+    follows. A leaf that only some cells have differs.
 
     Args:
         typed: keys that were typed with different values.
