@@ -76,10 +76,10 @@ def test_composes_runs_goes_on_and_widens(swept, tmp_path) -> None:
     assert "dropout" not in rows[0], "only what was swept is a column"
     assert re.search(r"^\| model +\| aug +\| n +\| val acc", done.stdout, re.M)
 
-    before = {path: path.stat().st_mtime_ns for path in folder.glob("*/*")}
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*_*/*")}
     again = swept(*GRID)
     assert again.returncode == 0 and "4 cells, 0 to run" in again.stdout
-    assert before == {path: path.stat().st_mtime_ns for path in folder.glob("*/*")}
+    assert before == {path: path.stat().st_mtime_ns for path in folder.glob("*_*/*")}
 
     # an interrupted cell is done again, a wider grid adds cells, the rest is left alone
     lost = sorted(first)[0]

@@ -21,7 +21,7 @@ SCHEMA = 1
 RESULT = "result.json"
 FAILURE = "failure.json"
 CONFIG = "config.yaml"
-CELLS = "cells.json"  # in a sweep's folder: every cell ever planned, with its overrides
+CELLS = "cells.json"  # in a sweep's folder: {cell: its overrides as typed}, all ever planned
 STOP = ".stop"  # there: fail_fast says that no further cell starts
 
 # Keys of the configuration that say where and how a run is kept, not what comes out of it.

@@ -5,6 +5,7 @@ import pytest
 
 from cifarlab.errors import UserError
 from cifarlab.report.page import write_report
+from tests.report.folders import failed, finished, plan
 from tests.test_record import RECORD
 
 
@@ -32,6 +33,22 @@ def test_of_a_sweep(tmp_path) -> None:
     text = write_report(tmp_path)
     assert "55.00% ±" in text and "55.00% ±" in (tmp_path / "report.html").read_text()
     assert (tmp_path / "results.csv").exists()
+
+
+def test_of_a_sweep_under_way(tmp_path) -> None:
+    """Before anything is finished, and with a failure, a missing cell and figures."""
+    plan(tmp_path, {f"<{i}>": ["model=mlp", f"dropout=0.{i}"] for i in range(1, 5)})
+    assert "No finished cell yet." in write_report(tmp_path)
+    for i in (1, 2):
+        finished(tmp_path / f"<{i}>", ["model=mlp", f"dropout=0.{i}"], 0.5)
+    failed(tmp_path / "<3>", "X", "<y>")
+    text, page = write_report(tmp_path), (tmp_path / "report.html").read_text()
+    assert "## Failed: 1" in text and "## Missing: 1\n\n<4>" in text
+    assert "<h2>Missing: 1</h2><p>&lt;4&gt;</p>" in page and "X: &lt;y&gt;" in page
+    assert page.count("data:image/png;base64,") == 3
+    assert not re.search(r'(src|href)="(?!data:)', page), "self-contained"
+    pictures = re.findall(r"!\[.*\]\((.*)\)", (tmp_path / "report.md").read_text())
+    assert len(pictures) == 3 and all((tmp_path / name).exists() for name in pictures)
 
 
 def test_of_nothing(tmp_path) -> None:

@@ -6,16 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cifarlab.errors import UserError
-from cifarlab.record import RunRecord, is_finished
-from cifarlab.report.sweep import (
-    collect,
-    markdown_table,
-    summarize,
-    summary_table,
-    write_tables,
-)
-
-Table = Sequence[Sequence[str]]  # the first row is the header
+from cifarlab.record import RunRecord, is_finished, write_atomic
+from cifarlab.report.cells import is_sweep
+from cifarlab.report.sweep import publish
+from cifarlab.report.tables import Section, Table, markdown
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -30,20 +24,24 @@ img { max-width: 100%; }
 def write_report(folder: Path) -> str:
     """Write both files into ``folder`` and return the Markdown.
 
-    Raises ``UserError`` if ``folder`` is neither a finished run nor a sweep with finished cells.
+    Of a sweep also what its end writes, see ``publish``, at any time. Raises ``UserError`` if
+    ``folder`` is neither a finished run nor a sweep.
     """
     if is_finished(folder):
-        markdown, page = _run(folder)
-    elif folder.is_dir() and any(is_finished(path) for path in folder.iterdir()):
-        markdown, page = _sweep(folder)
+        title, sections = _run(folder)
+    elif is_sweep(folder):
+        title, sections = f"Sweep {folder.name}", publish(folder)
     else:
-        raise UserError(f"path={folder}: neither a finished run nor a sweep with finished cells")
-    (folder / "report.md").write_text(markdown)
-    (folder / "report.html").write_text(page)
-    return f"{markdown}\n{folder / 'report.html'}"
+        raise UserError(f"path={folder}: neither a finished run nor a sweep")
+    figures = sorted((folder / "figures").glob("*.png"))
+    text = f"# {title}\n\n{markdown(sections)}"
+    pictures = "".join(f"\n![{path.stem}](figures/{path.name})\n" for path in figures)
+    write_atomic(folder / "report.md", text + pictures)
+    write_atomic(folder / "report.html", _html(title, sections, figures))
+    return f"{text}\n{folder / 'report.html'}"
 
 
-def _run(folder: Path) -> tuple[str, str]:
+def _run(folder: Path) -> tuple[str, list[Section]]:
     record = RunRecord.load(folder)
     results = [("", "loss", "accuracy")] + [
         (name, f"{metrics['loss']:.4f}", f"{metrics['acc']:.2%}")
@@ -62,53 +60,28 @@ def _run(folder: Path) -> tuple[str, str]:
         ("test set read", f"{record.test_reads} time(s)"),
     ]  # fmt: skip
     command = " ".join(["python train.py", *record.overrides])
-    title = f"{record.model} on {data['name']}"
-    figures = sorted((folder / "figures").glob("*.png"))
-    return _markdown(title, [results, facts], command), _html(
-        title, [results, facts], command, figures
-    )
+    sections = [Section(table=results), Section(table=facts), Section(code=command)]
+    return f"{record.model} on {data['name']}", sections
 
 
-def _sweep(folder: Path) -> tuple[str, str]:
-    write_tables(folder)
-    swept, rows = collect(folder)
-    table = summary_table(summarize(swept, rows))
-    title = f"Sweep {folder.name}"
-    note = "Ranked by validation accuracy; ± is the 95 % interval over seeds (Student's t)."
-    figures = sorted((folder / "figures").glob("*.png"))
-    return _markdown(title, [table], None) + f"\n{note}\n", _html(
-        title, [table], None, figures, note
-    )
-
-
-def _markdown(title: str, tables: Sequence[Table], command: str | None) -> str:
-    parts = [f"# {title}", *map(markdown_table, tables)]
-    if command:
-        parts.append(f"    {command}")
-    return "\n\n".join(parts) + "\n"
-
-
-def _html(
-    title: str,
-    tables: Sequence[Table],
-    command: str | None,
-    figures: Sequence[Path],
-    note: str = "",
-) -> str:
+def _html(title: str, sections: Sequence[Section], figures: Sequence[Path]) -> str:
     parts = [f"<h1>{html.escape(title)}</h1>"]
-    for header, *rows in tables:
-        cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in rows
-        )
-        parts.append(f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>")
+    for section in sections:
+        parts += [f"<h2>{html.escape(section.heading)}</h2>"] if section.heading else []
+        parts += [_table(section.table)] if section.table else []
+        parts += [f"<p>{html.escape(section.text)}</p>"] if section.text else []
+        parts += [f"<p>Again: <code>{html.escape(section.code)}</code></p>"] if section.code else []
     for figure in figures:
         image = base64.b64encode(figure.read_bytes()).decode()
         parts.append(f'<img alt="{html.escape(figure.stem)}" src="data:image/png;base64,{image}">')
-    if note:
-        parts.append(f"<p>{html.escape(note)}</p>")
-    if command:
-        parts.append(f"<p>Again: <code>{html.escape(command)}</code></p>")
     head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
     return f"<!doctype html><html lang=en><head>{head}</head><body>{''.join(parts)}</body></html>\n"
+
+
+def _table(table: Table) -> str:
+    header, *rows = table
+    cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"

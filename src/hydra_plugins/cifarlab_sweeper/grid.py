@@ -130,12 +130,9 @@ class GridSweeper(Sweeper):
     def _close(self, folder: Path, cells: Iterable[str]) -> None:
         """Write and show the results of the whole folder; exit with 1 unless all cells are done or
         left to another process."""
-        from cifarlab.report.sweep import write_tables
+        from cifarlab.report.sweep import write_results
 
-        log.info("\n%s", write_tables(folder))
-        for cell in cells:
-            if (folder / cell / FAILURE).exists():
-                log.error("failed: %s: %s", cell, failure(folder / cell))
+        log.info("\n%s", write_results(folder))
         if any(not is_finished(folder / cell) and not is_held(folder / cell) for cell in cells):
             sys.exit(1)
 
@@ -163,12 +160,6 @@ def plan(folder: Path, cells: dict[str, list[str]], *, fresh: bool) -> None:
 def is_open(folder: Path) -> bool:
     """Neither finished, nor failed, nor being trained."""
     return not (is_finished(folder) or (folder / FAILURE).exists() or is_held(folder))
-
-
-def failure(folder: Path) -> str:
-    """Why a cell failed."""
-    told = json.loads((folder / FAILURE).read_text())
-    return " ".join(f"{told['type']}: {told['message']}".split())
 
 
 def reason(error: BaseException) -> str:

@@ -1,0 +1,129 @@
+"""Accuracy against the levels of one factor, of two, and over repetitions alone."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation, Transform
+
+from cifarlab.figures.style import COLOURS, MARKERS, accuracy_axis, are_numbers, place, plain, short
+
+_MOST = 7  # series with intervals
+
+
+@dataclass(frozen=True)
+class Point:
+    """Accuracies (fractions) of one level: their mean, the half width of its interval (NaN: there
+    is none), and the single runs. A level without runs has the mean NaN."""
+
+    mean: float
+    half: float
+    runs: Sequence[float]
+
+
+Series = Mapping[str, Sequence[Point]]  # label: a point a level
+
+
+def draw(
+    key: str, levels: Sequence[str], panels: Mapping[str, Series], legend: str = "", title: str = ""
+) -> Figure:
+    """A panel for each of ``panels``, all on one scale: means with intervals, joined by lines, and
+    single runs as dots.
+
+    Args:
+        key: below the axis; levels: of it, in order. Numbers are on an axis of numbers.
+        panels: title of the panel to its series.
+        legend: title of the legend; title: above all panels.
+    """
+    width = max(5.5, 0.6 * len(levels) + 2.5) if len(panels) == 1 else max(9, 1.2 * len(levels) + 3)
+    figure = Figure(figsize=(min(width, 16), 4), layout="constrained")
+    columns = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    everything = [p for series in panels.values() for points in series.values() for p in points]
+    for axes, (name, series) in zip(columns, panels.items(), strict=True):
+        x, joined = place(axes, levels), are_numbers(levels) or len(panels) > 1
+        for i, (label, points) in enumerate(series.items()):
+            _series(axes, x, points, i, len(series), label, joined)
+        axes.set(title=name, xlabel=key)
+        plain(axes)
+    accuracy_axis(columns[0], [a for p in everything for a in (p.mean, *p.runs)])
+    columns[0].set_ylabel("accuracy")
+    outside = {"loc": "outside right upper"} if len(panels) > 1 else {"loc": "best"}
+    handles, labels = columns[0].get_legend_handles_labels()
+    where = figure if len(panels) > 1 else columns[0]
+    where.legend(handles, map(short, labels), title=legend or None, frameon=False, **outside)
+    if title:
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def strip(values: Mapping[str, Sequence[float]], names: Sequence[str], title: str = "") -> Figure:
+    """Runs that differ in nothing but the seed: a column of dots for each of ``values``, those of
+    one run joined.
+
+    Args:
+        values: label to accuracies (fractions), one a run.
+        names: of the runs, beside their dots where there are few.
+    """
+    figure = Figure(figsize=(5.5, 4), layout="constrained")
+    axes = figure.subplots()
+    for run in zip(*values.values(), strict=True):
+        axes.plot(run, color="0.8", lw=0.8, zorder=1)
+    for column, accuracies in enumerate(values.values()):
+        axes.plot([column] * len(accuracies), accuracies, "o", color=COLOURS[0], alpha=0.6)
+    if len(names) <= 8:
+        for name, accuracy in zip(names, list(values.values())[-1], strict=True):
+            axes.annotate(
+                short(name), (len(values) - 1, accuracy), (8, 0), va="center", fontsize=8,
+                textcoords="offset points",
+            )  # fmt: skip
+    axes.set_xticks(range(len(values)), list(values))
+    axes.set_xlim(-0.5, len(values) - 0.5)
+    plain(axes)
+    accuracy_axis(axes, [a for accuracies in values.values() for a in accuracies])
+    axes.set(ylabel="accuracy")
+    if title:
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def _series(
+    axes: Axes,
+    x: Sequence[float],
+    points: Sequence[Point],
+    i: int,
+    of: int,
+    label: str,
+    joined: bool,
+) -> None:
+    """Series ``i`` of ``of``, moved aside by a few points so that intervals can be told apart.
+
+    Lines lead from level to level where these are numbers, or where there are several series to
+    follow; of very many series there are only the means.
+    """
+    colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
+    figure = axes.get_figure()
+    assert figure is not None
+
+    def aside(extra: float) -> Transform:
+        points_aside = (i - (of - 1) / 2) * min(9.0, 30 / of) + extra
+        return axes.transData + ScaledTranslation(points_aside / 72, 0, figure.dpi_scale_trans)
+
+    there = [(at, p) for at, p in zip(x, points, strict=True) if math.isfinite(p.mean)]
+    line = ("-" if i < len(COLOURS) else "--") if joined else "none"
+    axes.plot(
+        [at for at, _ in there], [p.mean for _, p in there], ls=line, color=colour, marker=marker,
+        ms=5, lw=1, label=label, transform=aside(0),
+    )  # fmt: skip
+    if of > _MOST:
+        return
+    dots = [(at, run) for at, p in there for run in p.runs if len(p.runs) > 1]
+    axes.plot(
+        [at for at, _ in dots], [run for _, run in dots], ".", color=colour, alpha=0.4, ms=5,
+        transform=aside(3.5),
+    )  # fmt: skip
+    for at, p in there:
+        if p.half > 0:
+            ends = [p.mean - p.half, p.mean + p.half]
+            axes.plot([at] * 2, ends, "-_", color=colour, lw=1, ms=6, transform=aside(0))

@@ -1,0 +1,51 @@
+"""Main effects of a factorial: what each factor does on average over the others."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from cifarlab.figures.axis import Point
+from cifarlab.figures.style import COLOURS, accuracy_axis, name_ticks, plain
+
+_MOST = 4  # panels in a row
+
+
+def draw(factors: Mapping[str, Mapping[str, Point]], title: str = "") -> Figure:
+    """One panel a factor, all on one scale: at each level the mean with its interval, what went
+    into it as dots, and the mean of all as a dashed line.
+
+    Args:
+        factors: name of the factor to its levels to accuracies; ``runs`` of a point are what the
+            mean is of, one value a combination of the other factors.
+    """
+    across = min(_MOST, len(factors))
+    down = math.ceil(len(factors) / across)
+    widest = max(map(len, factors.values()))
+    size = (min(across * max(2.6, 0.45 * widest + 0.8), 18), 3.4 * down + 0.4)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False, sharey=True)
+    everything = [p for levels in factors.values() for p in levels.values()]
+    first = next(iter(factors.values()))
+    overall = float(np.mean([run for point in first.values() for run in point.runs]))
+    for axes, (name, levels) in zip(grid.flat, factors.items(), strict=False):
+        axes.axhline(overall, color="0.6", lw=1, ls="--")
+        for at, point in enumerate(levels.values()):
+            axes.plot([at] * len(point.runs), point.runs, ".", color="0.7", ms=5, zorder=1)
+            if point.half > 0:
+                ends = [point.mean - point.half, point.mean + point.half]
+                axes.plot([at] * 2, ends, "-_", color=COLOURS[0], lw=1.2, ms=7)
+        axes.plot([p.mean for p in levels.values()], "o-", color=COLOURS[0], ms=5, label="mean")
+        name_ticks(axes, list(levels))
+        axes.set_xlim(-0.5, len(levels) - 0.5)
+        axes.set_xlabel(name)
+        plain(axes)
+    for axes in grid.flat[len(factors) :]:
+        axes.remove()
+    accuracy_axis(grid[0, 0], [a for p in everything for a in (p.mean, *p.runs)])
+    for axes in grid[:, 0]:
+        axes.set_ylabel("validation accuracy")
+    if title:
+        figure.suptitle(title, fontsize=10)
+    return figure

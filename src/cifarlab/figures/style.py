@@ -1,0 +1,112 @@
+"""What the figures of sweeps share: colours, levels of a factor on an axis."""
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, NullLocator
+
+# After Okabe and Ito (2008), told apart by the colour-blind. The first is validation's in
+# figures/curves.py; training's comes late, where there are many
+COLOURS = ("#1f6f9f", "#cc79a7", "#222222", "#009e73", "#d1660f", "#56b4e9", "#e0a100")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p", "*")
+_LONGEST = 22  # characters of a label
+
+
+def plain(axes: Axes) -> None:
+    """No frame above and on the right, a faint grid."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    axes.set_axisbelow(True)
+
+
+def accuracy_axis(axes: Axes, accuracies: Sequence[float]) -> None:
+    """The vertical axis in per cent, wide enough for ``accuracies`` (fractions).
+
+    Intervals do not count: that of two runs may be wider than the axis, and is cut off then.
+    """
+    finite = [value for value in accuracies if math.isfinite(value)] or [0.0, 1.0]
+    low, high = min(finite), max(finite)
+    margin = max(0.25 * (high - low), 0.005)
+    axes.set_ylim(max(low - margin, -0.01), min(high + margin, 1.01))
+    axes.yaxis.set_major_formatter(percent)
+
+
+def percent(fraction: float, position: int | None = None) -> str:
+    """A tick label; as few digits as it takes."""
+    return f"{100 * fraction:.4g}%"
+
+
+def numbers(levels: Sequence[str]) -> list[float] | None:
+    """The levels as numbers, where all are and an axis of numbers can tell them apart.
+
+    ``0, 1e-4, 1e-2`` is not such a case: on a linear axis two of them are one, and a logarithmic
+    one has no zero.
+    """
+    if not are_numbers(levels):
+        return None
+    values = [float(level) for level in levels]
+    return values if is_log(values) or not _wide([abs(v) for v in values if v]) else None
+
+
+def are_numbers(levels: Sequence[str]) -> bool:
+    """Whether each level is a finite number."""
+    try:
+        return all(math.isfinite(float(level)) for level in levels)
+    except ValueError:
+        return False
+
+
+def is_log(values: Sequence[float]) -> bool:
+    """Positive, and over two decades or more."""
+    return min(values) > 0 and _wide(values)
+
+
+def _wide(values: Sequence[float]) -> bool:
+    return bool(values) and max(values) >= 100 * min(values)
+
+
+def place(axes: Axes, levels: Sequence[str]) -> list[float]:
+    """Set up the horizontal axis for the levels of a factor and return where each is."""
+    values = numbers(levels)
+    if values is None:
+        name_ticks(axes, levels)
+        axes.set_xlim(-0.5, len(levels) - 0.5)
+        return [float(i) for i in range(len(levels))]
+    if is_log(values):
+        axes.set_xscale("log")
+    scaled = [math.log(value) for value in values] if is_log(values) else values
+    gaps = [b - a for a, b in zip(sorted(scaled), sorted(scaled)[1:], strict=False)]
+    longest = max(len(f"{value:g}") for value in values)
+    if not gaps or min(gaps) / sum(gaps) * _width(axes) > 0.08 * longest + 0.05:
+        axes.xaxis.set_major_locator(FixedLocator(values))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    margin = 0.1 * (max(scaled) - min(scaled)) or abs(scaled[0]) or 1.0
+    ends = [min(scaled) - margin, max(scaled) + margin]
+    axes.set_xlim([math.exp(end) for end in ends] if is_log(values) else ends)
+    return values
+
+
+def name_ticks(axes: Axes, levels: Sequence[str]) -> None:
+    """One tick a level, its name below, slanted where it is long."""
+    names = [short(level) for level in levels]
+    axes.set_xticks(range(len(names)), names)
+    if sum(map(len, names)) * 0.085 + 0.15 * len(names) > _width(axes):
+        axes.tick_params("x", labelrotation=35)
+        for label in axes.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")
+
+
+def _width(axes: Axes) -> float:
+    """Of the panel, before the layout is made (inches)."""
+    figure = axes.get_figure()
+    assert figure is not None
+    return axes.get_position().width * figure.bbox.width / figure.dpi
+
+
+def short(label: str, longest: int = _LONGEST) -> str:
+    """Without the middle, where it is long: the beginning and the end tell names apart."""
+    if len(label) <= longest:
+        return label
+    return f"{label[: longest - longest // 2 - 1]}…{label[-(longest // 2) :]}"

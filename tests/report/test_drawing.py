@@ -1,0 +1,91 @@
+"""Which figures a sweep gets and what is in them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cifarlab.report import drawing
+from cifarlab.report.results import Results, collect
+from tests.report.folders import finished
+
+
+def drawn(results: Results) -> dict:
+    return dict(drawing.figures(results))
+
+
+def made(folder: Path, cells: list[tuple[list[str], float]]) -> Results:
+    for i, (typed, acc) in enumerate(cells):
+        finished(folder / f"{i:03}", typed, acc)
+    return collect(folder)
+
+
+def test_one_axis(tmp_path) -> None:
+    cells = [(["lr=0.1", "seed=0"], 0.5), (["lr=0.1", "seed=1"], 0.7), (["lr=0.02", "seed=0"], 0.4)]
+    figures = drawn(made(tmp_path, cells))
+    assert set(figures) == {"axis_lr.png", "pareto_time.png", "pareto_params.png"}
+    (axes,) = figures["axis_lr.png"].axes
+    means = {line.get_label(): line for line in axes.lines}
+    assert list(means["validation"].get_xdata()) == [0.02, 0.1], "numbers by size"
+    assert list(means["validation"].get_ydata()) == pytest.approx([0.4, 0.6])
+    assert list(means["test"].get_ydata()) == pytest.approx([0.39, 0.59])
+
+
+def test_two_axes_have_lines_by_level_and_a_map(tmp_path) -> None:
+    cells = [(["model=b", "lr=1"], 0.5), (["model=b", "lr=2"], 0.6), (["model=a", "lr=2"], 0.7)]
+    figures = drawn(made(tmp_path, cells))
+    assert "main_effects.png" not in figures
+    validation, test = figures["axis_lr.png"].axes
+    assert (validation.get_title(), test.get_title()) == ("validation", "test")
+    lines = {line.get_label(): line for line in validation.lines}
+    assert list(lines["b"].get_ydata()) == [0.5, 0.6]
+    assert list(lines["a"].get_xdata()) == [2.0], "the missing one is left out"
+    (image,) = figures["heatmap.png"].axes[0].images
+    assert np.array_equal(image.get_array().filled(9), [[0.5, 0.6], [9, 0.7]])
+
+
+def test_three_axes_have_main_effects(tmp_path) -> None:
+    """acc = 0.1 a + 0.2 b + 0.4 c, two seeds apart by 0.02: means by hand."""
+    cells = [
+        ([f"a={a}", f"b={b}", f"c={c}", f"seed={s}"], 0.1 * a + 0.2 * b + 0.4 * c + 0.02 * s)
+        for a in (0, 1) for b in (0, 1) for c in (0, 1) for s in (0, 1)
+    ]  # fmt: skip
+    figures = drawn(made(tmp_path, cells))
+    assert "heatmap.png" not in figures
+    panels = {axes.get_xlabel(): axes for axes in figures["main_effects.png"].axes}
+    for key, effect in (("a", 0.1), ("b", 0.2), ("c", 0.4)):
+        (means,) = [line for line in panels[key].lines if line.get_label() == "mean"]
+        low, high = means.get_ydata()
+        assert high - low == pytest.approx(effect)
+        assert (low + high) / 2 == pytest.approx(0.36)
+    # over the four combinations of the others (0, 0.2, 0.4, 0.6), not over eight runs:
+    # t(0.975, 3) = 3.18245, standard deviation 0.258199
+    (point,) = [line for line in panels["a"].lines if len(line.get_xdata()) == 2][1:2]
+    half = (max(point.get_ydata()) - min(point.get_ydata())) / 2
+    assert half == pytest.approx(3.18245 * 0.258199 / 2, rel=1e-4)
+    (axes,) = figures["axis_a.png"].axes
+    (validation,) = [line for line in axes.lines if line.get_label() == "validation"]
+    assert list(validation.get_ydata()) == pytest.approx([0.31, 0.41])
+
+
+def test_seeds_alone_are_a_strip(tmp_path) -> None:
+    figures = drawn(made(tmp_path, [([f"seed={s}"], 0.5 + 0.1 * s) for s in range(3)]))
+    assert set(figures) == {"axis_seed.png"}
+    dots = [line for line in figures["axis_seed.png"].axes[0].lines if line.get_marker() == "o"]
+    assert [list(line.get_ydata()) for line in dots] == [
+        pytest.approx([0.5, 0.6, 0.7]), pytest.approx([0.49, 0.59, 0.69]),
+    ]  # fmt: skip
+
+
+def test_one_cell_has_none(tmp_path) -> None:
+    assert drawn(made(tmp_path, [(["seed=0"], 0.5)])) == {}
+
+
+def test_the_setting_that_most_cells_have_is_drawn(tmp_path) -> None:
+    for i, (lr, size, acc) in enumerate([(1, 1, 0.1), (1, 2, 0.5), (2, 2, 0.6)]):
+        finished(tmp_path / str(i), [f"lr={lr}"], acc, {"val_size": size})
+    results = collect(tmp_path)
+    assert results.untyped == [["val_size"]]
+    assert [cell.name for cell in drawing.setting(results)] == ["1", "2"]
+    figure = drawn(results)["axis_lr.png"]
+    assert figure.get_suptitle() == "only val_size=2"
