@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import yaml
 from hydra.core.hydra_config import HydraConfig
@@ -40,6 +40,7 @@ log = logging.getLogger("cifarlab")
 PATIENCE = 60.0  # seconds that a cell has to write its checkpoint when it is asked to stop
 
 
+@runtime_checkable
 class Child(Protocol):
     """What ``multiprocessing.Process`` and ``subprocess.Popen`` have in common here."""
 

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -101,6 +102,9 @@ class GridSweeper(Sweeper):
                 break
             except Exception as error:
                 log.error("the launcher broke down: %s", reason(error))
+        for job in returns:
+            if job.status == JobStatus.FAILED:  # on the way to its cell: a cell's failure is a file
+                log.error("%s: %s", " ".join(job.overrides or []), reason(job._return_value))
         return returns
 
     def _cell(self, values: list[str], overrides: dict[str, Override]) -> str:
@@ -153,8 +157,9 @@ def plan(folder: Path, cells: dict[str, list[str]], *, fresh: bool) -> None:
             shutil.rmtree(folder / cell, ignore_errors=True)
         (folder / cell / FAILURE).unlink(missing_ok=True)
     path = folder / CELLS
-    known = json.loads(path.read_text()) if path.exists() else {}
-    write_atomic(path, json.dumps(known | cells, indent=1) + "\n")
+    with FileLock(folder / f".{CELLS}.lock"):
+        known = json.loads(path.read_text()) if path.exists() else {}
+        write_atomic(path, json.dumps(known | cells, indent=1) + "\n")
 
 
 def is_open(folder: Path) -> bool:
