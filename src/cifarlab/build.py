@@ -1,6 +1,7 @@
 """From a plain configuration to the objects of a run."""
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,20 +68,23 @@ def build_trainer(
     """
     bars = any("ProgressBar" in type(callback).__name__ for callback in callbacks)
     try:
-        return instantiate(
-            dict(options) | {"precision": precision(options)},
-            benchmark=not options["deterministic"],  # cuDNN tries its algorithms once: one shape
-            logger=logger,
-            callbacks=list(callbacks),
-            plugins=[AtomicCheckpointIO()],
-            default_root_dir=folder.as_posix(),
-            enable_progress_bar=bars,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,  # our loader shares out the images itself
-            _convert_="all",
-            **more,
-        )
+        with warnings.catch_warnings():
+            # a machine that has Slurm may well train without it
+            warnings.filterwarnings("ignore", message="The `srun` command is available")
+            return instantiate(
+                dict(options) | {"precision": precision(options)},
+                benchmark=not options["deterministic"],  # cuDNN tries its algorithms: one shape
+                logger=logger,
+                callbacks=list(callbacks),
+                plugins=[AtomicCheckpointIO()],
+                default_root_dir=folder.as_posix(),
+                enable_progress_bar=bars,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+                use_distributed_sampler=False,  # our loader shares out the images itself
+                _convert_="all",
+                **more,
+            )
     except Exception as error:
         if isinstance(error.__cause__, MisconfigurationException):
             asked = ", ".join(f"trainer.{k}={options[k]}" for k in ("accelerator", "devices"))
