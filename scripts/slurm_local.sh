@@ -18,6 +18,7 @@ CONF=/etc/slurm/slurm.conf
 MARK="# written by cifarlab's scripts/slurm_local.sh"
 NODE=$(uname -n)
 NODE=${NODE%%.*}
+CORES=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)
 MEMORY=$(awk '/MemTotal/ {print int($2 / 1024)}' /proc/meminfo) # MiB
 
 die() {
@@ -91,7 +92,7 @@ configuration() {
 		SelectType=select/cons_tres
 		SelectTypeParameters=CR_Core
 		SlurmdParameters=config_overrides
-		NodeName=$NODE NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$MEMORY State=UNKNOWN
+		NodeName=$NODE NodeAddr=127.0.0.1 CPUs=$CORES RealMemory=$MEMORY State=UNKNOWN
 		PartitionName=normal Nodes=$NODE Default=YES MaxTime=INFINITE PriorityTier=1 PreemptMode=REQUEUE GraceTime=${GRACE_TIME:-0}
 		PartitionName=urgent Nodes=$NODE MaxTime=INFINITE PriorityTier=2 PreemptMode=OFF
 	END
@@ -114,13 +115,13 @@ up() {
 	configuration > "$STATE/slurm.conf"
 	if ! cmp -s "$STATE/slurm.conf" "$CONF"; then
 		cp "$STATE/slurm.conf" "$CONF"
-		! alive slurmctld || scontrol reconfigure
+		! alive slurmctld || scontrol reconfigure || die "this change needs down, then up"
 	fi
 	alive munged || start_munge
 	alive slurmctld || slurmctld
 	alive slurmd || slurmd
 	wait_until 30 answers || die "does not answer: $(tail -n 1 "$STATE/slurmctld.log")"
-	echo "slurm_local: up, $(nproc) cores, partitions normal and urgent"
+	echo "slurm_local: up, $CORES cores, partitions normal and urgent"
 }
 
 status() {

@@ -20,6 +20,8 @@ from cifarlab.seeding import derive
 
 for _name in ("lightning.pytorch", "lightning.fabric"):  # we announce in our own lines
     logging.getLogger(_name).setLevel(logging.WARNING)
+# a machine that has Slurm may well train without it
+warnings.filterwarnings("ignore", message="The `srun` command is available")
 
 
 def build(
@@ -68,23 +70,20 @@ def build_trainer(
     """
     bars = any("ProgressBar" in type(callback).__name__ for callback in callbacks)
     try:
-        with warnings.catch_warnings():
-            # a machine that has Slurm may well train without it
-            warnings.filterwarnings("ignore", message="The `srun` command is available")
-            return instantiate(
-                dict(options) | {"precision": precision(options)},
-                benchmark=not options["deterministic"],  # cuDNN tries its algorithms: one shape
-                logger=logger,
-                callbacks=list(callbacks),
-                plugins=[AtomicCheckpointIO()],
-                default_root_dir=folder.as_posix(),
-                enable_progress_bar=bars,
-                enable_model_summary=False,
-                num_sanity_val_steps=0,
-                use_distributed_sampler=False,  # our loader shares out the images itself
-                _convert_="all",
-                **more,
-            )
+        return instantiate(
+            dict(options) | {"precision": precision(options)},
+            benchmark=not options["deterministic"],  # cuDNN tries its algorithms once: one shape
+            logger=logger,
+            callbacks=list(callbacks),
+            plugins=[AtomicCheckpointIO()],
+            default_root_dir=folder.as_posix(),
+            enable_progress_bar=bars,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,  # our loader shares out the images itself
+            _convert_="all",
+            **more,
+        )
     except Exception as error:
         if isinstance(error.__cause__, MisconfigurationException):
             asked = ", ".join(f"trainer.{k}={options[k]}" for k in ("accelerator", "devices"))
