@@ -10,7 +10,7 @@ import pytest
 from cifarlab import cli
 from tests.conftest import CONF, ROOT, TINY, composed, options
 
-SWEEP = ["-m", *TINY, "max_epochs=1", "logger=none", "seed=0,1"]
+SWEEP = ["-m", *TINY, "logger=none", "seed=0,1"]
 
 
 def measured(sweep: Path) -> dict[int, dict]:
@@ -23,7 +23,7 @@ def test_all_results_and_the_same(train, cache, tmp_path) -> None:
     found = {}
     for launcher in ("basic", "parallel", "local"):
         place = [f"data.cache_dir={cache}", f"hydra/launcher={launcher}", f"sweep={launcher}"]
-        done = train(*SWEEP[:3], *SWEEP[4:], *place)
+        done = train(*SWEEP, *place)
         assert done.returncode == 0, done.stderr
         assert "2 cells, 2 to run" in done.stdout
         found[launcher] = measured(tmp_path / "outputs" / "sweeps" / launcher)
