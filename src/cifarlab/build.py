@@ -20,6 +20,8 @@ from cifarlab.seeding import derive
 
 for _name in ("lightning.pytorch", "lightning.fabric"):  # we announce in our own lines
     logging.getLogger(_name).setLevel(logging.WARNING)
+# a machine that has Slurm may well train without it
+warnings.filterwarnings("ignore", message="The `srun` command is available")
 
 
 def build(

@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,9 @@ from cifarlab.errors import UserError, told
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _IN_RESOLVER = "UserError raised while resolving interpolation: "
 _OURS = "CIFARLAB_FULL_ERROR"  # tells the variable we set from the one a user sets
+_LAUNCHERS = {  # option of hydra/launcher: the extra that brings its plugin
+    "joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray",
+}  # fmt: skip
 
 
 class ConsoleHandler(logging.StreamHandler):
@@ -60,6 +63,7 @@ def app(config_dir: Path, config_name: str) -> Callable[[Callable], Callable[[],
             OmegaConf.register_new_resolver("cifarlab.run_dir", _run_dir, replace=True)
             verbose = os.environ.get(_FULL_ERROR) == "1" and _OURS not in os.environ
             os.environ |= {_FULL_ERROR: "1"} if verbose else {_FULL_ERROR: "1", _OURS: "1"}
+            os.environ.setdefault("SUBMITIT_LOG_LEVEL", "NOCONFIG")  # else each line comes twice
             caught: list[Exception] = []
 
             @functools.wraps(task)
@@ -143,7 +147,7 @@ def _explain(error: BaseException, config_dir: Path) -> str | None:
         if isinstance(cause, ConfigKeyError | ConfigAttributeError):
             return _unknown_key(cause)
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
-            return _unknown_option(cause.missing_cfg_file, config_dir)
+            return _unknown_option(cause.missing_cfg_file, config_dir, cause.options or [])
     if isinstance(error, InstantiationException):
         refused = isinstance(error.__cause__, TypeError) and "argument" in str(error.__cause__)
         return " ".join(str(error).split()) if refused else None
@@ -174,13 +178,16 @@ def _unknown_key(error: Any) -> str:
     return f"{error.full_key}: no such key; {_nearest(str(error.key), known, prefix)}"
 
 
-def _unknown_option(given: str, config_dir: Path) -> str:
+def _unknown_option(given: str, config_dir: Path, installed: Sequence[str]) -> str:
+    """installed: what Hydra and its plugins offer."""
     group, _, option = given.rpartition("/")
-    known = [path.stem for path in (config_dir / group).glob("*.yaml")]
+    if group == "hydra/launcher" and option in _LAUNCHERS:
+        return f"{group}={option}: not installed; pip install -e '.[{_LAUNCHERS[option]}]'"
+    known = {*installed, *(path.stem for path in (config_dir / group).glob("*.yaml"))}
     return f"{group}={option}: no such option; {_nearest(option, known)}"
 
 
-def _nearest(given: str, known: list[str], prefix: str = "") -> str:
+def _nearest(given: str, known: Iterable[str], prefix: str = "") -> str:
     allowed = f"allowed: {', '.join(sorted(known))}"
     close = difflib.get_close_matches(given, known, n=1)
     return f"did you mean {prefix}{close[0]}? {allowed}" if close else allowed
