@@ -68,8 +68,6 @@ def build_trainer(
 
     Raises ``UserError`` for an accelerator or a number of devices that this machine has not.
     """
-    # Slurm is installed, the run is not one of its jobs: that may well be meant
-    warnings.filterwarnings("ignore", message="The `srun` command is available")
     bars = any("ProgressBar" in type(callback).__name__ for callback in callbacks)
     try:
         return instantiate(

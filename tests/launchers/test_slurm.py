@@ -166,10 +166,7 @@ def test_a_sweep_is_an_array(start) -> None:
     assert "results.csv" in sweep.log.read_text()
 
 
-LOST = pytest.mark.xfail(strict=False, reason="a job that ends in its grace is not requeued")
-
-
-@pytest.mark.parametrize("seconds", [0, pytest.param(5, marks=LOST)])
+@pytest.mark.parametrize("seconds", [0, 5])
 def test_preempted(start, grace, undisturbed, seconds: int) -> None:
     """Killed at once, or after a SIGTERM and some grace, by a job that needs all cores."""
     grace(seconds)
