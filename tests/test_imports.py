@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "build": {"lit", "checkpoint", "hardware"},
     "session": {"build", "lit", "callbacks", "checkpoint", "record", "hardware"},
     "lr_find": {"build", "lit", "figures"},
+    "server": {"runner"},
     "worker": {"callbacks", "cli", "hardware", "record", "runner"},
     "cells": {"record", "worker"},
     "runner": {"callbacks", "session", "lr_find", "checkpoint", "record"},

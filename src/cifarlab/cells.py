@@ -81,7 +81,7 @@ def start(folder: Path, config: dict[str, Any], jobs: int, logs: Any) -> Child:
     """
     if config["trainer"]["devices"] == 1 and os.name == "posix":
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["cifarlab.runner"])
+        context.set_forkserver_preload(["cifarlab.server"])
         process = context.Process(target=worker.main, args=(str(folder), jobs, logs))
         process.start()
         return _Forked(process)

@@ -35,6 +35,8 @@ def main(folder: str, jobs: int, logging_config: dict[str, Any] | None) -> None:
     jobs: how many processes like this one share the machine.
     """
     _die_with_parent()
+    for signum in slurm.SIGNALS:  # until training begins there is nothing to save
+        signal.signal(signum, lambda *_: sys.exit(INTERRUPTED))
     if jobs > 1:  # lines of several cells, and no bars, on one screen
         os.environ["TERM"] = "dumb"
     if logging_config is not None:
