@@ -175,5 +175,8 @@ def _close(folder: Path, code: int | None, *, fail_fast: bool) -> None:
 
 def jobs_at_once(launcher: Any) -> int:
     """How many cells the launcher runs on this machine at a time."""
+    cores = os.cpu_count() or 1
+    if launcher.get("_target_", "").endswith("LocalLauncher"):  # submitit's: all, of some cores
+        return max(1, cores // (launcher.get("cpus_per_task") or 1))
     jobs = launcher.get("n_jobs") or 1  # -1, joblib's: as many as there are cores
-    return jobs if jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + jobs)
+    return jobs if jobs > 0 else max(1, cores + 1 + jobs)

@@ -52,19 +52,17 @@ class GridSweeper(Sweeper):
         self.config: DictConfig | None = None
         self.launcher: Launcher | None = None
         self.hydra_context: HydraContext | None = None
+        self.task_function: TaskFunction | None = None
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        self.config = config
-        self.hydra_context = hydra_context
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
+        self.config, self.hydra_context = config, hydra_context
+        self.task_function = task_function
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         assert self.config is not None and self.hydra_context is not None
-        assert self.launcher is not None
+        assert self.task_function is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = {o.get_key_element(): o for o in parser.parse_overrides(arguments)}
         if "resume" in overrides:
@@ -73,6 +71,9 @@ class GridSweeper(Sweeper):
         folder = Path(self.config.hydra.sweep.dir) / name
         with open_dict(self.config):
             self.config.hydra.sweep.dir = str(folder)
+        self.launcher = Plugins.instance().instantiate_launcher(  # which may keep files below it
+            hydra_context=self.hydra_context, task_function=self.task_function, config=self.config
+        )
         cells = {self._cell(values, overrides): values for values in grid(overrides)}
         plan(folder, cells, fresh=self.config.fresh)
         todo = [cell for cell in cells if not is_finished(folder / cell)]
