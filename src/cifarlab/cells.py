@@ -69,7 +69,8 @@ def run_cell(cfg: DictConfig) -> float | None:
         child = start(folder, config, jobs_at_once(job.launcher), logs)
         with stopping(child):
             code = child.wait()
-        _close(folder, code, fail_fast=cfg.fail_fast)
+        if slurm.rank() == 0:  # the others are done before the record is written
+            _close(folder, code, fail_fast=cfg.fail_fast)
     return RunRecord.load(folder).metrics["val"]["acc"] if is_finished(folder) else None
 
 
