@@ -123,7 +123,7 @@ def test_a_killed_sweep_takes_its_cell_along(folder, cache, tmp_path) -> None:
     process = begin(cache, tmp_path, *SLOW, "seed=0")
     process.kill()
     process.wait()
-    (cell,) = folder.glob("0_*")
+    (cell,) = (path.parent for path in folder.glob("*/config.yaml"))
     deadline = time.monotonic() + 20
     while not (free := RunLock(cell)).acquire() and time.monotonic() < deadline:
         time.sleep(0.1)

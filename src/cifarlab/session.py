@@ -46,7 +46,7 @@ class Session:
         stopping = [c for c in chosen if isinstance(c, callbacks.EarlyStopping)]
         self.early_stopping = next(iter(stopping), None)
         always = [
-            callbacks.LoaderPosition(),
+            callbacks.EpochPosition(),
             callbacks.SeedEachStep(config["seed"]),
             self.recorder,
             callbacks.Curves(folder),

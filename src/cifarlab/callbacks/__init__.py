@@ -6,7 +6,7 @@ from cifarlab.callbacks.early_stopping import EarlyStopping
 from cifarlab.callbacks.epochs import EpochRecorder
 from cifarlab.callbacks.interruption import Interrupted, StopOnSignal
 from cifarlab.callbacks.progress import ProgressBar, has_terminal
-from cifarlab.callbacks.resuming import LoaderPosition, SeedEachStep
+from cifarlab.callbacks.resuming import EpochPosition, SeedEachStep
 from cifarlab.callbacks.tensorboard import TensorBoard
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "EpochRecorder",
     "Interrupted",
     "StopOnSignal",
-    "LoaderPosition",
+    "EpochPosition",
     "ProgressBar",
     "SeedEachStep",
     "TensorBoard",

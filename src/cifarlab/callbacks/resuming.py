@@ -4,6 +4,8 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from torchmetrics import Metric
 
 from cifarlab.seeding import derive
 
@@ -22,26 +24,53 @@ class SeedEachStep(Callback):
         torch.manual_seed(derive("step", self.seed, *place))
 
 
-class LoaderPosition(Callback):
-    """Keep the training loader's position within the epoch in the checkpoint.
+class EpochPosition(Callback):
+    """Keep in the checkpoint how far an epoch has come: the training loader's position, and the
+    sums of which the epoch's training loss and accuracy will be means.
 
-    Lightning saves it too but does not restore it where the number of steps was asked for while the
-    optimizers were configured (2.6: ``estimated_stepping_batches`` sets the loaders up too early).
+    Lightning saves the first too but does not restore it where the number of steps was asked for
+    while the optimizers were configured (2.6: ``estimated_stepping_batches`` sets the loaders up
+    too early).
     """
 
     def __init__(self) -> None:
         self.position: dict[str, int] | None = None
+        self.sums: dict[str, dict[str, Tensor]] = {}
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         checkpoint["loader"] = trainer.train_dataloader.state_dict()
+        if checkpoint["loader"]["batch"] > 0:
+            checkpoint["epoch_sums"] = {
+                name: _sums(metric) for name, metric in _training_metrics(pl_module)
+            }
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         self.position = checkpoint["loader"]
+        self.sums = checkpoint.get("epoch_sums", {})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.position is not None:
             trainer.train_dataloader.load_state_dict(self.position)
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if self.sums and trainer.is_global_zero:  # they are of all processes
+            for name, metric in _training_metrics(pl_module):
+                for state, value in self.sums[name].items():
+                    setattr(metric, state, value.to(metric.device))
+        self.sums = {}
+
+
+def _training_metrics(module: LightningModule) -> list[tuple[str, Metric]]:
+    return [(name, m) for name, m in module.metrics.items() if name.startswith("train/")]
+
+
+def _sums(metric: Metric) -> dict[str, Tensor]:
+    """The metric's states, summed over the processes."""
+    with metric.sync_context():
+        return {name: value.clone() for name, value in metric.metric_state.items()}
