@@ -122,7 +122,7 @@ def test_a_killed_sweep_takes_its_cell_along(folder, cache, tmp_path) -> None:
     """SIGKILL to the sweep itself: nothing trains on unseen, no lock stays."""
     process = begin(cache, tmp_path, *SLOW, "seed=0")
     process.kill()
-    process.wait()
+    process.communicate()
     (cell,) = (path.parent for path in folder.glob("*/config.yaml"))
     deadline = time.monotonic() + 20
     while not (free := RunLock(cell)).acquire() and time.monotonic() < deadline:

@@ -115,14 +115,6 @@ def test_a_failed_cell_is_told_and_tried_again(swept, cache, tmp_path) -> None:
     assert again.returncode == 1 and "3 cells, 1 to run" in again.stdout
 
 
-def test_several_devices_in_a_sweep_are_refused(swept, tmp_path) -> None:
-    """Each process of a run would start the whole sweep again."""
-    done = swept("model=mlp", "seed=0,1", "trainer.devices=2", "sweep=many")
-    assert done.returncode != 0
-    assert "the runs of a sweep use one device each" in done.stdout + done.stderr
-    assert not list((tmp_path / "outputs" / "sweeps" / "many").glob("*/result.json"))
-
-
 def test_the_reason_of_a_failure_is_one_line() -> None:
     assert reason(MemoryError("out of memory\nat line 3")) == "MemoryError: out of memory"
     assert reason(AssertionError()) == "AssertionError:"

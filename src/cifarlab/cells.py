@@ -78,9 +78,12 @@ def start(folder: Path, config: dict[str, Any], jobs: int, logs: Any) -> Child:
     """Start the cell's process.
 
     One device: forked from a server that has imported torch, once a sweep. Several: a command of
-    its own, which is what Lightning repeats for the other ranks.
+    its own, which is what Lightning repeats for the other ranks; joblib's workers, which
+    multiprocessing does not know, need it too.
     """
-    if config["trainer"]["devices"] == 1 and os.name == "posix":
+    method = multiprocessing.get_start_method(allow_none=True)
+    can_fork = os.name == "posix" and method in (None, *multiprocessing.get_all_start_methods())
+    if config["trainer"]["devices"] == 1 and can_fork:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["cifarlab.server"])
         process = context.Process(target=worker.main, args=(str(folder), jobs, logs))

@@ -7,9 +7,11 @@ Lightning starts for further devices too, trains with the same settings.
 import ctypes
 import json
 import logging.config
+import multiprocessing
 import os
 import signal
 import sys
+import threading
 import traceback
 from pathlib import Path
 from typing import Any
@@ -76,10 +78,18 @@ def _train(folder: Path, jobs: int) -> int:
 
 
 def _die_with_parent() -> None:
-    """Linux: be killed when the process that started this one is, so that nothing trains on that
-    nobody waits for."""
-    if sys.platform == "linux":
+    """Be killed when the process that started this one is (a command of its own: on Linux), so that
+    nothing trains on that nobody waits for."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:  # of a forked one: not the server it was forked from
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    elif sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def _follow(parent: Any) -> None:
+    parent.join()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":
