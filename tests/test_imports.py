@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": set(),
     "data": set(),
     "lit": set(),
-    "callbacks": {"figures"},
+    "callbacks": {"figures", "record"},
     "hardware": set(),
     "checkpoint": {"record"},
     "report": {"record", "figures"},

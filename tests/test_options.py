@@ -9,7 +9,7 @@ import torch
 from cifarlab.checkpoint import LAST, load_run, net_weights, read_checkpoint
 from cifarlab.data.datamodule import CIFAR10DataModule
 from cifarlab.record import RunRecord
-from cifarlab.report.sweep import collect
+from cifarlab.report.results import collect, result_rows
 from cifarlab.runner import summary
 
 
@@ -53,9 +53,9 @@ def test_the_score_with_views_is_that_of_the_loaded_net(run_here, tmp_path) -> N
 
 def test_a_sweep_has_columns_for_views_where_a_cell_has(run_here, tmp_path) -> None:
     run_here(tmp_path / "sweep" / "a", "seed=0")
-    assert not any("tta" in column for column in collect(tmp_path / "sweep")[1][0])
+    assert not any("tta" in name for name in result_rows(collect(tmp_path / "sweep"))[0])
     run_here(tmp_path / "sweep" / "b", "seed=1", "tta=flip")
-    _, rows = collect(tmp_path / "sweep")
+    rows = result_rows(collect(tmp_path / "sweep"))
     assert list(rows[0]) == list(rows[1])
     tta = RunRecord.load(tmp_path / "sweep" / "b").tta
     found = {row["cell"]: (row["tta_val_acc"], row["tta_test_acc"]) for row in rows}

@@ -78,7 +78,7 @@ def test_labels_are_smoothed_in_training_only() -> None:
 
 def test_soft_targets_by_hand() -> None:
     """The loss is the mean over both labels; the larger share is the right answer."""
-    module = ImageClassifier(Constant([2.0, 0.0]), 2, torch.optim.SGD, lambda **_: None)
+    module = ImageClassifier(Constant([2.0, 0.0]), 2, SGD, lambda **_: None)
     module.log_dict = lambda *args, **kwargs: None
     targets = torch.tensor([[0.7, 0.3], [0.7, 0.3], [0.6, 0.4], [0.2, 0.8]])
     loss = module._measure((torch.zeros(4, 3, 2, 2), targets), "train")
@@ -89,7 +89,7 @@ def test_soft_targets_by_hand() -> None:
 
 def test_one_hot_targets_are_labels() -> None:
     module = ImageClassifier(
-        Constant([2.0, 0.0, -1.0]), 3, torch.optim.SGD, lambda **_: None, label_smoothing=0.1
+        Constant([2.0, 0.0, -1.0]), 3, SGD, lambda **_: None, label_smoothing=0.1
     )
     labels, logits = torch.tensor([0, 1, 2, 2]), torch.randn(4, 3)
     hard = module.compute_loss(logits, labels)

@@ -1,6 +1,7 @@
 """One row and one line an epoch."""
 
 import csv
+import io
 import logging
 import math
 import time
@@ -10,6 +11,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from cifarlab.errors import UserError
+from cifarlab.record import write_atomic
 
 log = logging.getLogger("cifarlab")
 
@@ -42,10 +44,11 @@ class EpochRecorder(Callback):
         self.rows = [row for row in read(self.path) if row["epoch"] <= trainer.current_epoch]
         self.resumed_rows = list(self.rows)
         if trainer.is_global_zero:
-            with self.path.open("w", newline="") as file:
-                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(_format(row) for row in self.rows)
+            text = io.StringIO(newline="")
+            writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(_format(row) for row in self.rows)
+            write_atomic(self.path, text.getvalue())  # other processes may just be reading it
         self._begin()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
