@@ -22,6 +22,15 @@ def test_of_a_run(tmp_path) -> None:
     assert not re.search(r'(src|href)="(?!data:)', page), "self-contained"
 
 
+def test_views_are_told_apart(tmp_path) -> None:
+    tta = {"views": "flip", "val": {"loss": 0.25, "acc": 0.75}, "test": {"loss": 0.5, "acc": 0.625}}
+    hardware = {"name": "cpu", "precision": "32-true", "devices": 1}
+    dataclasses.replace(RECORD, tta=tta, hardware=hardware).save(tmp_path)
+    text = write_report(tmp_path)
+    assert re.search(r"^\| test, tta=flip +\| 0.5000 \| 62.50% ", text, re.M)
+    assert re.search(r"^\| test +\| 1.0000 \| 50.00% ", text, re.M), "the plain score stays"
+
+
 def test_of_a_sweep(tmp_path) -> None:
     for seed, acc in enumerate((0.5, 0.6)):
         cell = tmp_path / f"{seed}_x"

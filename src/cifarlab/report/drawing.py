@@ -11,7 +11,7 @@ import numpy as np
 from cifarlab.figures import axis, effects, heatmap, pareto
 from cifarlab.figures.axis import Point
 from cifarlab.figures.curves import Figure, save
-from cifarlab.report.cells import Cell
+from cifarlab.report.cells import ABSENT, Cell
 from cifarlab.report.results import REPLICATES, Results
 from cifarlab.report.stats import mean_interval
 
@@ -138,7 +138,7 @@ def _pareto(keys: Sequence[str], cells: Sequence[Cell]) -> Iterator[tuple[str, F
     for cell in cells:
         by[tuple(cell.value(key) for key in keys)].append(cell)
     accuracies = [mean_interval([_accuracy(c, "val") for c in found])[0] for found in by.values()]
-    labels = [" ".join(values) for values in by]
+    labels = [" ".join(value for value in values if value != ABSENT) for values in by]
     records = [[cell.record for cell in found if cell.record] for found in by.values()]
     times = [mean_interval([r.time["fit_s"] for r in members])[0] for members in records]
     params = [float(members[0].num_params) for members in records]

@@ -47,6 +47,10 @@ def _run(folder: Path) -> tuple[str, list[Section]]:
         (name, f"{metrics['loss']:.4f}", f"{metrics['acc']:.2%}")
         for name, metrics in record.metrics.items()
     ]
+    for name in ("val", "test") if record.tta else ():
+        metrics = record.tta[name]
+        views = f"{name}, tta={record.tta['views']}"
+        results.append((views, f"{metrics['loss']:.4f}", f"{metrics['acc']:.2%}"))
     data, hardware = record.data, record.hardware
     facts = [
         ("", ""),
