@@ -8,15 +8,19 @@ from omegaconf import DictConfig, OmegaConf
 
 from cifarlab import cli
 from cifarlab.checks import check_config
+from cifarlab.errors import UserError
 
 
 @cli.app(Path(__file__).parent / "conf", "train")
 def main(cfg: DictConfig) -> float | None:
     check_config(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
+    job = HydraConfig.get()
+    if job.mode == RunMode.MULTIRUN:
         from cifarlab.cells import run_cell
 
         return run_cell(cfg)
+    if job.sweeper.get("params"):
+        raise UserError("search=...: needs python train.py -m hydra/sweeper=optuna")
     with cli.quick_imports():
         from cifarlab.runner import run
     return run(cfg)

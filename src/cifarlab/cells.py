@@ -15,29 +15,38 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import yaml
+from filelock import FileLock
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from cifarlab import slurm, worker
+from cifarlab.compose import cell_config
 from cifarlab.record import (
+    CELLS,
     CONFIG,
     FAILURE,
     STOP,
     RunRecord,
     is_finished,
+    is_over,
     write_atomic,
     write_failure,
 )
 
+if TYPE_CHECKING:
+    from cifarlab.search import Trial
+
 log = logging.getLogger("cifarlab")
 
 PATIENCE = 60.0  # seconds that a cell has to write its checkpoint when it is asked to stop
+_LOOK = 0.2  # s between two looks at how a cell of a search does
 
 
 @runtime_checkable
@@ -58,20 +67,65 @@ def run_cell(cfg: DictConfig) -> float | None:
     """
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
-    config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    assert isinstance(config, dict)
-    if not is_finished(folder):
+    if not is_over(folder):
         if cfg.fail_fast and (folder.parent / STOP).exists():
             return None
-        if slurm.rank() == 0:
-            write_atomic(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
+        trial = None
+        with slurm.first_task_first(folder):
+            if slurm.rank() == 0:
+                config, trial = configure(cfg, folder)
+                write_atomic(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
+        config = yaml.safe_load((folder / CONFIG).read_text())
         logs = OmegaConf.to_container(job.job_logging, resolve=True)
         child = start(folder, config, jobs_at_once(job.launcher), logs)
         with stopping(child):
-            code = child.wait()
+            code = watch(child, trial, config["max_epochs"]) if trial else child.wait()
         if slurm.rank() == 0:  # the others are done before the record is written
             _close(folder, code, fail_fast=cfg.fail_fast)
+        if trial and code != worker.LOCKED:
+            trial.end()
     return RunRecord.load(folder).metrics["val"]["acc"] if is_finished(folder) else None
+
+
+def configure(cfg: DictConfig, folder: Path) -> tuple[dict[str, Any], "Trial | None"]:
+    """The cell's plain configuration; in a search with the values that it is given now."""
+    job = HydraConfig.get()
+    if not job.sweeper.get("study"):
+        config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        assert isinstance(config, dict)
+        return config, None
+    from cifarlab.search import Trial
+
+    options = OmegaConf.to_container(job.sweeper, resolve=True)
+    trial = Trial.begin(folder, options)
+    overrides = [*job.overrides.task, *trial.overrides]
+    add_to_plan(folder.parent, {folder.name: overrides}, replace=True)
+    log.info("%s: %s", folder.name, " ".join(trial.overrides))
+    loader = GlobalHydra.instance().config_loader()
+    return cell_config(loader, HydraConfig.instance().cfg, overrides), trial
+
+
+def watch(child: Child, trial: "Trial", last_epoch: int) -> int | None:
+    """Wait for the end of a search's cell; ask it to stop if it is among the bad ones.
+
+    Returns its exit code.
+    """
+    while (code := child.wait(_LOOK)) is None:
+        if trial.watch(last_epoch):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGTERM)
+    trial.watch(last_epoch=0)  # only to report the rest
+    return code
+
+
+def add_to_plan(folder: Path, cells: Mapping[str, list[str]], *, replace: bool) -> None:
+    """Note cells and their overrides in a sweep's ``cells.json``, below those it has; what it says
+    of a cell already stays unless ``replace``."""
+    path = folder / CELLS
+    with FileLock(folder / f".{CELLS}.lock"):
+        known = json.loads(path.read_text()) if path.exists() else {}
+        new = {cell: values for cell, values in cells.items() if replace or cell not in known}
+        write_atomic(path, json.dumps(known | new, indent=1) + "\n")
 
 
 def start(folder: Path, config: dict[str, Any], jobs: int, logs: Any) -> Child:

@@ -20,8 +20,10 @@ from cifarlab.errors import UserError
 SCHEMA = 1
 RESULT = "result.json"
 FAILURE = "failure.json"
+PRUNED = "pruned.json"  # a cell of a search that was stopped because others do better
 CONFIG = "config.yaml"
 CELLS = "cells.json"  # in a sweep's folder: {cell: its overrides as typed}, all ever planned
+JOURNAL = "optuna.journal"  # there, of a search: what Optuna was told
 STOP = ".stop"  # there: fail_fast says that no further cell starts
 
 # Keys of the configuration that say where and how a run is kept, not what comes out of it.
@@ -102,6 +104,11 @@ class RunRecord:
 def is_finished(folder: str | Path) -> bool:
     """Finished means written: a run with a ``result.json`` is done and is never redone."""
     return (Path(folder) / RESULT).is_file()
+
+
+def is_over(folder: str | Path) -> bool:
+    """Whether there is nothing left to train: finished, or pruned by a search."""
+    return is_finished(folder) or (Path(folder) / PRUNED).is_file()
 
 
 def write_failure(folder: str | Path, error: BaseException, traceback: str) -> None:

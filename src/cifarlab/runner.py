@@ -20,7 +20,7 @@ from cifarlab.callbacks import Interrupted
 from cifarlab.checkpoint import LAST
 from cifarlab.errors import UserError
 from cifarlab.lr_find import find_lr
-from cifarlab.record import CONFIG, FAILURE, RunRecord, is_finished, write_atomic
+from cifarlab.record import CONFIG, FAILURE, PRUNED, RunRecord, is_finished, write_atomic
 from cifarlab.session import Session, shown
 
 log = logging.getLogger("cifarlab")
@@ -68,7 +68,8 @@ def train(config: dict[str, Any], folder: Path) -> RunRecord | None:
     if not session.trainer.is_global_zero:
         return None
     record = session.finish()
-    (folder / FAILURE).unlink(missing_ok=True)
+    for name in (FAILURE, PRUNED):
+        (folder / name).unlink(missing_ok=True)
     log.info("%s", summary(record, folder))
     return record
 

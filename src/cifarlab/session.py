@@ -124,8 +124,8 @@ class Session:
                 self.trainer.fit(
                     self.module, datamodule=self.data, ckpt_path=self.last, weights_only=True
                 )
-            except SystemExit:
-                if self.trainer.state.status != TrainerStatus.INTERRUPTED:
+            except SystemExit as end:  # Lightning's after a KeyboardInterrupt; not a signal's
+                if end.code != 1 or self.trainer.state.status != TrainerStatus.INTERRUPTED:
                     raise
                 log.info("interrupted; to go on: python train.py resume=%s", shown(self.folder))
                 raise KeyboardInterrupt from None

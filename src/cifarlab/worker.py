@@ -21,7 +21,7 @@ import yaml
 from cifarlab import cli, slurm
 from cifarlab.errors import UserError, told
 from cifarlab.lock import RunLock
-from cifarlab.record import CONFIG, write_failure
+from cifarlab.record import CONFIG, PRUNED, write_failure
 
 FAILED, LOCKED, INTERRUPTED = 1, 81, 82  # exit codes, beside 0
 LOGGING = "CIFARLAB_LOGGING"  # environment variable: the logging of the sweep, as JSON
@@ -65,7 +65,8 @@ def _train(folder: Path, jobs: int) -> int:
         with share(config, jobs, folder.parent) as config:
             train(config, folder)
     except Interrupted as error:
-        log.info("%s: %s, to be continued", folder.name, error)
+        if not (folder / PRUNED).exists():  # a search's side that watches has told
+            log.info("%s: %s, to be continued", folder.name, error)
         return INTERRUPTED
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

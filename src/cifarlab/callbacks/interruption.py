@@ -34,8 +34,8 @@ class StopOnSignal(Callback):
         self.path = path
         self.received: int | None = None
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # After Lightning has set its own; it sets back what was before when fitting ends
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Lightning has set its own, after on_fit_start; at the end it sets back what was before
         if threading.current_thread() is threading.main_thread():
             for signum in SIGNALS:
                 signal.signal(signum, self._note)

@@ -10,10 +10,10 @@ import yaml
 
 from cifarlab.errors import UserError
 from cifarlab.lock import is_held
-from cifarlab.record import CELLS, CONFIG, FAILURE, RunRecord, is_finished
+from cifarlab.record import CELLS, CONFIG, FAILURE, PRUNED, RunRecord, is_finished
 
 FINISHED = ("completed", "early_stopped", "stopped")
-UNFINISHED = ("failed", "running", "interrupted", "missing")
+UNFINISHED = ("pruned", "failed", "running", "interrupted", "missing")
 ABSENT = "-"  # shown for a key that a cell's configuration does not have
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # eight times as fast where libyaml is
@@ -24,7 +24,7 @@ class Cell:
     """A planned run of a sweep and what became of it.
 
     status: one of ``FINISHED`` or ``UNFINISHED``; ``running`` holds the lock of its folder.
-    reason: one line, of a failed one.
+    reason: one line, of a failed or pruned one.
     typed: its overrides, without ``hydra.*``.
     record, config, written: of a finished one; ``config`` may be lost, ``written`` is the time of
         its ``result.json`` (s).
@@ -133,6 +133,9 @@ def _read(path: Path, overrides: list[str] | None, planned: bool) -> Cell:
     common |= {"typed": _typed(overrides)}
     if held:
         return Cell(**common, status="running")
+    if (path / PRUNED).is_file():
+        reason = json.loads((path / PRUNED).read_text())["message"]
+        return Cell(**common, status="pruned", reason=reason)
     if (path / FAILURE).is_file():
         return Cell(**common, status="failed", reason=_reason(path))
     return Cell(**common, status="interrupted" if (path / CONFIG).is_file() else "missing")

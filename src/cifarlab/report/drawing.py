@@ -11,22 +11,24 @@ import numpy as np
 from cifarlab.figures import axis, effects, heatmap, pareto
 from cifarlab.figures.axis import Point
 from cifarlab.figures.curves import Figure, save
+from cifarlab.report import search
 from cifarlab.report.cells import ABSENT, Cell
 from cifarlab.report.results import REPLICATES, Results
 from cifarlab.report.stats import mean_interval
 
 SPLITS = {"validation": "val", "test": "test"}
-_OURS = ("axis_*.png", "heatmap.png", "main_effects.png", "pareto_*.png")
+_OURS = ("axis_*.png", "heatmap.png", "main_effects.png", "pareto_*.png", "search_*.png")
 
 
 def draw_all(results: Results, folder: Path) -> None:
-    """Draw what there is to draw into ``folder``; figures of an earlier call go."""
-    made = set()
-    for name, figure in figures(results):
-        save(figure, folder / name)
+    """Draw what there is to draw into ``folder/figures``; figures of an earlier call go."""
+    made, place = set(), folder / "figures"
+    drawn = search.draw(folder, results) if search.is_search(folder) else figures(results)
+    for name, figure in drawn:
+        save(figure, place / name)
         made.add(name)
     for pattern in _OURS:
-        for path in folder.glob(pattern):
+        for path in place.glob(pattern):
             if path.name not in made:
                 path.unlink()
 

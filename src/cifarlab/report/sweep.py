@@ -12,6 +12,7 @@ from cifarlab.report.results import (
     result_rows,
     summarize,
 )
+from cifarlab.report.search import confirmation, is_search
 from cifarlab.report.tables import Section, Table, listed, markdown, write_csv
 
 _MOST_FAILURES = 20  # shown; results.csv has all of them
@@ -30,6 +31,8 @@ def publish(folder: Path) -> list[Section]:
     results = collect(folder)
     summary = summarize(results)
     sections = overview(results, summary)
+    if is_search(folder) and results.kept:
+        sections.append(confirmation(results))
     if results.cells:
         write_csv(folder / "results.csv", result_rows(results))
         write_atomic(folder / "results.md", f"# {folder.name}\n\n{markdown(sections)}")
@@ -40,7 +43,7 @@ def publish(folder: Path) -> list[Section]:
     if results.kept:
         from cifarlab.report.drawing import draw_all  # matplotlib takes a second to import
 
-        draw_all(results, folder / "figures")
+        draw_all(results, folder)
     return sections
 
 
@@ -62,7 +65,7 @@ def overview(results: Results, summary: list[Row]) -> list[Section]:
                 f"… and {more} more in results.csv." if more > 0 else "",
             )
         )
-    for status in ("running", "interrupted", "missing"):
+    for status in ("pruned", "running", "interrupted", "missing"):
         if cells := of.get(status, []):
             names = listed([cell.name for cell in cells])
             sections.append(Section(f"{status.capitalize()}: {len(cells)}", text=names))
@@ -84,9 +87,19 @@ def summary_table(results: Results, summary: list[Row]) -> Table:
             for m in ("val_acc", "test_acc", "train_acc")
         ]
         table.append(
-            [str(line[key]) for key in keys] + shown + [str(line[mark] or "") for mark in marks]
+            [_brief(str(line[key])) for key in keys]
+            + shown
+            + [str(line[mark] or "") for mark in marks]
         )
     return table
+
+
+def _brief(value: str) -> str:
+    """A number with many digits, which a search draws, with four; results.csv has them all."""
+    try:
+        return f"{float(value):.4g}" if len(value) > 9 else value
+    except ValueError:
+        return value
 
 
 def _failures(results: Results, failed: Sequence[Cell]) -> Table:

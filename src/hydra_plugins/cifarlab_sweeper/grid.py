@@ -1,17 +1,14 @@
 """``python train.py -m``: every combination of the swept values, each in a folder of its own."""
 
 import itertools
-import json
 import logging
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
@@ -19,20 +16,14 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
+from cifarlab.cells import add_to_plan
 from cifarlab.checks import check_config
+from cifarlab.compose import cell_config
 from cifarlab.errors import UserError, told
 from cifarlab.lock import is_held
-from cifarlab.record import (
-    CELLS,
-    FAILURE,
-    NEUTRAL_KEYS,
-    STOP,
-    config_hash,
-    is_finished,
-    write_atomic,
-)
+from cifarlab.record import FAILURE, NEUTRAL_KEYS, STOP, config_hash, is_over
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +39,14 @@ class GridSweeper(Sweeper):
     the result makes a new cell. All cells are composed and checked before the first one starts.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, params: Mapping[str, Any] | None = None) -> None:
+        if params:
+            raise UserError("search=...: needs hydra/sweeper=optuna")
         self.config: DictConfig | None = None
         self.launcher: Launcher | None = None
         self.hydra_context: HydraContext | None = None
         self.task_function: TaskFunction | None = None
+        self.more: list[str] = []  # overrides of hydra.* for every cell
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -61,22 +55,36 @@ class GridSweeper(Sweeper):
         self.task_function = task_function
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
-        assert self.config is not None and self.hydra_context is not None
-        assert self.task_function is not None
+        overrides = self._parse(arguments)
+        folder = self._settle(sweep_name(overrides))
+        cells = {self._cell(values, overrides): values for values in grid(overrides)}
+        return self._run(folder, cells)
+
+    def _parse(self, arguments: list[str]) -> dict[str, Override]:
+        assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = {o.get_key_element(): o for o in parser.parse_overrides(arguments)}
         if "resume" in overrides:
             raise UserError("resume: only for single runs; a sweep goes on when typed again")
-        name = self.config.sweep or sweep_name(overrides)
-        folder = Path(self.config.hydra.sweep.dir) / name
+        return overrides
+
+    def _settle(self, name: str) -> Path:
+        """The sweep's folder, where it is called ``name`` unless the user calls it otherwise."""
+        assert self.config is not None and self.hydra_context is not None
+        assert self.task_function is not None
+        folder = Path(self.config.hydra.sweep.dir) / (self.config.sweep or name)
         with open_dict(self.config):
             self.config.hydra.sweep.dir = str(folder)
         self.launcher = Plugins.instance().instantiate_launcher(  # which may keep files below it
             hydra_context=self.hydra_context, task_function=self.task_function, config=self.config
         )
-        cells = {self._cell(values, overrides): values for values in grid(overrides)}
+        return folder
+
+    def _run(self, folder: Path, cells: dict[str, list[str]]) -> list[JobReturn]:
+        """Plan the cells, run those that are not over, report on all."""
+        assert self.config is not None
         plan(folder, cells, fresh=self.config.fresh)
-        todo = [cell for cell in cells if not is_finished(folder / cell)]
+        todo = [cell for cell in cells if not is_over(folder / cell)]
         log.info("sweep %s: %d cells, %d to run", folder, len(cells), len(todo))
         returns = self._launch(folder, {cell: cells[cell] for cell in todo})
         self._close(folder, cells)
@@ -95,7 +103,7 @@ class GridSweeper(Sweeper):
             if not todo or (folder / STOP).exists():
                 break
             jobs = [
-                [*values, f"hydra.sweep.dir='{folder}'", f"hydra.sweep.subdir='{cell}'"]
+                [*values, f"hydra.sweep.dir='{folder}'", f"hydra.sweep.subdir='{cell}'", *self.more]
                 for cell, values in todo.items()
             ]
             try:
@@ -110,35 +118,32 @@ class GridSweeper(Sweeper):
 
     def _cell(self, values: list[str], overrides: dict[str, Override]) -> str:
         """Folder name of a cell, after checking that its configuration composes and makes sense."""
-        assert self.config is not None and self.hydra_context is not None
-        config = self.hydra_context.config_loader.load_sweep_config(self.config, values)
-        previous = HydraConfig.instance().cfg
-        try:
-            HydraConfig.instance().set_config(config)
-            with open_dict(config):
-                del config["hydra"]
-            plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-        finally:
-            HydraConfig.instance().cfg = previous
-        check_config(plain)
-        if plain["lr_find"]:
-            raise UserError("lr_find=true: only for single runs; a sweep trains; leave it out")
+        config = self._compose(values)
         swept = [
             value.partition("=")[2]
             for value, override in zip(values, overrides.values(), strict=True)
             if override.is_sweep_override()
         ]
         return (
-            _short("_".join(map(_clean, swept))) + ("_" if swept else "") + config_hash(plain)[:8]
+            _short("_".join(map(_clean, swept))) + ("_" if swept else "") + config_hash(config)[:8]
         )
 
+    def _compose(self, overrides: list[str]) -> dict[str, Any]:
+        """The configuration of a cell, checked."""
+        assert self.config is not None and self.hydra_context is not None
+        config = cell_config(self.hydra_context.config_loader, self.config, overrides)
+        check_config(config)
+        if config["lr_find"]:
+            raise UserError("lr_find=true: only for single runs; a sweep trains; leave it out")
+        return config
+
     def _close(self, folder: Path, cells: Iterable[str]) -> None:
-        """Write and show the results of the whole folder; exit with 1 unless all cells are done or
+        """Write and show the results of the whole folder; exit with 1 unless all cells are over or
         left to another process."""
         from cifarlab.report.sweep import write_results
 
         log.info("\n%s", write_results(folder))
-        if any(not is_finished(folder / cell) and not is_held(folder / cell) for cell in cells):
+        if any(not is_over(folder / cell) and not is_held(folder / cell) for cell in cells):
             sys.exit(1)
 
 
@@ -157,15 +162,12 @@ def plan(folder: Path, cells: dict[str, list[str]], *, fresh: bool) -> None:
         if fresh:
             shutil.rmtree(folder / cell, ignore_errors=True)
         (folder / cell / FAILURE).unlink(missing_ok=True)
-    path = folder / CELLS
-    with FileLock(folder / f".{CELLS}.lock"):
-        known = json.loads(path.read_text()) if path.exists() else {}
-        write_atomic(path, json.dumps(known | cells, indent=1) + "\n")
+    add_to_plan(folder, cells, replace=fresh)
 
 
 def is_open(folder: Path) -> bool:
-    """Neither finished, nor failed, nor being trained."""
-    return not (is_finished(folder) or (folder / FAILURE).exists() or is_held(folder))
+    """Neither over, nor failed, nor being trained."""
+    return not (is_over(folder) or (folder / FAILURE).exists() or is_held(folder))
 
 
 def reason(error: BaseException) -> str:

@@ -1,0 +1,138 @@
+"""``python train.py -m hydra/sweeper=optuna``: values chosen by Optuna, cell by cell."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Sweep
+from hydra.core.utils import JobReturn
+
+from cifarlab.errors import UserError
+from cifarlab.record import config_hash
+from hydra_plugins.cifarlab_sweeper.grid import GridSweeper, sweep_name
+
+# What a search must not choose: its best would be the luckiest, not a better one
+_LUCK = ("seed", "data.split_seed", "data.fold", "data.folds", "data.split", "data.val_size")
+
+
+class SearchSweeper(GridSweeper):
+    """A search for the best validation accuracy, resumable by repetition.
+
+    Swept values span the space: ``a,b,c`` and ``choice()`` are options, ``interval(low, high)``
+    numbers in between, ``range(start, stop, step)`` those of a list, ``tag(log, interval())`` on a
+    logarithmic scale, ``int(interval())`` whole ones. The folder holds ``n_trials`` cells; a larger
+    number adds to them. Another space, or another default of what is not searched, is
+    another study in the same folder.
+
+    Args:
+        n_trials: cells of the search, those of earlier calls included.
+        sampler, pruner: of Optuna, with ``_target_``; made in each cell.
+        params: key to values in the grammar of overrides: ``search=...`` fills it. What is typed
+            comes before it; a single value is not searched but set.
+        study: set for the cells, by this.
+    """
+
+    def __init__(
+        self,
+        n_trials: int,
+        sampler: Mapping[str, Any],
+        pruner: Mapping[str, Any],
+        params: Mapping[str, Any] | None = None,
+        study: str | None = None,
+    ) -> None:
+        super().__init__()
+        if not isinstance(n_trials, int) or n_trials < 1:
+            raise UserError(f"hydra.sweeper.n_trials={n_trials}: must be a whole number, 1 or more")
+        self.n_trials, self.params = n_trials, params or {}
+
+    def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
+        from cifarlab.search import begin_study  # Optuna takes half a second to import
+
+        assert self.config is not None
+        typed = self._parse(arguments)
+        overrides = self._with_params(typed)
+        swept = {key: o for key, o in overrides.items() if o.is_sweep_override()}
+        if not swept:
+            raise UserError(
+                "hydra/sweeper=optuna: nothing to search; add search=[optimizer,dropout]"
+            )
+        space = {key: distribution(override) for key, override in swept.items()}
+        fixed = [text(o) for key, o in overrides.items() if key not in swept]
+        config = self._check(fixed, swept)
+        described = {key: repr(distribution) for key, distribution in space.items()}
+        study = config_hash({"config": config, "space": described})[:8]
+        folder = self._settle(f"search__{sweep_name(typed)}")
+        folder.mkdir(parents=True, exist_ok=True)
+        begin_study(folder, study, space, fresh=self.config.fresh)
+        self.more = [f"hydra.sweeper.study='{study}'"]
+        digits = max(3, len(str(self.n_trials - 1)))
+        return self._run(folder, {f"{i:0{digits}}_{study}": fixed for i in range(self.n_trials)})
+
+    def _with_params(self, typed: dict[str, Override]) -> dict[str, Override]:
+        assert self.hydra_context is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        lines = [f"{key}={value}" for key, value in self.params.items()]
+        given = {o.get_key_element(): o for o in parser.parse_overrides(lines)}
+        overrides = given | typed
+        for key, override in overrides.items():
+            if key in _LUCK and override.is_sweep_override():
+                raise UserError(
+                    f"{override.input_line}: a search would choose the luckiest; repeat its best "
+                    f"with several afterwards"
+                )
+            if key == "search" and override.is_sweep_override():
+                raise UserError(f"{override.input_line}: several spaces are a list, search=[a,b]")
+        return overrides
+
+    def _check(self, fixed: list[str], swept: Mapping[str, Override]) -> dict[str, Any]:
+        """Compose and check every option once, with the first of all others; return the first."""
+        options = {key: examples(override) for key, override in swept.items()}
+        first = {key: values[0] for key, values in options.items()}
+        for key, values in options.items():
+            for value in values[1:]:
+                self._compose([*fixed, *(f"{k}={v}" for k, v in (first | {key: value}).items())])
+        return self._compose([*fixed, *(f"{key}={value}" for key, value in first.items())])
+
+
+def distribution(override: Override) -> Any:
+    """Of Optuna, for one swept override. Raises ``UserError`` for an empty or impossible one."""
+    from optuna import distributions
+
+    value = override._value
+    tags = value.tags if isinstance(value, Sweep) else set()
+    log = "log" in tags
+    if tags - {"log"}:
+        raise UserError(f"{override.input_line}: the only tag is log: tag(log,interval(low,high))")
+    try:
+        if isinstance(value, IntervalSweep):
+            low, high = value.start, value.end
+            if isinstance(low, int) and isinstance(high, int):  # cast by int()
+                return distributions.IntDistribution(low, high, log=log)
+            return distributions.FloatDistribution(float(low), float(high), log=log)
+        if isinstance(value, RangeSweep):
+            numbers = list(value.range())
+            low, high, step = numbers[0], numbers[-1], value.step
+            if isinstance(low, int) and isinstance(step, int):
+                return distributions.IntDistribution(low, high, step=step)
+            return distributions.FloatDistribution(float(low), float(high), step=float(step))
+        return distributions.CategoricalDistribution(list(override.sweep_string_iterator()))
+    except (ValueError, IndexError) as error:
+        raise UserError(f"{override.input_line}: {error}") from error
+
+
+def examples(override: Override) -> list[str]:
+    """Of a swept override: all options, or the two ends."""
+    if override.is_choice_sweep():
+        return list(override.sweep_string_iterator())
+    value = override._value
+    if isinstance(value, IntervalSweep):
+        return [str(value.start), str(value.end)]
+    numbers = list(override.sweep_string_iterator())
+    return [numbers[0], numbers[-1]]
+
+
+def text(override: Override) -> str:
+    """Of an override that is not swept, as it would be typed."""
+    if override.is_delete():
+        return override.get_key_element()
+    return f"{override.get_key_element()}={override.get_value_element_as_str()}"
