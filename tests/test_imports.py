@@ -33,17 +33,19 @@ ALLOWED: dict[str, set[str]] = {
     "lr_find": {"build", "lit", "figures"},
     "server": {"runner"},
     "worker": {"callbacks", "cli", "hardware", "record", "runner"},
-    "cells": {"record", "worker"},
+    "cells": {"compose", "record", "search", "worker"},
+    "compose": set(),
+    "search": {"record"},
     "runner": {"callbacks", "session", "lr_find", "checkpoint", "record"},
     "cli": set(),
-    "hydra_plugins": {"checks", "record", "report"},
+    "hydra_plugins": {"cells", "checks", "compose", "record", "report", "search"},
     "train.py": {"cells", "cli", "checks", "runner"},
     "scripts": {"build", "checks", "cli", "data", "figures", "report"},
 }
 RESTRICTED = {
     "matplotlib": {"figures"},
     "hydra": {"cli", "checkpoint", "build", "session", "runner", "hydra_plugins", "scripts"}
-    | {"cells", "train.py"},
+    | {"cells", "compose", "search", "train.py"},
 }
 
 

@@ -108,6 +108,47 @@ def test_cut_in_the_middle_of_an_epoch_with_a_checkpoint_there(
         assert torch.equal(value, b["state_dict"][name]), name
 
 
+@pytest.mark.parametrize(
+    "hook", ["on_train_batch_end", "on_validation_batch_start", "on_train_epoch_end"]
+)
+def test_a_signal_at_any_time(run_here, tmp_path, undisturbed, monkeypatch, hook: str) -> None:
+    """Lightning has handlers of its own, which end a run in the middle of a validation."""
+    from cifarlab.callbacks import SeedEachStep
+
+    def ask(self: Callback, trainer, *_) -> None:
+        if trainer.current_epoch == 1 and not asked:
+            asked.append(True)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    asked: list[bool] = []
+    folder = tmp_path / "asked"
+    with monkeypatch.context() as patch:
+        patch.setattr(SeedEachStep, hook, ask, raising=False)
+        with pytest.raises(SystemExit) as end:
+            run_here(folder, *OPTIONS)
+    assert end.value.code == 128 + signal.SIGTERM and (folder / LAST).exists()
+    run_here(folder, *OPTIONS)
+    same(undisturbed, folder)
+
+
+def test_a_signal_to_a_run_that_is_being_measured(run_here, tmp_path, monkeypatch) -> None:
+    from cifarlab.session import Session
+
+    evaluate = Session._evaluate
+
+    def ask(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(self)
+
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(Session, "_evaluate", ask)
+            assert RunRecord.load(run_here(tmp_path / "run")).test_reads == 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_cut_after_early_stopping_decided(run_here, tmp_path, monkeypatch) -> None:
     from cifarlab.session import Session
 

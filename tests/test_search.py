@@ -1,4 +1,4 @@
-"""A search: spaces, what a cell is given and told, pruning, going on; on a made-up folder and whole."""
+"""A search: spaces, what a cell is given and told, pruning, going on; made up and whole."""
 
 import csv
 import json
@@ -41,7 +41,7 @@ def parsed(line: str):
     ("values", "expected", "ends"),
     [
         ("adam,sgd", CategoricalDistribution(["adam", "sgd"]), ["adam", "sgd"]),
-        ("[crop,hflip],none", CategoricalDistribution(["[crop,hflip]", "none"]), ["[crop,hflip]", "none"]),
+        ("[crop],none", CategoricalDistribution(["[crop]", "none"]), ["[crop]", "none"]),
         ("null,0.1", CategoricalDistribution(["null", "0.1"]), ["null", "0.1"]),
         ("interval(0,1)", FloatDistribution(0.0, 1.0), ["0.0", "1.0"]),
         ("tag(log,interval(1e-4,0.1))", FloatDistribution(1e-4, 0.1, log=True), ["0.0001", "0.1"]),

@@ -16,7 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from cifarlab import slurm
-from cifarlab.callbacks import Interrupted
+from cifarlab.callbacks import Interrupted, undisturbed
 from cifarlab.checkpoint import LAST
 from cifarlab.errors import UserError
 from cifarlab.lr_find import find_lr
@@ -67,7 +67,8 @@ def train(config: dict[str, Any], folder: Path) -> RunRecord | None:
     session.fit()
     if not session.trainer.is_global_zero:
         return None
-    record = session.finish()
+    with undisturbed():
+        record = session.finish()
     for name in (FAILURE, PRUNED):
         (folder / name).unlink(missing_ok=True)
     log.info("%s", summary(record, folder))

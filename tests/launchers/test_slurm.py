@@ -120,10 +120,14 @@ def start(cache, tmp_path) -> Iterator[Callable[..., Sweep]]:
 
 @pytest.fixture(scope="module")
 def undisturbed(cache, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed")
+    return alone(tmp_path_factory.mktemp("undisturbed"), cache)
+
+
+def alone(folder: Path, cache: Path, *overrides: str) -> Path:
+    """What the sweeps run, without Slurm, into ``folder``."""
     place = [f"data.cache_dir={cache}", f"hydra.run.dir={folder}"]
     subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), *SLOW, *place],
+        [sys.executable, str(ROOT / "train.py"), *SLOW, *place, *overrides],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         check=True,
@@ -183,6 +187,19 @@ def test_requeued_by_hand(start, undisturbed) -> None:
     shell(f"scontrol requeue {job}")
     sweep.end()
     went_on(sweep, job, undisturbed)
+
+
+def test_two_tasks_train_together(start, cache, tmp_path) -> None:
+    """DDP, a task of the job for each device: both write a checkpoint, go on, and end alike."""
+    ddp = ["trainer.devices=2", "trainer.strategy=ddp"]
+    sweep = start(*SLOW, *ddp)
+    job = sweep.reach_the_middle()
+    assert "NumTasks=2" in shell(f"scontrol show job {job}")
+    shell(f"scontrol requeue {job}")
+    sweep.end()
+    went_on(sweep, job, alone(tmp_path / "alone", cache, *ddp))
+    (cell,) = (path.parent for path in sweep.folder.glob("*/result.json"))
+    assert RunRecord.load(cell).hardware["devices"] == 2
 
 
 def test_out_of_time(start, undisturbed) -> None:

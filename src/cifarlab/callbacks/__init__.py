@@ -4,7 +4,7 @@ from cifarlab.callbacks.averaging import EMA, SWA
 from cifarlab.callbacks.curves import Curves
 from cifarlab.callbacks.early_stopping import EarlyStopping
 from cifarlab.callbacks.epochs import EpochRecorder
-from cifarlab.callbacks.interruption import Interrupted, StopOnSignal
+from cifarlab.callbacks.interruption import Interrupted, StopOnSignal, undisturbed
 from cifarlab.callbacks.progress import ProgressBar, has_terminal
 from cifarlab.callbacks.resuming import EpochPosition, SeedEachStep
 from cifarlab.callbacks.tensorboard import TensorBoard
@@ -22,4 +22,5 @@ __all__ = [
     "SeedEachStep",
     "TensorBoard",
     "has_terminal",
+    "undisturbed",
 ]

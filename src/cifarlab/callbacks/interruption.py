@@ -1,7 +1,9 @@
 """Stopping when asked to: by Slurm before its time limit or a preemption, by ``kill``."""
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,6 +19,19 @@ class Interrupted(Exception):
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
         self.signum = signum
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Do not hear the signals that ask to stop: what is done within takes seconds, and would have
+    to be done again, reading the test set a second time."""
+    in_main = threading.current_thread() is threading.main_thread()
+    before = {s: signal.signal(s, signal.SIG_IGN) for s in SIGNALS} if in_main else {}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 class StopOnSignal(Callback):
