@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cifarlab.figures import axis, effects, heatmap, pareto
+from cifarlab.figures import axis, effects, heatmap, pareto, search
 from cifarlab.figures.axis import Point
 from cifarlab.figures.curves import Figure, save
-from cifarlab.report import search
 from cifarlab.report.cells import ABSENT, Cell
 from cifarlab.report.results import REPLICATES, Results
+from cifarlab.report.search import importances, is_search, last_accuracy
 from cifarlab.report.stats import mean_interval
 
 SPLITS = {"validation": "val", "test": "test"}
@@ -23,7 +23,7 @@ _OURS = ("axis_*.png", "heatmap.png", "main_effects.png", "pareto_*.png", "searc
 def draw_all(results: Results, folder: Path) -> None:
     """Draw what there is to draw into ``folder/figures``; figures of an earlier call go."""
     made, place = set(), folder / "figures"
-    drawn = search.draw(folder, results) if search.is_search(folder) else figures(results)
+    drawn = search_figures(folder, results) if is_search(folder) else figures(results)
     for name, figure in drawn:
         save(figure, place / name)
         made.add(name)
@@ -56,6 +56,22 @@ def figures(results: Results) -> Iterator[tuple[str, Figure]]:
         yield "main_effects.png", _effects(levels, cells, note)
     if levels:
         yield from _pareto(list(levels), cells)
+
+
+def search_figures(folder: Path, results: Results) -> Iterator[tuple[str, Figure]]:
+    """Name of the file and figure, one at a time, of the study of the newest cell."""
+    study = max(results.kept, key=lambda cell: cell.written).name.rpartition("_")[2]
+    cells = [cell for cell in results.cells if cell.name.endswith(f"_{study}")]
+    begun = [cell for cell in cells if cell.status != "missing"]
+    pruned = [cell.status == "pruned" for cell in begun]
+    yield "search_history.png", search.history([last_accuracy(folder, c) for c in begun], pruned)
+    finished = [cell for cell in cells if cell.record]
+    keys = [key for key in results.swept if len({cell.value(key) for cell in finished}) > 1]
+    if keys:
+        values = {key: [cell.value(key) for cell in finished] for key in keys}
+        yield "search_slices.png", search.slices(values, [_accuracy(c, "val") for c in finished])
+    if len(finished) >= 4 and (shares := importances(folder, study)):
+        yield "search_importance.png", search.importance(shares)
 
 
 def setting(results: Results) -> list[Cell]:

@@ -1,0 +1,72 @@
+"""What a search's folder says beyond a sweep's."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cifarlab.record import JOURNAL, PRUNED
+from cifarlab.report.results import collect
+from cifarlab.report.search import confirmation, importances, is_search
+from cifarlab.report.sweep import write_results
+from tests.report.folders import finished, plan
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Six cells, the learning rate alone decides; one was pruned."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / JOURNAL)))
+    study = optuna.create_study(study_name="s", storage=storage, direction="maximize")
+    cells = {}
+    for i in range(6):
+        values = {"optimizer.lr": 0.1 * i + 0.0123456789, "dropout": 0.1 * (i * 7 % 6)}
+        typed = ["search=[a,b]", *(f"{key}={value}" for key, value in values.items())]
+        cells[f"00{i}_s"] = typed
+        spaces = {key: optuna.distributions.FloatDistribution(0, 1) for key in values}
+        state = "PRUNED" if i == 2 else "COMPLETE"
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=optuna.trial.TrialState[state], params=values, distributions=spaces,
+                value=0.1 * i,
+            )
+        )  # fmt: skip
+        if i == 2:
+            (tmp_path / "002_s").mkdir()
+            text = json.dumps({"message": "pruned after epoch 3", "epoch": 3, "val_acc": 0.15})
+            (tmp_path / "002_s" / PRUNED).write_text(text)
+        else:
+            finished(tmp_path / f"00{i}_s", typed, 0.1 * i)
+    plan(tmp_path, cells)
+    return tmp_path
+
+
+def test_the_text(folder) -> None:
+    text = write_results(folder)
+    assert "| 0.5123 " in text, "four digits are enough to read"
+    assert "0.5123456789" in (folder / "results.csv").read_text()
+    assert "## Pruned: 1\n\n002_s" in text
+    assert "pruned,pruned after epoch 3,002_s" in (folder / "results.csv").read_text()
+    assert "Cell 005_s is the best of 5" in text
+
+
+def test_the_command_repeats_the_best_with_other_seeds(folder) -> None:
+    command = confirmation(collect(folder)).code
+    assert command.startswith("python train.py -m optimizer.lr=0.5123456789 dropout=")
+    assert command.endswith(" seed=1,2,3") and "search" not in command
+
+
+def test_figures_and_importances(folder) -> None:
+    write_results(folder)
+    made = {path.name for path in (folder / "figures").glob("*.png")}
+    assert made == {"search_history.png", "search_slices.png", "search_importance.png"}
+    shares = importances(folder, "s")
+    assert shares.keys() == {"optimizer.lr", "dropout"}
+    assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_other_sweeps_are_none(tmp_path) -> None:
+    assert not is_search(tmp_path)
