@@ -16,7 +16,7 @@ demo: $(READY)
 test: $(READY)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	$(RUN) -m pytest
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --dist loadgroup
 
 setup: $(READY)
 

@@ -20,7 +20,7 @@ import pytest
 from cifarlab.record import RunRecord
 from tests.conftest import ROOT, TINY
 
-pytestmark = pytest.mark.slurm
+pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]  # one after another
 SCRIPT = ROOT / "scripts" / "slurm_local.sh"
 LAST = "checkpoints/last.ckpt"
 
