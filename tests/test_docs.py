@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from cifarlab.checks import check_config
+from hydra_plugins.cifarlab_sweeper.search import examples, text
 from tests.conftest import ROOT, plain
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -45,11 +47,13 @@ def test_there_are_commands() -> None:
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
 def test_commands_compose(command: list[str]) -> None:
-    """Each with the first of every list of swept values."""
-    words = [word for word in command if word != "-m"]
-    if "-m" in command:
-        words = [w if "[" in w else w.partition(",")[0] for w in words]
-    check_config(plain(*words))
+    """Each with the first of the values of every swept key."""
+    parser = OverridesParser.create()
+    overrides = [parser.parse_override(word) for word in command if word != "-m"]
+    swept = [o for o in overrides if o.is_sweep_override()]
+    assert not swept or "-m" in command
+    firsts = [f"{o.get_key_element()}={examples(o)[0]}" for o in swept]
+    check_config(plain(*(text(o) for o in overrides if o not in swept), *firsts))
 
 
 def test_the_model_of_the_page_works() -> None:
