@@ -29,41 +29,38 @@ class Row:
     marks: Mapping[str, Mark]
 
 
-def draw(groups: Sequence[Sequence[Row]], title: str = "", note: str = "") -> Figure:
-    """The rows of all groups from the top, a gap between groups; empty groups are left out.
+def draw(panels: Mapping[str, Sequence[Row]], xlabel: str, note: str = "") -> Figure:
+    """A panel for each title with rows, one below the other, each on a scale of its own.
 
     Series, by the order of their first appearance, have a colour and a marker each.
 
     Args:
-        title: above; note: below the axis, what the intervals are.
+        xlabel: below the last panel; note: below that, what intervals and markers are.
     """
-    present = [group for group in groups if group]
-    rows = [row for group in present for row in group]
-    series = list(dict.fromkeys(name for row in rows for name in row.marks))
-    height = 0.34 * len(rows) + 0.3 * len(present) + 1.5
-    figure = Figure(figsize=(7, max(2.4, height)), layout="constrained")
-    axes = figure.subplots()
-    at, ticks = 0.0, []
-    for group in present:
-        for row in group:
+    there = {title: rows for title, rows in panels.items() if rows}
+    series = list(dict.fromkeys(n for rows in there.values() for row in rows for n in row.marks))
+    heights = [0.34 * len(rows) + 0.75 for rows in there.values()]
+    figure = Figure(figsize=(7, sum(heights) + 0.9), layout="constrained")
+    column = figure.subplots(len(there), squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (title, rows) in zip(column, there.items(), strict=True):
+        for at, row in enumerate(rows):
             _row(axes, at, row, series)
-            ticks.append(at)
-            at += 1
-        at += 0.8
-    axes.axvline(0, color="0.4", lw=1, zorder=1)
-    axes.set_yticks(ticks, [short(row.label) for row in rows])
-    axes.set_ylim(at - 1.2, -0.6)
-    axes.tick_params("y", length=0)
-    plain(axes)
-    axes.grid(visible=False, axis="y")
-    axes.xaxis.set_major_formatter(_points)
-    axes.set_xlabel("difference (percentage points)" + (f"\n{note}" if note else ""))
-    handles, names = axes.get_legend_handles_labels()
-    by_name = dict(zip(names, handles, strict=True))
-    if by_name:
-        figure.legend(by_name.values(), by_name, frameon=False, loc="outside right upper")
-    if title:
+        axes.axvline(0, color="0.4", lw=1, zorder=1)
+        axes.set_yticks(range(len(rows)), [short(row.label) for row in rows])
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.tick_params("y", length=0)
+        low, high = axes.get_xlim()
+        axes.set_xlim(max(low, -1), min(high, 1))  # no accuracy differs by more
+        plain(axes)
+        axes.grid(visible=False, axis="y")
+        axes.xaxis.set_major_formatter(_points)
         axes.set_title(title, fontsize=10, loc="left")
+    column[-1].set_xlabel(f"{xlabel}\n{note}" if note else xlabel)
+    found = [axes.get_legend_handles_labels() for axes in column]
+    by_name = {n: h for handles, names in found for h, n in zip(handles, names, strict=True)}
+    figure.legend(
+        by_name.values(), by_name, frameon=False, ncols=len(by_name), loc="outside upper right"
+    )
     return figure
 
 

@@ -77,8 +77,9 @@ def configuration(a: Side, b: Side) -> tuple[list[Changed], list[str]]:
     rows = [Changed(k, first.value(k), second.value(k), k in typed) for k in [*typed, *extra]]
     one, other = (dict(leaves(cell.config or {})) for cell in (first, second))
     differ = [k for k in {**one, **other} if one.get(k) != other.get(k)]
-    seeds = {"seed", "data.seed", "data.fold"}
-    return rows, [key for key in differ if key not in {*typed, *extra, *seeds}]
+    told = {*typed, *extra, "seed", "data.seed", "data.fold"}
+    above = tuple(f"{key}." for key in {*told, *differ})
+    return rows, [key for key in differ if key not in told and not key.startswith(above)]
 
 
 def remarks(a: Side, b: Side, comparison: Comparison) -> list[str]:

@@ -10,7 +10,7 @@ from cifarlab.report.differences import Comparison
 from cifarlab.report.stats import LEVEL, Estimate
 
 _NAMES = {"val": "validation", "test": "test"}
-_VARY = {"seeds": "all, seeds vary", "images": "all, images vary", "together": "all, both vary"}
+_VARY = {"seeds": "seeds vary", "images": "images vary", "together": "both vary"}
 
 
 def draw(comparison: Comparison, path: Path) -> None:
@@ -33,10 +33,10 @@ def draw(comparison: Comparison, path: Path) -> None:
             if c.name == name
         }
         classes.append(Row(name, marks))
-    vary = "images vary" if comparison.matching.how == "single" else "both vary"
-    title = f"a - b: accuracy, {LEVEL:.0%} intervals"
-    note = f"classes: {vary}; filled: clear of 0 (classes: after Holm)" if classes else ""
-    save(forest.draw([overall, classes], title, note), path)
+    vary = "images vary" if comparison.matching.how == "single" else "seeds and images vary"
+    panels = {"all images": overall, f"by class, {vary}": classes}
+    note = f"{100 * LEVEL:.0f} % intervals; filled: clear of 0, classes after Holm's correction"
+    save(forest.draw(panels, "difference of accuracy, a - b (percentage points)", note), path)
 
 
 def _mark(estimate: Estimate, clear: bool) -> Mark:

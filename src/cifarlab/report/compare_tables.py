@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cifarlab.report import words
-from cifarlab.report.differences import ClassDifference, Comparison, Difference
+from cifarlab.report.differences import ACCURACIES, ClassDifference, Comparison, Difference
 from cifarlab.report.results import METRICS
 from cifarlab.report.sides import Side
 from cifarlab.report.stats import LEVEL
 from cifarlab.report.tables import Section, Table, listed
 
 MOST_CLASSES = 20  # shown; compare.json has all of them
+_CLASS_COLUMNS = ("a", "b", "a - b", "interval", "p")
+_LEVEL = f"{100 * LEVEL:.0f} %"
 
 
 class Changed(NamedTuple):
@@ -61,18 +63,24 @@ def _changed(rows: Sequence[Changed], following: list[str]) -> Section:
 
 
 def _metrics(comparison: Comparison) -> Section:
-    table = [["", "a", "b", "a - b", "seeds vary", "p", "images vary", "both vary", "p", "g"]]
+    table = [["", "a", "b", "a - b", "seeds vary", "p", "images vary", "both vary", "p"]]
     table += [_metric_row(name, comparison.metrics[name]) for name in METRICS]
-    text = (
-        f"Accuracies and their differences in %, losses in nats; {LEVEL:.0%} intervals of a - b, "
-    )
+    text = f"Accuracies and their differences in %, losses in nats; {_LEVEL} intervals of a - b, "
     if comparison.matching.how == "single":
         return Section("Results", _without_empty(table), f"{text}of these two nets over images.")
-    text += f"where only seeds vary ({words.over(comparison.matching)}), only images, or both; "
-    text += "g: the difference in standard deviations over seeds (Hedges)."
-    wilcoxon = {m: comparison.metrics[m].wilcoxon for m in ("val_acc", "test_acc")}
-    if not any(map(math.isnan, wilcoxon.values())):
-        found = ", ".join(f"{m[:-4]} {words.p_is(p)}" for m, p in wilcoxon.items())
+    text += f"where only seeds vary ({words.over(comparison.matching)}), only images, or both."
+    accuracies = {m.removesuffix("_acc"): comparison.metrics[m] for m in ACCURACIES}
+    effects = [
+        f"{split} {d.effect.value:.1f} ({words.interval(d.effect, scale=1, digits=1)})"
+        for split, d in accuracies.items()
+        if not math.isnan(d.effect.value)
+    ]
+    if effects:
+        text += " Differences of accuracy in standard deviations over seeds (Hedges' g): "
+        text += f"{', '.join(effects)}."
+    tested = {s: d.wilcoxon for s, d in accuracies.items() if not math.isnan(d.wilcoxon)}
+    if tested:
+        found = ", ".join(f"{split} {words.p_is(p)}" for split, p in tested.items())
         text += f" Wilcoxon's signed-rank test of the accuracies: {found}."
     return Section("Results", _without_empty(table), text)
 
@@ -85,10 +93,7 @@ def _metric_row(name: str, found: Difference) -> list[str]:
         for e in (found.seeds, found.images, found.together)
     )
     p_seeds, p_both = (words.p_value(e.p) if e else "" for e in (found.seeds, found.together))
-    g = words.interval(found.effect, scale=1, digits=1)
-    effect = f"{found.effect.value:.1f} ({g})" if g else ""
-    title = name.replace("_", " ")
-    return [title, *values, seeds, p_seeds, over_images, both, p_both, effect]
+    return [name.replace("_", " "), *values, seeds, p_seeds, over_images, both, p_both]
 
 
 def _classes(comparison: Comparison) -> Section:
@@ -103,7 +108,7 @@ def _classes(comparison: Comparison) -> Section:
         cells = [_class_cells(by_name[name].get(split)) for split in comparison.classes]
         table.append([name, *(cell for part in cells for cell in part)])
     vary = "images vary" if comparison.matching.how == "single" else "seeds and images vary"
-    text = f"Accuracies in %; {LEVEL:.0%} intervals where {vary}; p by Holm over the classes."
+    text = f"Accuracies in %; {_LEVEL} intervals where {vary}; p by Holm over the classes."
     for split, found in comparison.classes.items():
         clear = [c for c in found if c.p_holm < 1 - LEVEL]
         names = [f"{c.name} ({words.points(c.difference.value, 1)})" for c in clear]
@@ -111,9 +116,6 @@ def _classes(comparison: Comparison) -> Section:
     if len(by_name) > MOST_CLASSES:
         text += f" Shown are the {MOST_CLASSES} that differ most of {len(by_name)}."
     return Section("Classes", _without_empty(table), text)
-
-
-_CLASS_COLUMNS = ("a", "b", "a - b", "interval", "p")
 
 
 def _class_cells(found: ClassDifference | None) -> list[str]:

@@ -67,8 +67,9 @@ def crossed(a: Scores, b: Scores, *, paired: bool) -> Estimate:
 
     Seeds and images are crossed: each net sees all images. The variance of the mean is that over
     seeds, plus that over images, less the part of both that is the same (the interaction of seeds
-    with images), by the mean squares of a two-way layout without repetitions; at least the larger
-    of the two. Degrees of freedom by Satterthwaite (1946).
+    with images), by the mean squares of a two-way layout without repetitions; degrees of freedom by
+    Satterthwaite (1946). Where that is narrower than the interval over seeds or images alone, which
+    few seeds can bring about, it is the wider one of these: the interval errs on the wide side.
 
     paired: whether row k of ``a`` and of ``b`` have the seed in common. Without two seeds on each
     side there is no interval.
@@ -78,19 +79,29 @@ def crossed(a: Scores, b: Scores, *, paired: bool) -> Estimate:
     sides = [a - b] if paired else [a, b]
     if min(map(len, sides)) < 2 or a.shape[1] < 2:
         return Estimate(value)
-    by_seed = [side.mean(axis=1).var(ddof=1) / len(side) for side in sides]
+    by_seed = [float(side.mean(axis=1).var(ddof=1)) / len(side) for side in sides]
     if not sum(by_seed):  # no spread: not known to be none
         return Estimate(value)
-    df_seeds = sum(by_seed) ** 2 / sum(
-        part**2 / (len(side) - 1) for part, side in zip(by_seed, sides, strict=True)
-    )
-    seeds, images = sum(by_seed), means.var(ddof=1) / len(means)
-    variance = max(seeds + images - sum(map(_interaction, sides)), seeds, images)
-    df = variance**2 / (seeds**2 / df_seeds + images**2 / (len(means) - 1))
-    error, t = variance**0.5, stats.t(df)
-    half = t.ppf((1 + LEVEL) / 2) * error
-    p = 2 * t.sf(abs(value) / error)
-    return Estimate(value, value - float(half), value + float(half), float(p), float(df))
+    freedom = [(part, len(side) - 1) for part, side in zip(by_seed, sides, strict=True)]
+    sources = [
+        (sum(by_seed), _satterthwaite(freedom)),
+        (float(means.var(ddof=1)) / len(means), len(means) - 1.0),
+    ]
+    variance = sum(part for part, _ in sources) - sum(map(_interaction, sides))
+    df = variance**2 / sum(part**2 / n for part, n in sources)
+    candidates = [*sources, (variance, df)] if variance > 0 else sources
+
+    def half(source: tuple[float, float]) -> float:
+        return float(stats.t.ppf((1 + LEVEL) / 2, source[1])) * source[0] ** 0.5
+
+    widest = max(candidates, key=half)
+    p = 2 * float(stats.t.sf(abs(value) / widest[0] ** 0.5, widest[1]))
+    return Estimate(value, value - half(widest), value + half(widest), p, widest[1])
+
+
+def _satterthwaite(parts: list[tuple[float, int]]) -> float:
+    """Degrees of freedom of a sum of variances, each with its own."""
+    return sum(part for part, _ in parts) ** 2 / sum(part**2 / df for part, df in parts)
 
 
 def single(a: Bool[np.ndarray, " images"], b: Bool[np.ndarray, " images"]) -> Estimate:

@@ -71,18 +71,28 @@ def check_comparable(a: Side, b: Side) -> None:
         if values[0] != values[1] or len(values[0]) > 1:
             what = "data" if key == "name" else "test images"
             raise UserError(f"a and b: not the same {what}: {'; '.join(map(', '.join, values))}")
+    if not same_validation(cells):
+        hashes = sorted({_record(cell).data["split_hash"] for cell in cells})
+        raise UserError(
+            f"a and b: not validated on the same images (splits {', '.join(hashes)}); "
+            "data.split, data.split_seed, data.val_size and data.folds must be the same"
+        )
+
+
+def same_validation(cells: Sequence[Cell]) -> bool:
+    """Whether all of one fold were validated on the same images, whatever they trained on.
+
+    The hash of the split tells at once where it is equal; where not, the images validated on do.
+    """
     for fold in {cell.value("data.fold") for cell in cells}:
         members = [cell for cell in cells if cell.value("data.fold") == fold]
-        hashes = sorted({_record(cell).data["split_hash"] for cell in members})
-        if len(hashes) > 1 and len({validated_on(cell) for cell in members}) > 1:
-            raise UserError(
-                f"a and b: not validated on the same images (splits {', '.join(hashes)}); "
-                "data.split, data.split_seed, data.val_size and data.folds must be the same"
-            )
+        hashes = {_record(cell).data["split_hash"] for cell in members}
+        if len(hashes) > 1 and len({_validated_on(cell) for cell in members}) > 1:
+            return False
+    return True
 
 
-def validated_on(cell: Cell) -> str:
-    """Equal for runs that validated on the same training images, however many they trained on."""
+def _validated_on(cell: Cell) -> str:
     indices = predictions.validation_indices(cell.folder)
     return _record(cell).data["split_hash"] if indices is None else indices.tobytes().hex()
 

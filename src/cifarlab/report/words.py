@@ -116,20 +116,21 @@ def _undecided(difference: Difference, matching: Matching, width: float) -> str:
     seeds, n = difference.seeds, min(len(matching.a), len(matching.b))
     said = (
         f"undecided: {_ahead(seeds.value)}; a - b has the 95 % interval {interval(seeds)}, over "
-        f"{over(matching)} ({_test(matching)}, {p_is(seeds.p)}). "
+        f"{over(matching)} ({_test(matching)}, {p_is(seeds.p)}); "
     )
     show, narrow = (_more(total, n) for total in (difference.show, difference.narrow))
     return said + (
-        f"{show} would settle a difference of this size (power {POWER:.0%} at the 5 % level), "
-        f"{narrow.lower()} would bring the interval to ± {points(width)} points: if difference and "
-        "spread are as measured."
+        f"about {show} more seeds each would settle a difference of this size (power "
+        f"{100 * POWER:.0f} % at the 5 % level), {narrow} more would bring the interval to "
+        f"± {points(width)} points; both if difference and spread are as measured."
     )
 
 
 def _more(total: int | None, n: int) -> str:
+    """Of ``... more seeds``."""
     if total is None:
-        return f"More than {MOST:,} seeds each"
-    return f"About {max(total - n, 1)} more seed(s) each"
+        return f"{MOST:,} or"
+    return f"{max(total - n, 1):,}"
 
 
 def _ahead(difference: float) -> str:
