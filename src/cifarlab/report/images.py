@@ -16,8 +16,6 @@ from cifarlab.report.stats import LEVEL, Estimate
 RESAMPLES = 5000
 EXACT_BELOW = 25  # images that only one net gets right: below, McNemar's test is binomial
 
-Scores = Float[np.ndarray, "seeds images"]
-
 
 @dataclass(frozen=True)
 class Disagreement:
@@ -62,7 +60,9 @@ def bootstrap(difference: Float[np.ndarray, " images"]) -> Estimate:
     return Estimate(mean, *map(float, result.confidence_interval))
 
 
-def crossed(a: Scores, b: Scores, *, paired: bool) -> Estimate:
+def crossed(
+    a: Float[np.ndarray, "seeds_a images"], b: Float[np.ndarray, "seeds_b images"], *, paired: bool
+) -> Estimate:
     """Mean difference of scores with the interval over seeds and images together.
 
     Seeds and images are crossed: each net sees all images. The variance of the mean is that over
@@ -111,7 +111,7 @@ def single(a: Bool[np.ndarray, " images"], b: Bool[np.ndarray, " images"]) -> Es
     return Estimate(interval.value, interval.low, interval.high, mcnemar(a, b).p)
 
 
-def _interaction(side: Scores) -> float:
+def _interaction(side: Float[np.ndarray, "seeds images"]) -> float:
     """Variance of the mean of all scores by what is peculiar to a seed on an image."""
     seeds, images = side.shape
     rest = side - side.mean(axis=1, keepdims=True) - side.mean(axis=0) + side.mean()

@@ -4,18 +4,18 @@ Both answers take the difference and the spread that were measured for the true 
 they are not well known, so the answers say how large the effort is, not the exact number.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from scipy import stats
 
-from cifarlab.report.stats import LEVEL, pooled_std
+from cifarlab.report.stats import LEVEL, Values, pooled_std
 
 POWER = 0.8  # probability that the test then finds a difference of this size
 MOST = 1000  # seeds; beyond, nobody would
 
 
-def seeds_to_show(a: Sequence[float], b: Sequence[float], *, paired: bool) -> int | None:
+def seeds_to_show(a: Values, b: Values, *, paired: bool) -> int | None:
     """Seeds on each side, in all, with which a t test finds the measured difference at the level of
     5 % with probability ``POWER``; ``None`` if more than ``MOST``. Needs two values a side and some
     spread."""
@@ -29,9 +29,7 @@ def seeds_to_show(a: Sequence[float], b: Sequence[float], *, paired: bool) -> in
     return _least(lambda n: test.power(abs(effect), n, 1 - LEVEL) >= POWER)
 
 
-def seeds_for_width(
-    a: Sequence[float], b: Sequence[float], half: float, *, paired: bool
-) -> int | None:
+def seeds_for_width(a: Values, b: Values, half: float, *, paired: bool) -> int | None:
     """Seeds on each side, in all, until the 95 % interval of the difference is at most ``half`` to
     either side; ``None`` if more than ``MOST``."""
     if paired:

@@ -16,6 +16,7 @@ LEVEL = 0.95  # of all intervals
 NAN = float("nan")
 # Wilcoxon's p of fewer pairs cannot fall below 5 %: all six with one sign have p = 2 / 2^6 = 0.03
 WILCOXON_PAIRS = 6
+Values = Sequence[float] | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Estimate:
         return self.low > 0 or self.high < 0
 
 
-def mean_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float, float]:
+def mean_interval(values: Values, level: float = LEVEL) -> tuple[float, float, float]:
     """Mean, sample standard deviation, and half width of Student's t interval of the mean.
 
     With a single value the last two are NaN: one run says nothing about the spread.
@@ -50,7 +51,7 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float,
     return mean, std, quantile * std / len(values) ** 0.5
 
 
-def paired(a: Sequence[float], b: Sequence[float]) -> Estimate:
+def paired(a: Values, b: Values) -> Estimate:
     """Mean of ``a - b`` over pairs of one seed each, by the paired t test.
 
     No interval from fewer than two pairs, nor where all differences are the same number: a spread
@@ -63,7 +64,7 @@ def paired(a: Sequence[float], b: Sequence[float]) -> Estimate:
     return _student(mean, stats.ttest_rel(a, b))
 
 
-def welch(a: Sequence[float], b: Sequence[float]) -> Estimate:
+def welch(a: Values, b: Values) -> Estimate:
     """Difference of the means of two independent samples, by Welch's t test."""
     mean = float(np.mean(a) - np.mean(b))
     if min(len(a), len(b)) < 2 or (_no_spread(a) and _no_spread(b)):
@@ -71,14 +72,14 @@ def welch(a: Sequence[float], b: Sequence[float]) -> Estimate:
     return _student(mean, stats.ttest_ind(a, b, equal_var=False))
 
 
-def wilcoxon(a: Sequence[float], b: Sequence[float]) -> float:
+def wilcoxon(a: Values, b: Values) -> float:
     """p of Wilcoxon's signed-rank test of pairs; NaN below ``WILCOXON_PAIRS`` pairs that differ."""
     if np.count_nonzero(np.subtract(a, b)) < WILCOXON_PAIRS:
         return NAN
     return float(stats.wilcoxon(a, b).pvalue)
 
 
-def effect_paired(a: Sequence[float], b: Sequence[float]) -> Estimate:
+def effect_paired(a: Values, b: Values) -> Estimate:
     """Hedges' g of pairs: the mean difference in standard deviations of the differences.
 
     Cohen's d_z times the correction of small samples; the interval by the noncentral t
@@ -91,7 +92,7 @@ def effect_paired(a: Sequence[float], b: Sequence[float]) -> Estimate:
     return _hedges(d, len(differences) ** 0.5, len(differences) - 1)
 
 
-def effect_independent(a: Sequence[float], b: Sequence[float]) -> Estimate:
+def effect_independent(a: Values, b: Values) -> Estimate:
     """Hedges' g of two samples: the difference of the means in pooled standard deviations.
 
     The interval assumes that both spread alike.
@@ -103,13 +104,13 @@ def effect_independent(a: Sequence[float], b: Sequence[float]) -> Estimate:
     return _hedges(d, (len(a) * len(b) / (len(a) + len(b))) ** 0.5, df)
 
 
-def pooled_std(a: Sequence[float], b: Sequence[float]) -> float:
+def pooled_std(a: Values, b: Values) -> float:
     """The common standard deviation of two samples of two values or more each."""
     squares = (len(a) - 1) * np.var(a, ddof=1) + (len(b) - 1) * np.var(b, ddof=1)
     return float(np.sqrt(squares / (len(a) + len(b) - 2)))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def holm(p_values: Values) -> list[float]:
     """Adjusted so that all tests together err with the probability of one (Holm, 1979).
 
     What is no number stays so and is not counted.
@@ -136,6 +137,6 @@ def _hedges(d: float, root: float, df: int) -> Estimate:
     return Estimate(correction * d, correction * low, correction * high, df=df)
 
 
-def _no_spread(values: Sequence[float] | np.ndarray) -> bool:
+def _no_spread(values: Values) -> bool:
     """Whether all values are one number, up to rounding."""
     return bool(np.ptp(values) <= 1e-12 * np.max(np.abs(values)))

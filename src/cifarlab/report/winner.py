@@ -1,6 +1,7 @@
 """What a sweep allows to say about its first row."""
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 
 from cifarlab.report import words
@@ -18,7 +19,10 @@ def remarks(results: Results, summary: Sequence[Row]) -> str:
     """
     if len(summary) < 2:
         return ""
-    groups = [_members(results, line) for line in summary]
+    members: dict[tuple, list[Cell]] = defaultdict(list)
+    for cell in results.kept:
+        members[results.group(cell)].append(cell)
+    groups = [members[tuple(line[key] for key in results.factors)] for line in summary]
     first, others = groups[0], groups[1:]
     names = [_name(results, line) for line in summary]
     by_test = max(range(len(summary)), key=lambda i: summary[i]["test_acc_mean"])
@@ -60,11 +64,6 @@ def _difference(a: Sequence[Cell], b: Sequence[Cell]) -> Estimate:
     if len(shared) > 1:
         return paired([one[key] for key in shared], [other[key] for key in shared])
     return welch(list(one.values()), list(other.values()))
-
-
-def _members(results: Results, line: Row) -> list[Cell]:
-    group = tuple(line[key] for key in results.factors)
-    return [cell for cell in results.kept if results.group(cell) == group]
 
 
 def _name(results: Results, line: Row) -> str:
