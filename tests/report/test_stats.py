@@ -57,6 +57,7 @@ def test_no_spread_allows_no_interval() -> None:
         assert math.isnan(found.p) and math.isnan(found.low) and not found.decided
     assert paired([0.3, 0.2], [0.2, 0.1]).value == pytest.approx(0.1)
     assert math.isnan(effect_paired([0.3, 0.2], [0.2, 0.1]).value)
+    assert math.isnan(effect_paired([0.3, 0.3], [0.2, 0.1]).value), "two pairs have no g"
     assert math.isnan(effect_independent([0.3, 0.3], [1, 1]).value)
 
 

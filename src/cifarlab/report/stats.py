@@ -83,10 +83,11 @@ def effect_paired(a: Values, b: Values) -> Estimate:
     """Hedges' g of pairs: the mean difference in standard deviations of the differences.
 
     Cohen's d_z times the correction of small samples; the interval by the noncentral t
-    distribution (Goulet-Pelletier and Cousineau, 2018).
+    distribution (Goulet-Pelletier and Cousineau, 2018). None from fewer than three pairs: of two,
+    the correction is 0.
     """
     differences = np.subtract(a, b)
-    if len(differences) < 2 or _no_spread(differences):
+    if len(differences) < 3 or _no_spread(differences):
         return Estimate(NAN)
     d = float(differences.mean() / differences.std(ddof=1))
     return _hedges(d, len(differences) ** 0.5, len(differences) - 1)
