@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cifarlab.errors import UserError
-from cifarlab.record import RunRecord, is_finished
+from cifarlab.record import NEUTRAL_KEYS, RunRecord, is_finished
 from cifarlab.report import predictions
 from cifarlab.report.cells import ABSENT, Cell, as_shown, is_sweep, read_cells, read_run
 from cifarlab.report.results import REPLICATES
@@ -45,7 +45,7 @@ def read_side(name: str, paths: Sequence[str], where: Sequence[str]) -> Side:
         UserError: nothing is found, nothing is selected, or more than one configuration is.
     """
     asked = " ".join([*paths, *(f"where {item}" for item in where)])
-    found = [cell for path in paths for cell in _expand(name, path)]
+    found = [cell for path in paths for cell in find_runs(name, path)]
     cells = _select(name, list({cell.folder: cell for cell in found}.values()), where)
     _check_one_configuration(name, cells)
     runs: dict[Replicate, Cell] = {}
@@ -61,6 +61,48 @@ def read_side(name: str, paths: Sequence[str], where: Sequence[str]) -> Side:
 def replicate(cell: Cell) -> Replicate:
     """Seed and fold of a finished run."""
     return _record(cell).seed, cell.value("data.fold")
+
+
+def find_runs(name: str, path: str) -> list[Cell]:
+    """The finished runs of a run folder, a sweep folder, or a pattern of these.
+
+    Of a pattern, folders that hold none are passed over. name: of the option, for the ``UserError``
+    where nothing is found.
+    """
+    is_pattern = glob.has_magic(path) and not Path(path).exists()
+    found = sorted(glob.glob(path)) if is_pattern else [path]  # noqa: PTH207  absolute ones too
+    folders = [Path(each) for each in found]
+    runs: list[Cell] = []
+    for folder in folders:
+        if is_finished(folder):
+            runs.append(read_run(folder))
+        elif is_sweep(folder):
+            runs += [cell for cell in read_cells(folder) if cell.record]
+        elif not is_pattern:
+            raise UserError(f"{name}={path}: neither a finished run nor a sweep")
+    if not runs:
+        raise UserError(f"{name}={path}: no finished run there")
+    return runs
+
+
+def labels(cells: Sequence[Cell]) -> list[str]:
+    """A name for the configuration of each run, the same for runs that differ in seed and fold.
+
+    The typed values that differ; a number behind where these are the same and others differ.
+    """
+    typed = dict.fromkeys(key for cell in cells for key in cell.typed if key not in NEUTRAL_KEYS)
+    differ = [k for k in typed if k not in REPLICATES and len({c.value(k) for c in cells}) > 1]
+    names = [" ".join(f"{key}={c.value(key)}" for key in differ) for c in cells]
+    names = [name or _record(cell).model for name, cell in zip(names, cells, strict=True)]
+    known: dict[str, dict[tuple, int]] = {}
+    numbers = []
+    for name, cell in zip(names, cells, strict=True):
+        known.setdefault(name, {})
+        numbers.append(known[name].setdefault(_identity(cell), len(known[name]) + 1))
+    return [
+        f"{name} ({number})" if len(known[name]) > 1 else name
+        for name, number in zip(names, numbers, strict=True)
+    ]
 
 
 def check_comparable(a: Side, b: Side) -> None:
@@ -95,24 +137,6 @@ def same_validation(cells: Sequence[Cell]) -> bool:
 def _validated_on(cell: Cell) -> str:
     indices = predictions.validation_indices(cell.folder)
     return _record(cell).data["split_hash"] if indices is None else indices.tobytes().hex()
-
-
-def _expand(name: str, path: str) -> list[Cell]:
-    """Finished runs; of a pattern, folders that hold none are passed over."""
-    is_pattern = glob.has_magic(path) and not Path(path).exists()
-    found = sorted(glob.glob(path)) if is_pattern else [path]  # noqa: PTH207  absolute ones too
-    folders = [Path(each) for each in found]
-    runs: list[Cell] = []
-    for folder in folders:
-        if is_finished(folder):
-            runs.append(read_run(folder))
-        elif is_sweep(folder):
-            runs += [cell for cell in read_cells(folder) if cell.record]
-        elif not is_pattern:
-            raise UserError(f"{name}={path}: neither a finished run nor a sweep")
-    if not runs:
-        raise UserError(f"{name}={path}: no finished run there")
-    return runs
 
 
 def _select(name: str, cells: list[Cell], where: Sequence[str]) -> list[Cell]:
@@ -154,6 +178,11 @@ def _check_one_configuration(name: str, cells: Sequence[Cell]) -> None:
         + (f" (and {listed(also, 3)} differ)" if also else "")
         + f"; choose one with where_{name}={key}:{values[0]}"
     )
+
+
+def _identity(cell: Cell) -> tuple:
+    """Everything of the configuration that matters but seed and fold."""
+    return tuple((key, value) for key, value in leaves(cell.config or {}) if key not in _SEEDS)
 
 
 def _record(cell: Cell) -> RunRecord:
