@@ -11,6 +11,7 @@ from cifarlab.report.compare import folder_name, write_comparison
 from cifarlab.report.sides import Side, read_side
 from cifarlab.report.words import agreement, interval, p_is, points
 from tests.report.folders import finished, predicted
+from tests.test_record import RECORD
 
 N = 300
 
@@ -101,6 +102,20 @@ def test_without_predictions_only_seeds(tmp_path) -> None:
     text, found = told(tmp_path, a, b)
     assert "Nothing over images and classes for val and test" in text
     assert "## Classes" not in text and found["metrics"]["val_acc"]["images"] is None
+
+
+def test_folds_are_pairs_and_validate_on_different_images(tmp_path) -> None:
+    sides = []
+    for name, more in (("a", 0.1), ("b", 0.0)):
+        for fold in (0, 1, 2):
+            typed = [f"lr={name}", f"data.fold={fold}"]
+            facts = RECORD.data | {"split_hash": f"0{fold}"}
+            path = finished(tmp_path / name / str(fold), typed, 0.5 + more * fold, data=facts)
+            predicted(path, val=np.ones(N + fold, bool), test=np.arange(N) % (fold + 2) > 0)
+        sides.append(read_side(name, [str(tmp_path / name)], []))
+    text, found = told(tmp_path, *sides)
+    assert "over 3 shared seeds and folds (paired t" in text
+    assert "Nothing over images and classes for val:" in text and set(found["classes"]) == {"test"}
 
 
 def test_what_is_refused(tmp_path) -> None:

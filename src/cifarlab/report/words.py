@@ -78,9 +78,11 @@ def p_is(p: float) -> str:
 
 def over(matching: Matching) -> str:
     """What the interval over seeds is over."""
+    folds = {cell.value("data.fold") for cell in matching.a}
+    what = "seeds and folds" if len(folds) > 1 else "seeds"
     if matching.how == "paired":
-        return f"{len(matching.a)} shared seeds"
-    return f"{len(matching.a)} and {len(matching.b)} seeds"
+        return f"{len(matching.a)} shared {what}"
+    return f"{len(matching.a)} and {len(matching.b)} {what}"
 
 
 def _single(difference: Difference, alone: Sequence[Disagreement]) -> str:
