@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "build": {"lit", "checkpoint", "hardware"},
     "session": {"build", "lit", "callbacks", "checkpoint", "record", "hardware"},
     "lr_find": {"build", "lit", "figures"},
+    "shifts": set(),
     "server": {"runner"},
     "worker": {"callbacks", "cli", "hardware", "record", "runner"},
     "cells": {"compose", "record", "search", "worker"},
@@ -40,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": set(),
     "hydra_plugins": {"cells", "checks", "compose", "record", "report", "search"},
     "train.py": {"cells", "cli", "checks", "runner"},
-    "scripts": {"build", "checks", "cli", "data", "figures", "report"},
+    "scripts": {"build", "checks", "cli", "data", "figures", "report"} | {"checkpoint", "shifts"},
 }
 RESTRICTED = {
     "matplotlib": {"figures"},

@@ -175,6 +175,7 @@ class Session:
             test_labels=results["test"].labels,
             train_indices=self.data.train_indices,
             val_indices=self.data.val_indices,
+            classes=np.array(self.data.classes),
         )
         temporary.replace(path)
 

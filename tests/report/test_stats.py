@@ -1,8 +1,25 @@
+"""Against scipy and statsmodels, by hand, and by simulation."""
+
+import gc
 import math
 
+import numpy as np
 import pytest
+from scipy import stats as scipy_stats
+from statsmodels.stats.meta_analysis import effectsize_smd
+from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from cifarlab.report.stats import mean_interval
+from cifarlab.report.stats import (
+    effect_independent,
+    effect_paired,
+    holm,
+    mean_interval,
+    paired,
+    welch,
+    wilcoxon,
+)
+
+A, B = [0.72, 0.74, 0.70, 0.75], [0.71, 0.70, 0.69, 0.72]
 
 
 def test_student_by_table() -> None:
@@ -15,3 +32,92 @@ def test_student_by_table() -> None:
 def test_one_value_has_no_interval() -> None:
     mean, std, half = mean_interval([0.5])
     assert mean == 0.5 and math.isnan(std) and math.isnan(half)
+
+
+def test_pairs_are_their_differences() -> None:
+    found = paired(A, B)
+    differences = np.subtract(A, B)
+    mean, _, half = mean_interval(differences)
+    assert (found.value, found.low, found.high) == pytest.approx((mean, mean - half, mean + half))
+    assert found.p == pytest.approx(scipy_stats.ttest_1samp(differences, 0).pvalue)
+    assert found.df == 3 and not found.decided and paired(B, A).high == pytest.approx(-found.low)
+
+
+def test_welch_as_statsmodels_has_it() -> None:
+    found = welch(A, B[:3])
+    means = CompareMeans(DescrStatsW(A), DescrStatsW(B[:3]))
+    t, p, df = means.ttest_ind(usevar="unequal")
+    assert (found.p, found.df) == pytest.approx((p, df))
+    assert (found.low, found.high) == pytest.approx(means.tconfint_diff(usevar="unequal"))
+
+
+def test_no_spread_allows_no_interval() -> None:
+    """0.3 - 0.2 and 0.2 - 0.1 are not the same number in binary."""
+    for found in (paired([0.3, 0.2], [0.2, 0.1]), paired([0.5], [0.4]), welch([0.3, 0.3], [1, 1])):
+        assert math.isnan(found.p) and math.isnan(found.low) and not found.decided
+    assert paired([0.3, 0.2], [0.2, 0.1]).value == pytest.approx(0.1)
+    assert math.isnan(effect_paired([0.3, 0.2], [0.2, 0.1]).value)
+    assert math.isnan(effect_paired([0.3, 0.3], [0.2, 0.1]).value), "two pairs have no g"
+    assert math.isnan(effect_independent([0.3, 0.3], [1, 1]).value)
+
+
+def test_wilcoxon_from_six_pairs_on() -> None:
+    """All of six differences above 0: 2 of 2^6 assignments of signs are as extreme."""
+    better = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    assert wilcoxon(better, [0.0] * 6) == pytest.approx(2 / 64)
+    assert math.isnan(wilcoxon(better[:5], [0.0] * 5))
+    assert math.isnan(wilcoxon(better, [*[0.0] * 5, 6.0])), "a tie is no pair"
+
+
+def test_holm_by_hand() -> None:
+    """0.01 * 3; 0.03 * 2; 0.04 * 1, but no less than the one before."""
+    adjusted = holm([0.04, float("nan"), 0.01, 0.03])
+    assert math.isnan(adjusted[1])
+    assert [adjusted[i] for i in (0, 2, 3)] == pytest.approx([0.06, 0.03, 0.06])
+    assert [math.isnan(p) for p in holm([float("nan")])] == [True] and holm([]) == []
+
+
+def test_sizes_of_effects() -> None:
+    """g as statsmodels has it, its correction by the usual approximation; by hand for pairs."""
+    found = effect_independent(A, B)
+    moments = [x for values in (A, B) for x in (np.mean(values), np.std(values, ddof=1), 4)]
+    assert found.value == pytest.approx(effectsize_smd(*moments)[0], rel=0.01)
+    pairs = effect_paired(A, B)  # differences 0.01, 0.04, 0.01, 0.03
+    assert pairs.value == pytest.approx(0.0225 / 0.015 * (1 - 3 / (4 * 3 - 1)), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "found, root", [(effect_paired(A, B), 2), (effect_independent(A, B), 2**0.5)]
+)
+def test_the_ends_of_an_effect_explain_the_data_just_so(found, root) -> None:
+    """At either end of the interval what was measured has probability 2.5 %."""
+    correction = math.gamma(found.df / 2) / math.gamma((found.df - 1) / 2) / (found.df / 2) ** 0.5
+    t, low, high = (root * x / correction for x in (found.value, found.low, found.high))
+    assert scipy_stats.nct.cdf(t, found.df, low) == pytest.approx(0.975, abs=1e-6)
+    assert scipy_stats.nct.cdf(t, found.df, high) == pytest.approx(0.025, abs=1e-6)
+
+
+def test_intervals_cover() -> None:
+    """The true difference lies in 95 % of the intervals: 400 draws, +- 3.5 standard errors."""
+    random, inside = np.random.default_rng(0), {"paired": 0, "welch": 0}
+    for _ in range(400):
+        seeds = random.normal(0, 1, 5)  # what seeds have in common
+        a, b = 1 + seeds + random.normal(0, 0.5, 5), seeds + random.normal(0, 0.5, 5)
+        found = paired(a, b)
+        inside["paired"] += found.low <= 1 <= found.high
+        found = welch(1 + random.normal(0, 2, 8), random.normal(0, 1, 5))
+        inside["welch"] += found.low <= 1 <= found.high
+    for name, count in inside.items():
+        assert count / 400 == pytest.approx(0.95, abs=3.5 * (0.95 * 0.05 / 400) ** 0.5), name
+
+
+def test_holm_keeps_the_error_of_a_whole_table(monkeypatch) -> None:
+    """Eight comparisons without any difference: 5 % of tables have a finding, not a third."""
+    monkeypatch.setattr(gc, "collect", lambda: 0)  # statsmodels 0.15: at each call
+    random, found, without = np.random.default_rng(1), 0, 0
+    for _ in range(200):
+        p = [paired(*random.normal(size=(2, 4))).p for _ in range(8)]
+        found += min(holm(p)) < 0.05
+        without += min(p) < 0.05
+    assert found / 200 < 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5
+    assert without / 200 > 0.2, "the check can fail"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, TINY
+from tests.conftest import ROOT, TINY, launch
 
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 
@@ -40,6 +40,36 @@ def test_report(run_here, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["run"], "nothing left where it was called"
     nothing = start("report.py", f"path={tmp_path}/nowhere", cwd=tmp_path)
     assert nothing.returncode == 2 and nothing.stderr.startswith("error: path=")
+
+
+@pytest.fixture(scope="module")
+def pair(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two runs that differ in the learning rate."""
+    folder = tmp_path_factory.mktemp("pair")
+    rates = ("0.05", "0.01")
+    for rate in rates:
+        launch(folder / rate, cache, "max_epochs=1", "logger=none", f"optimizer.lr={rate}")
+    return [folder / rate for rate in rates]
+
+
+def test_compare(pair: list[Path], tmp_path: Path) -> None:
+    arguments = [f"a={pair[0].parent}", "where_a=optimizer.lr:0.05"]
+    done = start("compare.py", *arguments, "where_b=optimizer.lr:0.01", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "| optimizer.lr | 0.05 | 0.01 | yes   |" in done.stdout
+    assert "McNemar's p" in done.stdout and "| stripes  |" in done.stdout
+    page = tmp_path / done.stdout.strip().splitlines()[-1]
+    assert {path.suffix for path in page.parent.iterdir()} == {".md", ".json", ".png"}
+    wrong = start("compare.py", f"a=[{pair[0]},{pair[1]}]", f"b={pair[1]}", cwd=tmp_path)
+    assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1
+    assert "choose one with where_a=optimizer.lr:0.01" in wrong.stderr
+
+
+def test_shifts(pair: list[Path], tmp_path: Path) -> None:
+    done = start("shifts.py", f"run={pair[0].parent}/0*", "most=2", "images=20", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "| optimizer.lr=0.05 | 0          | 1 |" in done.stdout
+    assert len((tmp_path / "outputs" / "shifts" / "shifts.csv").read_text().splitlines()) == 7
 
 
 def test_benchmark(cache: Path, tmp_path: Path) -> None:

@@ -21,13 +21,14 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # eight times as fast w
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A planned run of a sweep and what became of it.
+    """A planned run of a sweep and what became of it, or a run by itself.
 
     status: one of ``FINISHED`` or ``UNFINISHED``; ``running`` holds the lock of its folder.
     reason: one line, of a failed or pruned one.
     typed: its overrides, without ``hydra.*``.
     record, config, written: of a finished one; ``config`` may be lost, ``written`` is the time of
         its ``result.json`` (s).
+    folder: where it is.
     planned: whether the plan, where there is one, lists it.
     """
 
@@ -39,6 +40,7 @@ class Cell:
     record: RunRecord | None = None
     config: dict[str, Any] | None = None
     written: float = 0.0
+    folder: Path = Path()
 
     def value(self, key: str) -> str:
         """Of a key that was typed for this cell or for others; ``ABSENT`` if there is none."""
@@ -65,6 +67,12 @@ def read_cells(folder: Path) -> list[Cell]:
         _read(folder / name, (plan or {}).get(name), plan is None or name in plan)
         for name in names | dict.fromkeys(others)
     ]
+
+
+def read_run(folder: Path) -> Cell:
+    """A finished run by itself. Raises ``UserError`` if there is none."""
+    RunRecord.load(folder)
+    return _read(folder, None, True)
 
 
 def is_sweep(folder: Path) -> bool:
@@ -114,7 +122,7 @@ def _is_cell(path: Path) -> bool:
 
 def _read(path: Path, overrides: list[str] | None, planned: bool) -> Cell:
     held = is_held(path)  # asked first: who held it then and wrote a result since is finished
-    common: dict[str, Any] = {"name": path.name, "planned": planned}
+    common: dict[str, Any] = {"name": path.name, "planned": planned, "folder": path}
     if is_finished(path):
         try:
             record = RunRecord.load(path)
@@ -164,10 +172,10 @@ def _reason(path: Path) -> str:
 def _typed(overrides: list[str]) -> dict[str, str]:
     """Key to value: ``+`` and ``~`` in front of a key do not tell keys apart."""
     pairs = (item.partition("=")[::2] for item in overrides if not item.startswith("hydra."))
-    return {key.lstrip("+~"): "~" if key.startswith("~") else _plain(v) for key, v in pairs}
+    return {key.lstrip("+~"): "~" if key.startswith("~") else as_shown(v) for key, v in pairs}
 
 
-def _plain(text: str) -> str:
+def as_shown(text: str) -> str:
     """A typed value without quotes, a number as the configuration would show it."""
     for number in (int, float):
         try:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cifarlab.record import write_atomic
+from cifarlab.report import winner
 from cifarlab.report.cells import Cell
 from cifarlab.report.results import (
     Results,
@@ -54,6 +55,8 @@ def overview(results: Results, summary: list[Row]) -> list[Section]:
         of.setdefault(cell.status, []).append(cell)
     if summary:
         sections = [Section(table=summary_table(results, summary), text=_note(results))]
+        if said := winner.remarks(results, summary):
+            sections.append(Section(text=said))
     else:
         sections = [Section(text="No finished cell yet.")]
     if failed := of.get("failed", []):

@@ -33,9 +33,9 @@ def untyped(
         values: of the typed keys, cell by cell.
         configs: resolved configurations, cell by cell.
     """
-    cells = [dict(_leaves(config)) for config in configs]
+    cells = [dict(leaves(config)) for config in configs]
     branches = {above for cell in cells for leaf in cell for above in _above(leaf)}
-    leaves = [leaf for leaf in dict.fromkeys(k for c in cells for k in c) if leaf not in branches]
+    found = [leaf for leaf in dict.fromkeys(k for c in cells for k in c) if leaf not in branches]
 
     def classes(leaf: str) -> list[list[Flat]]:
         """The cells, those together in which everything that reaches ``leaf`` was typed alike."""
@@ -45,7 +45,7 @@ def untyped(
             groups[tuple(given[key] for key in reaching)].append(cell)
         return list(groups.values())
 
-    varying = [leaf for leaf in leaves if not _constant(leaf, cells)]
+    varying = [leaf for leaf in found if not _constant(leaf, cells)]
     determined = {leaf for leaf in varying if all(_constant(leaf, c) for c in classes(leaf))}
     return [
         leaf
@@ -68,6 +68,18 @@ def together(keys: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[lis
     return list(groups.values())
 
 
+def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Path and value of all that is not a mapping with something in it, neutral keys left out."""
+    for key, value in config.items():
+        path = f"{prefix}{key}"
+        if path in NEUTRAL_KEYS:
+            continue
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{path}.")
+        else:
+            yield path, json.dumps(value, sort_keys=True)
+
+
 def _constant(leaf: str, cells: Sequence[Flat]) -> bool:
     return len({cell.get(leaf) for cell in cells}) == 1
 
@@ -80,15 +92,3 @@ def _above(leaf: str) -> set[str]:
     """``a.b.c``: ``a`` and ``a.b``."""
     parts = leaf.split(".")
     return {".".join(parts[:i]) for i in range(1, len(parts))}
-
-
-def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Path and value of all that is not a mapping with something in it, neutral keys left out."""
-    for key, value in config.items():
-        path = f"{prefix}{key}"
-        if path in NEUTRAL_KEYS:
-            continue
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{path}.")
-        else:
-            yield path, json.dumps(value, sort_keys=True)

@@ -1,0 +1,75 @@
+"""Table, CSV and figure of shifts: ``shifts.csv``, ``shifts.md``, ``shifts.png``."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cifarlab.record import write_atomic
+from cifarlab.report.stats import mean_interval
+from cifarlab.report.tables import Section, markdown, write_csv
+
+MEASURES = ("acc", "same", "features", "logits")
+_SHOWN = (0, 1, 2, 4, 8)  # pixels; shifts.csv has all
+
+
+def write_shifts(rows: Sequence[Mapping[str, Any]], folder: Path, padding: str) -> str:
+    """Write all three and return the table, runs of one label as means over seeds.
+
+    rows: one a run and shift: ``label``, ``run``, ``seed``, ``images``, ``shift`` and ``MEASURES``.
+    """
+    by: dict[tuple[str, int], list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        by[row["label"], row["shift"]].append(row)
+    shifts = sorted({row["shift"] for row in rows})
+    labels = list(dict.fromkeys(row["label"] for row in rows))
+    images = " or ".join(f"{n:,}" for n in sorted({row["images"] for row in rows}))
+    table = [["", "shift (px)", "n", "accuracy", "same answer", "features", "logits"]]
+    for label in labels:
+        for shift in [shift for shift in shifts if shift in _SHOWN]:
+            found = by[label, shift]
+            shown = [_shown([row[measure] for row in found]) for measure in MEASURES]
+            table.append([label, str(shift), str(len(found)), *shown])
+    text = (
+        f"{images} validation images moved right, left, down and up, edges filled: {padding}. "
+        "features, logits: length of the change relative to no shift (features go into the last "
+        "dense layer). ± is the 95 % interval over n seeds (Student's t)."
+    )
+    page = markdown([Section(table=table, text=text)])
+    folder.mkdir(parents=True, exist_ok=True)
+    write_csv(folder / "shifts.csv", rows)
+    write_atomic(folder / "shifts.md", f"# Shifts\n\n{page}\n![shifts](shifts.png)\n")
+    _draw(
+        by, labels, shifts, folder / "shifts.png", f"{images} validation images, edges: {padding}"
+    )
+    return f"{page}\n{folder / 'shifts.md'}"
+
+
+def _draw(
+    by: Mapping[tuple[str, int], Sequence[Mapping[str, Any]]],
+    labels: Sequence[str],
+    shifts: Sequence[int],
+    path: Path,
+    title: str,
+) -> None:
+    from cifarlab.figures import shifts as figure  # matplotlib takes a second to import
+    from cifarlab.figures.axis import Point
+    from cifarlab.figures.curves import save
+
+    def point(label: str, shift: int, measure: str) -> Point:
+        values = [row[measure] for row in by[label, shift]]
+        mean, _, half = mean_interval(values)
+        return Point(mean, half, values)
+
+    series = {
+        label: {key: [point(label, shift, key) for shift in shifts] for key in figure.PANELS}
+        for label in labels
+    }
+    several = any(len(found) > 1 for found in by.values())
+    title += "; bands: 95 % intervals over seeds" if several else ""
+    save(figure.draw(shifts, series, title), path)
+
+
+def _shown(values: Sequence[float]) -> str:
+    mean, _, half = mean_interval(values)
+    return f"{mean:.2%}" + (f" ± {half:.2%}" if len(values) > 1 else "")

@@ -1,0 +1,113 @@
+"""Statistics over images: by hand, against scipy, and by simulation."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from cifarlab.report.images import bootstrap, crossed, mcnemar, single
+
+
+def answers(both: int, only_a: int, only_b: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
+    counts = [both, only_a, only_b, neither]
+    pairs = np.repeat([[True, True], [True, False], [False, True], [False, False]], counts, axis=0)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def test_mcnemar_of_few_is_a_coin() -> None:
+    found = mcnemar(*answers(50, 9, 2, 39))
+    assert (found.both, found.only_a, found.only_b, found.neither) == (50, 9, 2, 39)
+    assert found.exact and found.p == pytest.approx(stats.binomtest(9, 11).pvalue)
+    assert mcnemar(*answers(5, 0, 0, 5)).p == 1
+
+
+def test_mcnemar_of_many_by_hand() -> None:
+    """(|121 - 59| - 1)^2 / (121 + 59) = 20.67, chi-squared of one degree of freedom."""
+    found = mcnemar(*answers(101, 121, 59, 33))
+    assert not found.exact and found.p == pytest.approx(stats.chi2.sf(61**2 / 180, 1))
+
+
+def test_the_bootstrap_of_a_mean_is_what_theory_says() -> None:
+    a, b = answers(3000, 300, 200, 500)
+    found, difference = bootstrap(a.astype(float) - b), a.astype(float) - b
+    error = difference.std() / len(difference) ** 0.5
+    assert found.value == pytest.approx(0.025)
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * error, rel=0.05)
+    assert bootstrap(difference) == found, "seeded"
+    assert math.isnan(bootstrap(difference[:1]).low)
+
+
+def test_pairing_images_narrows() -> None:
+    """Two nets that err on nearly the same images differ by less than their accuracies suggest."""
+    a, b = answers(3000, 60, 40, 900)
+    found = bootstrap(a.astype(float) - b)
+    unpaired = 1.96 * (a.var() / len(a) + b.var() / len(b)) ** 0.5
+    assert (found.high - found.low) / 2 < unpaired / 3
+
+
+def test_one_net_each() -> None:
+    found = single(*answers(50, 9, 2, 39))
+    assert found.value == pytest.approx(0.07) and found.low < 0.07 < found.high
+    assert found.p == pytest.approx(stats.binomtest(9, 11).pvalue)
+
+
+def table(random: np.random.Generator, seeds: float, images: float, rest: float) -> np.ndarray:
+    """Scores of 4 seeds on 60 images with these standard deviations, mean 0."""
+    parts = (seeds, (4, 1)), (images, (1, 60)), (rest, (4, 60))
+    return sum(random.normal(0, std, shape) for std, shape in parts)
+
+
+@pytest.mark.parametrize(
+    "seeds, images, rest", [(1, 5, 1), (0.1, 1, 3), (0.05, 3, 0.5), (1, 0.1, 0.5)]
+)
+@pytest.mark.parametrize("paired", [True, False])
+def test_both_sources_are_covered(seeds: float, images: float, rest: float, paired: bool) -> None:
+    """At least 95 %, whichever source is the larger; over one source alone it would be less."""
+    random, draws, inside = np.random.default_rng(2), 150, 0
+    for _ in range(draws):
+        a = table(random, seeds, images, rest)
+        b = np.zeros_like(a) if paired else table(random, seeds, 0, rest)
+        found = crossed(a, b, paired=paired)
+        inside += found.low <= 0 <= found.high
+        assert (found.p < 0.05) == found.decided
+    assert inside / draws >= 0.95 - 3 * (0.95 * 0.05 / draws) ** 0.5
+
+
+def test_neither_source_alone_covers() -> None:
+    random, inside = np.random.default_rng(3), {"seeds": 0, "images": 0}
+    for _ in range(200):
+        scores = table(random, 1, 5, 1)
+        seeds = stats.ttest_1samp(scores.mean(axis=1), 0).confidence_interval()
+        images = stats.ttest_1samp(scores.mean(axis=0), 0).confidence_interval()
+        inside["seeds"] += seeds.low <= 0 <= seeds.high
+        inside["images"] += images.low <= 0 <= images.high
+    assert inside["seeds"] < 184 and inside["images"] < 184, "92 %"
+
+
+def test_the_variance_of_two_ways_by_hand() -> None:
+    """Four seeds of 0 and four of 2, 20 images each of -3, 0 and 3, and no interaction.
+
+    Variances of the mean: over seeds 8 / 7 / 8 = 1 / 7, over images 360 / 59 / 60 = 6 / 59.
+    """
+    scores = np.tile([[-3.0, 0, 3], [-1, 2, 5]], (4, 20))
+    found = crossed(scores, np.zeros_like(scores), paired=True)
+    variance = 1 / 7 + 6 / 59
+    assert found.value == 1
+    assert found.df == pytest.approx(variance**2 / ((1 / 7) ** 2 / 7 + (6 / 59) ** 2 / 59))
+    assert found.high == pytest.approx(1 + stats.t.ppf(0.975, found.df) * variance**0.5)
+
+
+def test_never_narrower_than_over_one_source() -> None:
+    """Seeds 0 and 2, images -3, 0, 3: 1 +- 12.71 over two seeds, +- 4.30 * 1.73 over images."""
+    scores = np.array([[-3.0, 0, 3], [-1, 2, 5]])
+    found = crossed(scores, np.zeros_like(scores), paired=True)
+    assert found.high == pytest.approx(1 + 12.7062, rel=1e-4)
+
+
+def test_without_two_seeds_there_is_no_interval() -> None:
+    one = np.array([[1.0, 0, 1]])
+    assert math.isnan(crossed(one, 1 - one, paired=True).low)
+    alike = np.array([[1.0, 0, 1], [1.0, 0, 1]])
+    assert math.isnan(crossed(alike, 1 - alike, paired=True).p)
+    assert math.isnan(crossed(alike, one, paired=False).p)

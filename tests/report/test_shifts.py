@@ -1,0 +1,37 @@
+import csv
+from pathlib import Path
+
+from cifarlab.report.cells import read_run
+from cifarlab.report.shifts import write_shifts
+from cifarlab.report.sides import labels
+from tests.report.folders import finished
+
+
+def test_seeds_are_one_row(tmp_path) -> None:
+    rows = [
+        {"label": f"lr={lr}", "run": f"{lr}{seed}", "seed": seed, "images": 100, "shift": shift}
+        | {"acc": 0.5 + 0.1 * seed, "same": 1.0, "features": 0.1 * shift, "logits": 0.2}
+        for lr, seeds in ((1, (0, 1)), (2, (0,)))
+        for seed in seeds
+        for shift in (0, 1, 3)
+    ]
+    text = write_shifts(rows, tmp_path, "black")
+    assert "| lr=1 | 1          | 2 | 55.00% ± 63.53% | 100.00% ± 0.00% | 10.00% ± 0.00% |" in text
+    assert "| lr=2 | 0          | 1 | 50.00%          |" in text and "| 3  " not in text
+    assert "100 validation images moved right, left, down and up, edges filled: black." in text
+    with (tmp_path / "shifts.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 9
+    assert (tmp_path / "shifts.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_names_of_configurations(tmp_path: Path) -> None:
+    folders = [
+        finished(tmp_path / "a", ["lr=1", "seed=0"], 0.5),
+        finished(tmp_path / "b", ["lr=1", "seed=1"], 0.5),
+        finished(tmp_path / "c", ["lr=2", "seed=0"], 0.5),
+        finished(tmp_path / "d", ["lr=2", "seed=1"], 0.5, {"depth": 2}),
+    ]
+    assert labels([read_run(folder) for folder in folders]) == [
+        "lr=1", "lr=1", "lr=2 (1)", "lr=2 (2)",
+    ]  # fmt: skip
+    assert labels([read_run(folders[0])]) == ["baseline"]
