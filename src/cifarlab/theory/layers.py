@@ -54,8 +54,8 @@ class Layer:
         """For an input of ``shape``."""
         return 0
 
-    def fields(self, fields: Fields, shape: Shape) -> Fields:
-        """Along height and width, after this layer."""
+    def fields(self, fields: Fields, shape: Shape) -> Fields | None:
+        """Along height and width, after this layer; ``None`` where units see different sizes."""
         return fields
 
     def __str__(self) -> str:
@@ -161,10 +161,10 @@ class AdaptivePooling(Layer):
             return None
         return sizes[0] // new[0], sizes[1] // new[1]
 
-    def fields(self, fields: Fields, shape: Shape) -> Fields:
+    def fields(self, fields: Fields, shape: Shape) -> Fields | None:
         window = self.window(shape)
         if window is None:
-            raise UserError(f"{self}: the windows over {shown(shape)} are of different sizes")
+            return None
         height, width = (f.slide(k, k) for f, k in zip(fields, window, strict=True))
         return height, width
 

@@ -3,6 +3,7 @@
 What is printed is data here, as transcribed from the reports; a slip may be the transcription's.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -73,11 +74,12 @@ def compare(
 ) -> Check:
     """Label by label; ``working`` shows how a value is got."""
     assert ours.keys() == printed.keys(), (ours.keys(), printed.keys())
-    slips = [
-        f"{label}{': ' * bool(label)}printed {printed[label]}; it is {(working or {}).get(label, value)}"
-        for label, value in ours.items()
-        if printed[label] != value
-    ]
+    slips = []
+    for label, value in ours.items():
+        if printed[label] != value:
+            place = f"{label}: " if label else ""
+            right = (working or {}).get(label, value)
+            slips.append(f"{place}printed {printed[label]}; it is {right}")
     count = len(ours)
     (first,) = ours.values() if count == 1 else (f"{count} numbers",)
     (said,) = printed.values() if count == 1 else ("the same",)
@@ -204,7 +206,7 @@ def others() -> list[Check]:
     """Sizes and counts that the reports mention on the way."""
     final, resnet18 = read(ELFARRI_MODEL2, PHOTO), read(RESNET18, (3, 224, 224))
     steps = " -> ".join([shown(PHOTO[1:]), *(shown(row.output[1:]) for row in final)])
-    dense = min(units for units in range(1, 1000) if _two_dense(units) > 600_000)
+    dense = bisect_right(range(1000), 600_000, lo=1, key=_two_dense)  # the narrowest
     convolutions = [row for row in read(VGG11, PHOTO) if row.kind.startswith("Conv")]
     ends = {
         (ELFARRI, "3a: model 2, last maps (3x3: padding 2)"): (final, "2x2", steps),

@@ -1,6 +1,7 @@
 """The layer table of a real net: its layers in the order in which they compute, formulas beside
 what is counted in it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -63,8 +64,27 @@ class Sheet:
         return found
 
     @property
-    def without_formula(self) -> list[Row]:
-        return [row for row in self.rows if row.parameters is None]
+    def remarks(self) -> list[str]:
+        """What the table does not say by itself, a line each."""
+        formula, counted = (total(self.rows, key) for key in ("parameters", "counted"))
+        macs = total(self.rows, "macs")
+        lines = [
+            "field: pixels of the input on a side that a unit sees, those in the padding included",
+            "KiB: outputs of one image in 32 bits; what lies in its input's place takes none",
+            f"parameters: {formula:,} by formula, {counted:,} counted in the layers, "
+            f"{self.num_params:,} in the net",
+            f"multiply-accumulates: {macs:,} by formula, {self.macs:,} counted by torch",
+        ]
+        without = Counter(row.kind for row in self.rows if row.parameters is None)
+        if without:
+            kinds = ", ".join(f"{kind} ({times}x)" for kind, times in without.items())
+            lines.append(f"?: no formula for {kinds}")
+        if self.resized:
+            height, width = self.resized
+            lines.append(f"fields are in pixels of the {height}x{width} image that the net makes")
+        if self.unknown:
+            lines.append(f"fields end where the arithmetic does: {self.unknown}")
+        return lines
 
 
 class _Recorder:
@@ -146,11 +166,14 @@ def trace(net: nn.Module, shape: Shape) -> Sheet:
     modes = [(module, module.training) for module in net.modules()]
     images = torch.zeros(1, *shape)
     fields = FieldMode(images)
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # one operation for a layer, not counted
     recorder = _Recorder(net.eval(), fields)
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter, fields:
             net(images)
     finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
         for hook in recorder.hooks:
             hook.remove()
         for module, mode in modes:

@@ -26,15 +26,13 @@ def output_size(
     lie in the padding on the right altogether.
     """
     room = size + 2 * padding - span(kernel, dilation)
-    if room < 0:
+    found = (-(-room // stride) if ceil else room // stride) + 1
+    if found < 1:
         raise UserError(
             f"a kernel of {kernel} (dilation {dilation}) spans {span(kernel, dilation)} pixels; "
             f"an input of {size} with padding {padding} has only {size + 2 * padding}"
         )
-    if not ceil:
-        return room // stride + 1
-    rounded_up = -(-room // stride) + 1
-    return rounded_up - ((rounded_up - 1) * stride >= size + padding)
+    return found - (ceil and (found - 1) * stride >= size + padding)
 
 
 def kernels(

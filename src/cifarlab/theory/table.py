@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cifarlab.theory.layers import Shape, shown
 
@@ -47,8 +48,11 @@ HEADER = (
 _LEFT = 3  # columns of words and shapes
 
 
-def table(rows: Sequence[Row]) -> list[list[str]]:
-    """Header, rows and totals as words. ``-``: none; ``?``: no formula here, or unknown."""
+def table(rows: Sequence[Row], *, formulas: bool = False) -> list[list[str]]:
+    """Header, rows and totals as words. ``-``: none; ``?``: no formula here, or unknown.
+
+    formulas: of the parameters, in a last column.
+    """
     lines = [list(HEADER)]
     for row in rows:
         numbers = (row.weights, row.biases, row.parameters, row.counted)
@@ -64,7 +68,31 @@ def table(rows: Sequence[Row]) -> list[list[str]]:
     if all(row.counted is None for row in rows):
         at = HEADER.index("counted")
         lines = [line[:at] + line[at + 1 :] for line in lines]
+    if formulas:
+        last = ["parameters by formula", *(row.formula for row in rows), ""]
+        lines = [[*line, word] for line, word in zip(lines, last, strict=True)]
     return lines
+
+
+def as_records(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """For a file: numbers as they are, empty where unknown."""
+    return [
+        {
+            "layer": row.name,
+            "kind": row.kind,
+            "output": shown(row.output),
+            "formula": row.formula,
+            "weights": row.weights,
+            "biases": row.biases,
+            "parameters": row.parameters,
+            "counted": row.counted,
+            "field_height_px": row.field and row.field[0],
+            "field_width_px": row.field and row.field[1],
+            "macs": row.macs,
+            "memory_bytes": row.memory,
+        }
+        for row in rows
+    ]
 
 
 def text(rows: Sequence[Row]) -> str:
