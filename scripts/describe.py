@@ -46,7 +46,8 @@ def typed(config: Config, group: str) -> list[str]:
 def place(config: Config, group: str) -> Path:
     """Where a sheet of a group goes, without suffix: named after what was typed."""
     words = [re.sub(rf"^\+*{group}[.=]", "", word) for word in typed(config, group)]
-    name = "_".join(re.sub(r"[^\w.=-]+", "-", word).strip("-") for word in words)
+    bare = (re.sub(r"[][{}'\"]", "", word) for word in words)
+    name = "_".join(re.sub(r"[^\w.=-]+", "-", word) for word in bare)
     return Path(config["output_root"]) / "sheets" / group / name[:100]
 
 
