@@ -80,14 +80,12 @@ def test_describe_a_model(tmp_path: Path) -> None:
     assert "model=mlp model.hidden=[8]: 3x4x4 pixels to 3 classes" in done.stdout
     assert "parameters: 419 by formula, 419 counted in the layers, 419 in the net" in done.stdout
     folder = tmp_path / "outputs" / "sheets" / "model"
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "mlp_hidden=-8.csv",
-        "mlp_hidden=-8.md",
-    ]
-    with (folder / "mlp_hidden=-8.csv").open() as file:
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["mlp_hidden=8.csv", "mlp_hidden=8.md"]
+    with (folder / "mlp_hidden=8.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert sum(int(row["parameters"]) for row in rows) == 48 * 8 + 8 + 8 * 3 + 3
-    assert "| 48*8 + 8" in (folder / "mlp_hidden=-8.md").read_text()
+    assert "| 48*8 + 8" in (folder / "mlp_hidden=8.md").read_text()
 
 
 def test_describe_data_and_a_model_for_it(cache: Path, tmp_path: Path) -> None:
