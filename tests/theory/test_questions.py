@@ -1,10 +1,17 @@
 """What theory.py answers, and what it says to a question that cannot be."""
 
+import inspect
+import re
+import shlex
+
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
 from cifarlab.errors import UserError
 from cifarlab.theory.questions import QUESTIONS, answer
 from cifarlab.theory.reports import ELFARRI, GROUP14, checks, compare
+from tests.conftest import CONF, ROOT
 
 
 @pytest.mark.parametrize(
@@ -74,3 +81,28 @@ def test_all_numbers_are_asked_for() -> None:
 def test_a_difference_would_be_seen() -> None:
     check = compare("x", "y", {"a": 1, "b": 2}, {"a": 1, "b": 3}, {"b": "1 + 1 = 2"})
     assert check.slips == ("b: printed 3; it is 1 + 1 = 2",) and check.printed == "1 the same"
+
+
+def test_the_keys_are_those_of_the_questions() -> None:
+    keys = {
+        key for question in QUESTIONS.values() for key in inspect.signature(question).parameters
+    }
+    config = OmegaConf.load(CONF / "theory.yaml")
+    assert set(config) - {"defaults", "hydra", "ask"} == keys
+
+
+def documented() -> list[str]:
+    texts = (ROOT / "docs" / "theory.md").read_text() + (CONF / "theory.yaml").read_text()
+    return re.findall(r"^ *python scripts/theory.py (ask=.*)$", texts, re.M)
+
+
+@pytest.mark.parametrize("command", documented())
+def test_documented_commands(command: str) -> None:
+    parsed = OverridesParser.create().parse_overrides(shlex.split(command))
+    given = {override.key_or_group: override.value() for override in parsed}
+    assert answer(given.pop("ask"), given)
+
+
+def test_there_are_documented_commands() -> None:
+    asked = {command.split()[0].removeprefix("ask=") for command in documented()}
+    assert asked == QUESTIONS.keys() - {"reports"}

@@ -193,6 +193,8 @@ def test_a_wrong_formula_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
         (nn.AdaptiveAvgPool2d(4), (4, 4)),
         (nn.ZeroPad2d((1, 2, 0, 0)), (8, 11)),
         (nn.Hardswish(), (8, 8)),
+        (nn.GroupNorm(1, 3), None),  # each unit is a function of all
+        (nn.Sequential(nn.Flatten(), nn.Softmax(1)), (1, 1)),
     ],
 )
 def test_operations_with_and_without_a_rule(layer: nn.Module, grid: tuple | None) -> None:

@@ -35,8 +35,9 @@ def net() -> nn.Module:
 
 
 def test_a_line_is_the_net() -> None:
-    written, traced = read(SPEC, (3, 32, 36)), trace(net(), (3, 32, 36)).rows
-    for ours, theirs in zip(written, traced, strict=True):
+    written, traced = read(SPEC, (3, 32, 36)), trace(net(), (3, 32, 36))
+    assert total(written, "macs") == traced.macs, "as torch counts"
+    for ours, theirs in zip(written, traced.rows, strict=True):
         for key in ("kind", "output", "weights", "biases", "field", "macs", "memory"):
             assert getattr(ours, key) == getattr(theirs, key), (ours, theirs)
         assert theirs.counted == ours.parameters
@@ -46,6 +47,7 @@ def test_a_list_is_a_line_and_values_may_come_first() -> None:
     assert read(["conv5-32", "relu"], (3, 32, 32)) == read("conv5x5-32, relu", (3, 32, 32))
     rows = read("fc 200 | relu | fc 10", (3072,))
     assert [row.parameters for row in rows] == [3072 * 200 + 200, 0, 2010]
+    assert [row.field for row in rows] == [None] * 3, "values have no height and width"
 
 
 def test_table_and_text() -> None:

@@ -184,7 +184,7 @@ def _reshape(inputs: list[tuple[Tensor, Seen]], args: tuple, output: Tensor) -> 
 
 
 def _dense(inputs: list[tuple[Tensor, Seen]], args: tuple, output: Tensor) -> Seen | None:
-    """A matrix product with weights: all units of a row into each."""
+    """A matrix product with weights, a softmax: all units of a row into each."""
     _, seen = inputs[0]
     return Seen(_gathered(seen), (1, 1), flat=True) if seen.flat and len(inputs) == 1 else None
 
@@ -225,5 +225,7 @@ _RULES: dict[str, Rule] = {
     "slice": _channels,
     "addmm": _dense,
     "mm": _dense,
+    "softmax": _dense,
+    "log_softmax": _dense,
     "constant_pad_nd": _pad,
 }

@@ -49,7 +49,7 @@ def read(spec: str | Sequence[str], shape: Shape) -> list[Row]:
     """
     words = re.split(r"[|,\n]", spec) if isinstance(spec, str) else [str(word) for word in spec]
     rows: list[Row] = []
-    fields: tuple[Field, Field] | None = (Field(), Field())
+    fields = (Field(), Field()) if len(shape) == 3 else None
     maps = shape  # what a row of values was flattened from
     counts: dict[str, int] = {}
     for word in filter(None, map(str.strip, words)):
