@@ -20,6 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "slurm": set(),
     "record": set(),
     "checks": set(),
+    "theory": set(),
     "figures": set(),
     "models": set(),
     "data": set(),
@@ -41,7 +42,8 @@ ALLOWED: dict[str, set[str]] = {
     "cli": set(),
     "hydra_plugins": {"cells", "checks", "compose", "record", "report", "search"},
     "train.py": {"cells", "cli", "checks", "runner"},
-    "scripts": {"build", "checks", "cli", "data", "figures", "report"} | {"checkpoint", "shifts"},
+    "scripts": {"build", "checkpoint", "checks", "cli", "data", "figures", "report"}
+    | {"shifts", "theory"},
 }
 RESTRICTED = {
     "matplotlib": {"figures"},
@@ -128,6 +130,11 @@ except SystemExit:
 
 def test_the_check_above_can_fail() -> None:
     assert "torch" in loaded_by("import cifarlab.lit")
+
+
+def test_theory_is_arithmetic() -> None:
+    loaded = loaded_by("from cifarlab.theory.questions import answer; answer('reports', {})")
+    assert not loaded & {"torch", "numpy", "hydra", "omegaconf"}
 
 
 def test_records_need_the_standard_library_only() -> None:

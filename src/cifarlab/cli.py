@@ -72,8 +72,10 @@ def app(config_dir: Path, config_name: str) -> Callable[[Callable], Callable[[],
                     return task(cfg)
                 except Exception as error:
                     hydra_config = HydraConfig.get()
-                    with contextlib.suppress(OSError):  # Hydra made it; leave no empty folder
-                        Path(hydra_config.runtime.output_dir).rmdir()
+                    made = Path(hydra_config.runtime.output_dir)
+                    if made != Path.cwd():  # Hydra made it; leave no empty folder
+                        with contextlib.suppress(OSError):
+                            made.rmdir()
                     if hydra_config.mode == RunMode.MULTIRUN:
                         _let_go(error)
                         raise  # the sweeper tells

@@ -243,8 +243,13 @@ def best_and_last(folder: Path) -> list[ModelCheckpoint]:
 def count_macs(net: nn.Module, image_size: int) -> int:
     """Multiply-accumulates of convolutions and matrix products for one image, counted by torch."""
     modes = [(module, module.training) for module in net.modules()]
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        net.eval()(torch.zeros(1, 3, image_size, image_size))
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # does attention in one operation, not counted
+    try:
+        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+            net.eval()(torch.zeros(1, 3, image_size, image_size))
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
     for module, mode in modes:  # frozen parts of a net may be in another mode than the rest
         module.training = mode
     return counter.get_total_flops() // 2

@@ -1,6 +1,8 @@
 """The programs beside train.py, as a user starts them."""
 
+import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +98,55 @@ def test_describe_an_augmentation(names: str, cache: Path, tmp_path: Path) -> No
     arguments = [*TINY[:3], f"data.cache_dir={cache}", f"aug=[{names}]"]
     done = start("describe.py", *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    path = tmp_path / "outputs" / "sheets" / f"{names.replace(',', '-')}.png"
+    path = tmp_path / "outputs" / "sheets" / "aug" / f"{names.replace(',', '-')}.png"
     assert done.stdout.strip() == str(path.relative_to(tmp_path))
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_describe_a_model(tmp_path: Path) -> None:
+    arguments = ["model=mlp", "model.hidden=[8]", "num_classes=3", "image_size=4"]
+    done = start("describe.py", *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "model=mlp model.hidden=[8]: 3x4x4 pixels to 3 classes" in done.stdout
+    assert "parameters: 419 by formula, 419 counted in the layers, 419 in the net" in done.stdout
+    folder = tmp_path / "outputs" / "sheets" / "model"
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["mlp_hidden=8.csv", "mlp_hidden=8.md"]
+    with (folder / "mlp_hidden=8.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert sum(int(row["parameters"]) for row in rows) == 48 * 8 + 8 + 8 * 3 + 3
+    assert "| 48*8 + 8" in (folder / "mlp_hidden=8.md").read_text()
+
+
+def test_describe_data_and_a_model_for_it(cache: Path, tmp_path: Path) -> None:
+    arguments = [*TINY[:3], f"data.cache_dir={cache}"]
+    done = start("describe.py", *arguments, "per_class=3", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "measured on the 270 training images" in done.stdout
+    assert re.search(r"^all +270 +30 +100$", done.stdout, re.M)
+    folder = tmp_path / "outputs" / "sheets" / "data"
+    for picture in ("synthetic_images.png", "synthetic_counts.png"):
+        assert (folder / picture).read_bytes().startswith(b"\x89PNG")
+        assert f"({picture})" in (folder / "synthetic.md").read_text()
+    with (folder / "synthetic_counts.csv").open() as file:
+        assert sum(int(row["train"]) for row in csv.DictReader(file)) == 270
+
+
+def test_describe_nothing(tmp_path: Path) -> None:
+    done = start("describe.py", "dropout=0.1", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: nothing to describe: ask for model=<m>")
+    assert done.stderr.count("\n") == 1
+    assert start("describe.py", "aug=crop", "rounds=0", cwd=tmp_path).returncode == 2
+
+
+def test_theory(tmp_path: Path) -> None:
+    done = start("theory.py", "ask=layers", "layers=conv5x5-32 p2 | relu | maxpool2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "32x16x16" in done.stdout and "2,432" in done.stdout
+    matrices = ["image=[[1,0,2],[3,2,0]]", "kernel=[[-1,0,1]]"]
+    done = start("theory.py", "ask=convolve", *matrices, cwd=tmp_path)
+    assert "(2,1)  0·(-1) + 3·0 + 2·1 = 2" in done.stdout
+    wrong = start("theory.py", "ask=kernel", "input=3", cwd=tmp_path)
+    assert wrong.returncode == 2 and wrong.stderr.startswith("error: ask=kernel: needs output=")
+    assert list(tmp_path.iterdir()) == []

@@ -189,7 +189,7 @@ class CIFAR10DataModule(LightningDataModule):
 
     def _statistics(self) -> Statistics:
         if self.normalize == "computed":
-            return _measure(self._loaded().train_images, self.train_indices)
+            return measure(self._loaded().train_images, self.train_indices)
         if self.normalize == "dataset" and self.source.statistics is None:
             raise UserError(
                 f"data.normalize=dataset: {self.name} has no published mean and standard "
@@ -203,7 +203,7 @@ class CIFAR10DataModule(LightningDataModule):
         return known[self.normalize]
 
 
-def _measure(images: np.ndarray, indices: np.ndarray) -> Statistics:
+def measure(images: np.ndarray, indices: np.ndarray) -> Statistics:
     """Mean and standard deviation by channel of uint8 images, exact, from value counts."""
     mean, std = [], []
     for channel in range(images.shape[3]):

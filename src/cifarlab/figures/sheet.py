@@ -1,9 +1,12 @@
-"""Contact sheets of images."""
+"""Sheets of images, and how many there are of each class."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from cifarlab.figures.style import COLOURS, plain, short
 
 
 def before_and_after(
@@ -35,6 +38,74 @@ def before_and_after(
             elif captions is not None:
                 axes.set_xlabel(captions[row - 1][column], fontsize=6)
         axes_row[0].set_ylabel("original" if row == 0 else f"round {row}", fontsize=8)
+    if title:
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def images_by_class(
+    images: np.ndarray, names: Sequence[str], across: int = 1, title: str = ""
+) -> Figure:
+    """A strip of images for each class, its name before it.
+
+    Args:
+        images: uint8 ``(classes, per class, height, width, 3)``.
+        names: of the classes.
+        across: strips side by side; classes go down the columns.
+    """
+    classes, count, height, width = images.shape[:4]
+    down, gap = -(-classes // across), max(1, height // 16)
+    edge, font = (0.6, 9) if across == 1 else (0.42, 7)  # inches an image, points
+    label = 0.0095 * font * max(len(short(name)) for name in names) + 0.3
+    size = (across * (edge * count + label), edge * down + 0.4)
+    figure = Figure(figsize=size, layout="constrained")
+    for column, axes in enumerate(figure.subplots(1, across, squeeze=False)[0]):
+        here = range(column * down, min((column + 1) * down, classes))
+        sheet = np.full(
+            (down * (height + gap) - gap, count * (width + gap) - gap, 3), 255, dtype=np.uint8
+        )
+        for row, number in enumerate(here):
+            for position, image in enumerate(images[number]):
+                top, left = row * (height + gap), position * (width + gap)
+                sheet[top : top + height, left : left + width] = image
+        axes.imshow(sheet, interpolation="nearest")
+        middles = [row * (height + gap) + (height - 1) / 2 for row in range(len(here))]
+        axes.set_yticks(middles, [short(names[number]) for number in here], fontsize=font)
+        axes.set_xticks([])
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+    if title:
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def bars_by_class(
+    counts: Mapping[str, Sequence[int]], names: Sequence[str], title: str = ""
+) -> Figure:
+    """A panel of horizontal bars for each of ``counts``, each on a scale of its own.
+
+    Args:
+        counts: split to its number of images of each class.
+        names: of the classes.
+    """
+    few = len(names) <= 25
+    size = (9, max(2.5, (0.28 if few else 0.15) * len(names) + 1))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, len(counts), squeeze=False, sharey=True)[0]
+    places = range(len(names))
+    for axes, (split, values) in zip(panels, counts.items(), strict=True):
+        bars = axes.barh(places, values, color=COLOURS[0], height=0.75)
+        if few:
+            axes.bar_label(bars, [f"{value:,}" for value in values], padding=3, fontsize=8)
+            axes.margins(x=0.22)
+        axes.set(title=f"{split}: {sum(values):,}", xlabel="images")
+        axes.title.set_fontsize(10)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        plain(axes)
+        axes.grid(axis="y", visible=False)
+    panels[0].set_yticks(places, [short(name) for name in names], fontsize=9 if few else 7)
+    panels[0].set_ylim(len(names) - 0.4, -0.6)
     if title:
         figure.suptitle(title, fontsize=10)
     return figure
