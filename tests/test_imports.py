@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "record": set(),
     "checks": set(),
     "figures": set(),
+    "inspection": set(),
     "models": set(),
     "data": set(),
     "lit": set(),
@@ -29,7 +30,8 @@ ALLOWED: dict[str, set[str]] = {
     "checkpoint": {"record"},
     "report": {"record", "figures"},
     "build": {"lit", "checkpoint", "hardware"},
-    "session": {"build", "lit", "callbacks", "checkpoint", "record", "hardware"},
+    "session": {"build", "lit", "callbacks", "checkpoint", "record", "hardware"} | {"inspection"},
+    "visualize": {"checkpoint", "data", "figures", "inspection"},
     "lr_find": {"build", "lit", "figures"},
     "server": {"runner"},
     "worker": {"callbacks", "cli", "hardware", "record", "runner"},
@@ -40,12 +42,12 @@ ALLOWED: dict[str, set[str]] = {
     "cli": set(),
     "hydra_plugins": {"cells", "checks", "compose", "record", "report", "search"},
     "train.py": {"cells", "cli", "checks", "runner"},
-    "scripts": {"build", "checks", "cli", "data", "figures", "report"},
+    "scripts": {"build", "checks", "cli", "data", "figures", "report", "visualize"},
 }
 RESTRICTED = {
     "matplotlib": {"figures"},
     "hydra": {"cli", "checkpoint", "build", "session", "runner", "hydra_plugins", "scripts"}
-    | {"cells", "compose", "search", "train.py"},
+    | {"cells", "compose", "search", "train.py", "visualize"},
 }
 
 

@@ -45,7 +45,7 @@ def decode(file: Path | io.BytesIO, name: str) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB of an image in any mode; raises ``ValueError`` where its range is anyone's guess."""
+    """8-bit RGB of an image in any mode; ``ValueError`` where its range is anyone's guess."""
     if image.mode.startswith("I"):  # I;16 and the like: 16 bits; I: 32 bits
         image = Image.fromarray(_to_8_bits(np.asarray(image, dtype=np.int64), 65535))
     elif image.mode == "F":

@@ -12,10 +12,11 @@ from cifarlab.inspection.layers import evaluating, hooked
 
 # As modules and as functions call them (``nn.ReLU6`` calls hardtanh). Gates, which only scale maps
 # (sigmoid, hardsigmoid), are none
-_ACTIVATIONS = frozenset(
-    "relu relu_ relu6 hardtanh hardtanh_ threshold tanh tanh_ silu gelu hardswish mish celu selu "
-    "elu elu_ leaky_relu leaky_relu_ prelu softplus".split()
-)
+_ACTIVATIONS = {
+    "relu", "relu_", "relu6", "hardtanh", "hardtanh_", "threshold", "threshold_", "tanh", "tanh_",
+    "gelu", "silu", "mish", "hardswish", "elu", "elu_", "celu", "selu", "softplus", "prelu",
+    "leaky_relu", "leaky_relu_",
+}  # fmt: skip
 
 
 class DeadFilters:
@@ -48,11 +49,12 @@ class DeadFilters:
         if self.layer is not None:
             watched[self.layer] = modules[self.layer]
         waiting: tuple[str, int] | None = None  # the last convolution, its number of filters
+        own: Bool[Tensor, " channels"] | None = None
 
         def ran(name: str, output: Tensor) -> None:
-            nonlocal waiting
+            nonlocal waiting, own
             if name == self.layer:
-                self._own = _answers(output, self._own)
+                own = _answers(output, self._own)  # of a module that runs twice the last counts
             if isinstance(modules[name], nn.Conv2d):
                 waiting = name, output.shape[1]
 
@@ -64,6 +66,7 @@ class DeadFilters:
 
         with evaluating(self.net), hooked(watched, ran), _Activations(activated):
             self.net(images)
+        self._own = own
         self.images += len(images)
 
     @property
