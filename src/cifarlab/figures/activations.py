@@ -18,7 +18,7 @@ _MAPS, _CAM = "viridis", "inferno"
 
 def pairs(
     photo: Photo,
-    filters: Float[np.ndarray, "n channels height width"],
+    filters: Float[np.ndarray, "n channels kernel_height kernel_width"],
     activations: Maps,
     numbers: Sequence[int],
     dead: Sequence[int] = (),
@@ -35,14 +35,12 @@ def pairs(
         numbers: of the filters in their layer, above the columns.
         dead: those of ``numbers`` to cross out.
     """
-    figure = Figure(figsize=(1.7 * (len(numbers) + 1), 4.1), layout="constrained")
-    grid = figure.subplots(2, len(numbers) + 1, squeeze=False)
-    _show_photo(grid[1, 0], photo)
-    grid[0, 0].set_axis_off()
+    figure = Figure(figsize=(1.7 * (len(numbers) + 1), 3.9), layout="constrained")
+    columns = _beside_photo(figure, photo, len(numbers))
     limit = float(np.abs(filters).max())
     tiles = colours(filters, limit)
     for column, number in enumerate(numbers):
-        top, bottom = grid[:, column + 1]
+        top, bottom = columns[column]
         top.imshow(tiles[column], interpolation="nearest")
         bottom.imshow(activations[column], cmap="gray", interpolation="nearest")
         _name(top, number, number in dead)
@@ -50,8 +48,8 @@ def pairs(
             cross(top, 0, 0, tiles.shape[1])
         bare(top)
         bare(bottom)
-    grid[0, 1].set_ylabel("filter", fontsize=9)
-    grid[1, 1].set_ylabel("activation", fontsize=9)
+    for axes, name in zip(columns[0], ("filter", "activation"), strict=True):
+        axes.set_ylabel(name, fontsize=9)
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
@@ -75,12 +73,10 @@ def maps(
         numbers: of the maps in their layer, above the columns.
         dead: those of ``numbers`` to mark.
     """
-    figure = Figure(figsize=(1.2 * (len(numbers) + 1) + 0.3, 3.3), layout="constrained")
-    grid = figure.subplots(2, len(numbers) + 1, squeeze=False)
-    _show_photo(grid[1, 0], photo)
-    grid[0, 0].set_axis_off()
+    figure = Figure(figsize=(1.2 * (len(numbers) + 1) + 0.3, 3.0), layout="constrained")
+    columns = _beside_photo(figure, photo, len(numbers))
     for column, number in enumerate(numbers):
-        above, below = grid[:, column + 1]
+        above, below = columns[column]
         above.imshow(activations[column], cmap=_MAPS, interpolation="nearest")
         _overlay(below, photo, activations[column], _MAPS)
         _name(above, number, number in dead)
@@ -88,8 +84,8 @@ def maps(
             cross(above, 0, 0, activations.shape[1])
         bare(above)
         bare(below)
-    grid[0, 1].set_ylabel("map", fontsize=9)
-    grid[1, 1].set_ylabel("over the photo", fontsize=9)
+    for axes, name in zip(columns[0], ("map", "over the photo"), strict=True):
+        axes.set_ylabel(name, fontsize=9)
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
@@ -135,6 +131,16 @@ def units(photo: Photo, values: Float[np.ndarray, " units"], title: str = "") ->
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
+
+
+def _beside_photo(figure: Figure, photo: Photo, count: int) -> list[tuple[Axes, Axes]]:
+    """The photo on the left, half-way down, and ``count`` columns of two panels."""
+    grid = figure.add_gridspec(2, count + 1)
+    _show_photo(figure.add_subplot(grid[:, 0]), photo)
+    places = [
+        [figure.add_subplot(grid[row, column + 1]) for row in (0, 1)] for column in range(count)
+    ]
+    return [(above, below) for above, below in places]
 
 
 def _show_photo(axes: Axes, photo: Photo) -> None:

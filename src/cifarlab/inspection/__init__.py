@@ -5,10 +5,10 @@ from cifarlab.inspection.dead import DeadFilters
 from cifarlab.inspection.gradcam import grad_cam
 from cifarlab.inspection.layers import (
     Call,
+    as_pictures,
     calls,
     capture,
     first_layer,
-    first_weights,
     last_maps,
     maps_of,
 )
@@ -16,10 +16,10 @@ from cifarlab.inspection.layers import (
 __all__ = [
     "Call",
     "DeadFilters",
+    "as_pictures",
     "calls",
     "capture",
     "first_layer",
-    "first_weights",
     "grad_cam",
     "last_maps",
     "maps_of",

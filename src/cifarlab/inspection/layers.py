@@ -92,15 +92,12 @@ def first_layer(made: Sequence[Call]) -> Call:
     return next(call for call in made if isinstance(call.module, nn.Conv2d | nn.Linear))
 
 
-def first_weights(
-    layer: nn.Conv2d | nn.Linear, in_channels: int = 3
+def as_pictures(
+    weight: Float[Tensor, "filters channels height width"] | Float[Tensor, "units inputs"],
+    in_channels: int = 3,
 ) -> Float[Tensor, "filters channels height width"]:
-    """Weights of a first layer, as pictures of the size of its inputs.
-
-    Those of a dense layer, which sees flattened images ``(channels, height, width)``, are of the
-    size of the image.
-    """
-    weight = layer.weight.detach()
+    """Weights of a first layer as pictures: those of a convolution as they are, those of a dense
+    layer, whose inputs are flattened square images ``(in_channels, size, size)``, of that size."""
     if weight.ndim == 4:
         return weight
     side = round((weight.shape[1] / in_channels) ** 0.5)
