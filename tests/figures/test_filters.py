@@ -14,7 +14,7 @@ def test_colours_are_the_weights_with_zero_in_the_middle() -> None:
     assert found[1, 0, 1].tolist() == [1.0, 0.5, 0.5]
     assert found[1, 1, 1].tolist() == [0.5, 0.5, 0.0]
     grey = colours(np.full((1, 7, 2, 2), -0.4), 0.4)
-    assert (grey == 0).all() and grey.shape == (1, 2, 2, 3)
+    assert np.allclose(grey, 0) and grey.shape == (1, 2, 2, 3)
     assert (colours(np.zeros((1, 3, 2, 2)), 0.0) == 0.5).all()
 
 

@@ -54,7 +54,7 @@ class DeadFilters:
         def ran(name: str, output: Tensor) -> None:
             nonlocal waiting, own
             if name == self.layer:
-                own = _answers(output, self._own)  # of a module that runs twice the last counts
+                own = _answers(output)  # of a module that runs twice the last counts
             if isinstance(modules[name], nn.Conv2d):
                 waiting = name, output.shape[1]
 
@@ -62,11 +62,11 @@ class DeadFilters:
             nonlocal waiting
             if waiting is not None and output.ndim == 4 and output.shape[1] == waiting[1]:
                 name, waiting = waiting[0], None
-                self._alive[name] = _answers(output, self._alive.get(name))
+                self._alive[name] = _either(_answers(output), self._alive.get(name))
 
         with evaluating(self.net), hooked(watched, ran), _Activations(activated):
             self.net(images)
-        self._own = own
+        self._own = own if own is None else _either(own, self._own)
         self.images += len(images)
 
     @property
@@ -104,11 +104,14 @@ class _Activations(TorchFunctionMode):
         return output
 
 
-def _answers(
-    maps: Float[Tensor, "batch channels height width"], before: Bool[Tensor, " channels"] | None
+def _answers(maps: Float[Tensor, "batch channels height width"]) -> Bool[Tensor, " channels"]:
+    """Which channels are not zero everywhere."""
+    return (maps != 0).any(dim=3).any(dim=2).any(dim=0)
+
+
+def _either(
+    now: Bool[Tensor, " channels"], before: Bool[Tensor, " channels"] | None
 ) -> Bool[Tensor, " channels"]:
-    """Which channels are not zero everywhere, or were not before."""
-    now = (maps != 0).any(dim=3).any(dim=2).any(dim=0)
     return now if before is None else now | before
 
 
