@@ -9,7 +9,9 @@ from tests.conftest import plain
 
 
 def conv(filters: int, dead: list[int]) -> nn.Conv2d:
+    """All filters answer but ``dead``."""
     layer = nn.Conv2d(3, filters, 3, padding=1)
+    layer.bias.data.fill_(2.0)
     layer.bias.data[dead] = -1e3
     return layer
 

@@ -93,7 +93,7 @@ def test_capture_keeps_values_that_are_overwritten_and_modes() -> None:
     net.train()
     net.bn.eval()
     image = torch.randn(3, 5, 5)
-    found = capture(net, image, ["conv", "bn", "act"])
+    found = {name: capture(net, image, name) for name in ("conv", "bn", "act")}
     scaled = image.relu() / (1 + net.bn.eps) ** 0.5
     torch.testing.assert_close(found["conv"], image)
     torch.testing.assert_close(found["bn"], scaled)

@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import pytest
 
 from tests.conftest import ROOT
 from tests.scripts.test_scripts import start
 
 
-def test_with_nothing_but_a_run(run_here, tmp_path) -> None:
+def test_with_nothing_but_a_run(run_here, tmp_path: Path) -> None:
     folder = run_here(tmp_path / "run", "model=baseline", "max_epochs=1", "logger=none")
     done = start("visualize.py", f"run={folder}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -13,7 +15,7 @@ def test_with_nothing_but_a_run(run_here, tmp_path) -> None:
         f"{folder}/figures/{name}.png"
         for name in ("first_layer", "filters", "feature_maps", "gradcam")
     ]
-    assert all(open(path, "rb").read().startswith(b"\x89PNG") for path in figures)  # noqa: PTH123
+    assert all(Path(path).read_bytes().startswith(b"\x89PNG") for path in figures)
     assert [path.name for path in tmp_path.iterdir()] == ["run"], "nothing left where it was called"
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cifarlab.errors import UserError
 
-Output = Float[Tensor, "channels height width"] | Float[Tensor, " units"]
+Output = Float[Tensor, "maps map_height map_width"] | Float[Tensor, " units"]
 
 
 class Call(NamedTuple):
@@ -125,18 +125,14 @@ def maps_of(made: Sequence[Call], name: str) -> Call:
 
 
 @torch.no_grad()
-def capture(
-    net: nn.Module, image: Float[Tensor, "channels size size"], names: Sequence[str]
-) -> dict[str, Output]:
-    """Outputs of the modules ``names`` for one normalised image, in eval mode.
-
-    Of a module that runs several times, the last.
-    """
-    outputs: dict[str, Output] = {}
+def capture(net: nn.Module, image: Float[Tensor, "channels size size"], name: str) -> Output:
+    """What the module ``name`` answers to one normalised image, in eval mode; of a module that runs
+    several times, its last answer."""
+    outputs: list[Output] = []
 
     def keep(name: str, output: Tensor) -> None:
-        outputs[name] = output[0].clone()  # what follows may work in place
+        outputs.append(output[0].clone())  # what follows may work in place
 
-    with evaluating(net), hooked({name: net.get_submodule(name) for name in names}, keep):
+    with evaluating(net), hooked({name: net.get_submodule(name)}, keep):
         net(image[None])
-    return outputs
+    return outputs[-1]

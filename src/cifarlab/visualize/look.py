@@ -75,6 +75,8 @@ class Look:
         self.last = last_maps(made)
         self.layer = self.last if options.layer is None else maps_of(made, options.layer)
         self.filters = _chosen("filters", options.filters, self.first, 5)
+        if self.layer is not None:
+            self.maps = _chosen("maps", options.maps, self.layer, 10, first=True)
         with torch.no_grad():
             self.shares = self.net(self.image[None])[0].softmax(dim=0)
         self.label = self._label()
@@ -120,7 +122,7 @@ class Look:
         if not self.first.is_maps:
             yield f"no filters.png: {self.first.name} is a dense layer, without maps"
             return
-        answers = capture(self.net, self.image, [self.first.name])[self.first.name]
+        answers = capture(self.net, self.image, self.first.name)
         chosen = list(self.filters)
         figure = activations.pairs(
             self.photo, weights[chosen].numpy(), answers[chosen].numpy(), chosen, dead, title
@@ -134,12 +136,12 @@ class Look:
         if self.layer is None:
             yield "no feature_maps.png: the net has no convolutions; layer=<name> shows its units"
             return
-        answers = capture(self.net, self.image, [self.layer.name])[self.layer.name].numpy()
+        answers = capture(self.net, self.image, self.layer.name).numpy()
         title = f"{self.subject.title}: {self.layer.name}"
         if not self.layer.is_maps:
             figure = activations.units(self.photo, answers, title)
         else:
-            chosen = list(_chosen("maps", self.options.maps, self.layer, 10, first=True))
+            chosen = list(self.maps)
             title += f" ({answers.shape[0]} maps of {answers.shape[1]}x{answers.shape[2]})"
             dead = self.dead.of_layer
             figure = activations.maps(self.photo, answers[chosen], chosen, dead, title)
@@ -190,7 +192,7 @@ def _chosen(
         return range(count) if first else [number * total // count for number in range(count)]
     for number in given:
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < total:
-            raise UserError(f"{key}={number}: {layer.name} has {total}, 0 to {total - 1}")
+            raise UserError(f"{key}={number}: {layer.name} has {total}, numbered 0 to {total - 1}")
     if not given:
         raise UserError(f"{key}=[]: needs a number at least")
     return given
