@@ -68,7 +68,7 @@ def test_a_wrong_name_lists_the_allowed_ones() -> None:
 
 
 def test_a_size_that_the_net_does_not_take_is_told() -> None:
-    with pytest.raises(UserError, match="^size=40: the net takes no such images"):
+    with pytest.raises(UserError, match="^size=40: the net takes no images of 40x40 pixels"):
         calls(net_of("model=baseline"), 40)
 
 

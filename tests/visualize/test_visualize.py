@@ -101,7 +101,7 @@ def test_everything_is_written_for_a_run_with_any_layer(folder, tmp_path) -> Non
     options = Options(layer="features.conv2", label=3, val_images=0)
     *_, last = visualize(there, SAMPLE, options)
     assert last == str(tmp_path / "gradcam_frame.png")
-    found = {path.name: Image.open(path).size for path in tmp_path.iterdir()}
+    found = {path.name: decode(path, path.name).size for path in tmp_path.iterdir()}
     assert found.keys() == {
         "first_layer.png", "filters.png", "feature_maps_features.conv2.png", "gradcam_frame.png",
     }  # fmt: skip

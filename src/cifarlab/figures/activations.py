@@ -121,6 +121,7 @@ def cam(photo: Photo, heat: Float[np.ndarray, "height width"], title: str = "") 
 def units(photo: Photo, values: Float[np.ndarray, " units"], title: str = "") -> Figure:
     """The photo, and a bar for each unit of a dense layer."""
     figure = Figure(figsize=(9, 3.0), layout="constrained")
+    figure.get_layout_engine().set(wspace=0.08)
     left, right = figure.subplots(1, 2, width_ratios=(1, 3))
     _show_photo(left, photo)
     right.bar(range(len(values)), values, width=0.8, color="#1f6f9f")

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-MARK = "#e69f00"  # of what is dead; with a cross, so that it needs no colour
+MARK = "#d55e00"  # of what is dead; with a cross, so that it needs no colour
 MOST = 256  # filters in one picture
 Weights = Float[np.ndarray, "filters channels height width"]
 
@@ -32,7 +32,7 @@ def draw(states: Mapping[str, Weights], dead: Sequence[int] = (), title: str = "
         across = 8 * math.ceil(across / 8)
     down = math.ceil(count / across)
     width = min(max(3.0, 0.34 * across), 6.0)  # inches of a panel
-    size = (width * len(states) + 0.4, width * down / across + 0.75)
+    size = (width * len(states) + 0.4, width * down / across + 0.85)
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(1, len(states), squeeze=False)[0]
     for axes, (name, weights) in zip(panels, states.items(), strict=True):

@@ -83,7 +83,10 @@ def calls(net: nn.Module, size: int, in_channels: int = 3) -> list[Call]:
             net(image)
         except (RuntimeError, AssertionError) as error:  # timm asserts, torch raises
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(f"size={size}: the net takes no such images ({reason})") from error
+            raise UserError(
+                f"size={size}: the net takes no images of {size}x{size} pixels ({reason}); without "
+                "size they are as it was trained on"
+            ) from error
     return made
 
 
