@@ -21,6 +21,9 @@ def main(cfg: DictConfig) -> None:
     for key in ("run", "filters", "maps"):  # one value stands for a list of one
         if config[key] is not None and not isinstance(config[key], list):
             config[key] = [config[key]]
+    for key in ("image", "layer", "out"):  # names, even where they are numbers
+        config[key] = None if config[key] is None else str(config[key])
+    config["run"] = [str(run) for run in config["run"] or ()]
     check(config)
     from cifarlab.data.pictures import decode
     from cifarlab.visualize import Options, visualize
@@ -40,12 +43,12 @@ def check(config: Mapping[str, Any]) -> None:
         raise UserError("run: has no default; add run=<run folder>, or model=<model> without a run")
     if runs and model:
         raise UserError(f"run={runs[0]}: brings its model; leave out model=... or run=...")
-    for run in runs or ():
+    for run in runs:
         if not Path(run).is_dir():
             known = (ROOT / "conf" / "model" / f"{run}.yaml").is_file()
             hint = f"; for a net without a run: model={run}" if known else ""
             raise UserError(f"run={run}: no such folder{hint}")
-    if out is not None and len({Path(run).name for run in runs or ()}) < len(runs or ()):
+    if out is not None and len({Path(run).name for run in runs}) < len(runs):
         raise UserError(f"out={out}: runs with the same name would overwrite each other's figures")
     if config["weights"] is not None and "weights" not in (model or {}):
         raise UserError(f"weights={config['weights']}: goes with a model that has ImageNet weights")

@@ -121,8 +121,9 @@ class Session:
     def fit(self) -> None:
         """Train to the end. Raises ``KeyboardInterrupt`` when interrupted, saying how to go on."""
         if self.last is None and self.trainer.is_global_zero:
-            layer = first_layer(calls(self.module.net, self.data.image_size)).name
-            save_initial(self.module.net, layer, self.module.identity, self.folder)
+            first = first_layer(calls(self.module.net, self.data.image_size))
+            if first is not None:
+                save_initial(self.module.net, first.name, self.module.identity, self.folder)
         with warnings.catch_warnings():
             # torch 2.15 and Lightning 2.6: a deprecated check inside Lightning
             warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")

@@ -56,6 +56,12 @@ def test_a_dense_layers_weights_are_pictures() -> None:
     assert pictures.shape == (2, 3, 4, 4)
     image = torch.randn(3, 4, 4)
     assert torch.allclose((pictures * image).sum((1, 2, 3)), weight @ image.flatten())
+    assert as_pictures(weight[:, :7]).shape == (2, 1, 1, 7), "no flattened image: a row"
+
+
+def test_a_net_may_have_no_layer_to_show() -> None:
+    net = nn.Sequential(nn.BatchNorm2d(3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    assert first_layer(calls(net, 8)) is None
 
 
 def test_a_wrong_name_lists_the_allowed_ones() -> None:

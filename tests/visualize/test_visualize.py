@@ -185,6 +185,12 @@ def test_wrong_options_are_told_in_a_line(identity, drawn, options, message: str
     assert not drawn, "nothing is drawn before all is checked"
 
 
+def test_a_net_with_nothing_to_show_is_told(tmp_path) -> None:
+    net = nn.Sequential(nn.BatchNorm2d(3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with pytest.raises(UserError, match="^net: has neither a convolution nor a dense layer"):
+        list(visualize(subject(net, tmp_path), SAMPLE, Options()))
+
+
 def test_a_run_whose_data_is_gone_is_told(folder, drawn) -> None:
     there = of_run(folder)
     data = there.config["data"] | {"val_size": 5000}

@@ -90,9 +90,9 @@ def calls(net: nn.Module, size: int, in_channels: int = 3) -> list[Call]:
     return made
 
 
-def first_layer(made: Sequence[Call]) -> Call:
-    """The convolution or dense layer that runs first."""
-    return next(call for call in made if isinstance(call.module, nn.Conv2d | nn.Linear))
+def first_layer(made: Sequence[Call]) -> Call | None:
+    """The convolution or dense layer that runs first; ``None`` where there is neither."""
+    return next((c for c in made if isinstance(c.module, nn.Conv2d | nn.Linear)), None)
 
 
 def as_pictures(
@@ -100,10 +100,13 @@ def as_pictures(
     in_channels: int = 3,
 ) -> Float[Tensor, "filters channels height width"]:
     """Weights of a first layer as pictures: those of a convolution as they are, those of a dense
-    layer, whose inputs are flattened square images ``(in_channels, size, size)``, of that size."""
+    layer, whose inputs are flattened square images ``(in_channels, size, size)``, of that size, or
+    where they are not, as rows of one pixel's height."""
     if weight.ndim == 4:
         return weight
     side = round((weight.shape[1] / in_channels) ** 0.5)
+    if in_channels * side**2 != weight.shape[1]:
+        return weight[:, None, None]
     return weight.unflatten(1, (in_channels, side, side))
 
 

@@ -71,7 +71,10 @@ class Look:
         normalize = Normalize(subject.mean, subject.std, torch.device("cpu"))
         self.image: Float[Tensor, "3 size size"] = normalize(pixels)[0]
         made = calls(self.net, subject.size)
-        self.first = first_layer(made)
+        first = first_layer(made)
+        if first is None:
+            raise UserError(f"{subject.title}: has neither a convolution nor a dense layer to show")
+        self.first = first
         self.last = last_maps(made)
         self.layer = self.last if options.layer is None else maps_of(made, options.layer)
         self.filters = _chosen("filters", options.filters, self.first, 5)

@@ -55,8 +55,8 @@ def of_run(folder: Path) -> Subject:
         folder / "figures",
         run.config,
     )
-    layer = first_layer(calls(run.net, subject.size)).name
-    return replace(subject, before=read_initial(folder, layer))
+    first = first_layer(calls(run.net, subject.size))
+    return replace(subject, before=first and read_initial(folder, first.name))
 
 
 def of_model(model: Mapping[str, Any], choice: str, folder: Path, seed: int = 0) -> Subject:
