@@ -64,7 +64,7 @@ def identity(tmp_path) -> Subject:
 def test_an_identity_filter_and_a_dead_one(identity, drawn) -> None:
     options = Options(filters=[2, 0, 3], maps=[1, 3], label="dog")
     lines = list(visualize(identity, SAMPLE, options))
-    assert "dead filters on the photo alone: 1 of 4: 0 3" in lines
+    assert lines[1:3] == ["dead filters on the photo alone: 1 of 4", "  0: 3"]
     assert list(drawn) == ["first_layer.png", "filters.png", "feature_maps.png", "gradcam_dog.png"]
     figure = drawn["filters.png"]
     photo = picture(figure, 0)

@@ -20,6 +20,7 @@ from cifarlab.inspection import (
     as_pictures,
     calls,
     capture,
+    evaluating,
     first_layer,
     grad_cam,
     last_maps,
@@ -55,7 +56,7 @@ def visualize(subject: Subject, image: Image.Image, options: Options) -> Iterato
     """
     look = Look(subject, image, options)
     yield look.prediction
-    yield look.count_dead()
+    yield from look.count_dead()
     yield from look.first_layer()
     yield from look.feature_maps()
     yield from look.explanation()
@@ -80,7 +81,7 @@ class Look:
         self.filters = _chosen("filters", options.filters, self.first, 5)
         if self.layer is not None:
             self.maps = _chosen("maps", options.maps, self.layer, 10, first=True)
-        with torch.no_grad():
+        with evaluating(self.net), torch.no_grad():
             self.shares = self.net(self.image[None])[0].softmax(dim=0)
         self.label = self._label()
         watched = self.layer.name if self.layer is not None and self.layer.is_maps else None
@@ -93,21 +94,22 @@ class Look:
         found = ", ".join(f"{self.subject.classes[i]} {share:.1%}" for share, i in pairs)
         return f"{self.subject.title}, {self.subject.state}: {found}"
 
-    def count_dead(self) -> str:
+    def count_dead(self) -> Iterator[str]:
         """Pass the photo and the validation images through the net, and tell what was found."""
         self.dead.see(self.image[None])
         if self.subject.config is not None and self.options.val_images > 0:
             for images in validation_images(self.subject.config, self.options.val_images):
                 self.dead.see(images)
+        if not self.dead.filters:
+            yield "dead filters: none to be found, no activation follows a convolution"
+            return
         more = self.dead.images - 1
         seen = f"the photo and {more:,} validation images" if more else "the photo alone"
         found = {name: numbers for name, numbers in self.dead.by_layer.items() if numbers}
-        if not self.dead.filters:
-            return "dead filters: none to be found, no activation follows a convolution"
         count = sum(map(len, found.values()))
-        where = "; ".join(f"{name} {_listed(numbers)}" for name, numbers in found.items())
-        text = f"dead filters on {seen}: {count:,} of {self.dead.filters:,}"
-        return f"{text}: {where}" if where else text
+        yield f"dead filters on {seen}: {count:,} of {self.dead.filters:,}"
+        for name, numbers in found.items():
+            yield f"  {name}: {_listed(numbers)}"
 
     def first_layer(self) -> Iterator[str]:
         """First-layer weights before and after training; chosen filters and their activations."""
