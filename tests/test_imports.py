@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "checks": set(),
     "theory": set(),
     "figures": set(),
+    "inspection": set(),
     "models": set(),
     "data": set(),
     "lit": set(),
@@ -30,7 +31,8 @@ ALLOWED: dict[str, set[str]] = {
     "checkpoint": {"record"},
     "report": {"record", "figures"},
     "build": {"lit", "checkpoint", "hardware"},
-    "session": {"build", "lit", "callbacks", "checkpoint", "record", "hardware"},
+    "session": {"build", "lit", "callbacks", "checkpoint", "record", "hardware"} | {"inspection"},
+    "visualize": {"checkpoint", "data", "figures", "inspection"},
     "lr_find": {"build", "lit", "figures"},
     "shifts": set(),
     "server": {"runner"},
@@ -43,12 +45,12 @@ ALLOWED: dict[str, set[str]] = {
     "hydra_plugins": {"cells", "checks", "compose", "record", "report", "search"},
     "train.py": {"cells", "cli", "checks", "runner"},
     "scripts": {"build", "checkpoint", "checks", "cli", "data", "figures", "report"}
-    | {"shifts", "theory"},
+    | {"shifts", "theory", "visualize"},
 }
 RESTRICTED = {
     "matplotlib": {"figures"},
     "hydra": {"cli", "checkpoint", "build", "session", "runner", "hydra_plugins", "scripts"}
-    | {"cells", "compose", "search", "train.py"},
+    | {"cells", "compose", "search", "train.py", "visualize"},
 }
 
 

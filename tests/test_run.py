@@ -48,6 +48,7 @@ def test_the_folder_holds_what_the_design_says(folder) -> None:
         "metrics.csv",
         "predictions.npz",
         "checkpoints/best.ckpt",
+        "checkpoints/initial.ckpt",
         "checkpoints/last.ckpt",
         "figures/curves.png",
     }

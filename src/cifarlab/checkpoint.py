@@ -23,6 +23,7 @@ from cifarlab.record import RunRecord
 
 BEST = Path("checkpoints") / "best.ckpt"
 LAST = Path("checkpoints") / "last.ckpt"
+INITIAL = Path("checkpoints") / "initial.ckpt"  # the first layer alone, before training
 _UNREADABLE = (
     RuntimeError,
     EOFError,
@@ -104,6 +105,25 @@ def load_run(folder: str | Path) -> LoadedRun:
         tuple(identity["mean"]),
         tuple(identity["std"]),
     )
+
+
+def save_initial(net: nn.Module, layer: str, identity: Mapping[str, Any], folder: Path) -> None:
+    """Keep the weights of ``layer`` in the run folder, as a checkpoint of that layer alone: of the
+    whole net it would be as large as the others, for each run of a sweep.
+
+    identity: as in every checkpoint.
+    """
+    state = net.get_submodule(layer).state_dict(prefix=f"{_PREFIX}{layer}.")
+    checkpoint = {"cifarlab": dict(identity), "layer": layer, "state_dict": state}
+    AtomicCheckpointIO().save_checkpoint(checkpoint, folder / INITIAL)
+
+
+def read_initial(folder: Path, layer: str) -> torch.Tensor | None:
+    """The weight of ``layer`` before training; ``None`` where the run kept none of it. Raises
+    ``UserError`` where the file is damaged."""
+    if not (folder / INITIAL).is_file():
+        return None
+    return net_weights(read_checkpoint(folder / INITIAL)).get(f"{layer}.weight")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cifarlab import slurm
 from cifarlab.callbacks import Interrupted, undisturbed
-from cifarlab.checkpoint import LAST
+from cifarlab.checkpoint import INITIAL, LAST
 from cifarlab.errors import UserError
 from cifarlab.lr_find import find_lr
 from cifarlab.record import CONFIG, FAILURE, PRUNED, RunRecord, is_finished, write_atomic
@@ -94,7 +94,7 @@ def summary(record: RunRecord, folder: Path) -> str:
 
 def _discard(folder: Path) -> None:
     """Remove what a run that never got going wrote, and the folder unless it holds other things."""
-    for pattern in (CONFIG, "run.log", "metrics.csv", "events.out.tfevents.*"):
+    for pattern in (CONFIG, "run.log", "metrics.csv", "events.out.tfevents.*", str(INITIAL)):
         for path in folder.glob(pattern):
             path.unlink()
     for made in (folder / LAST.parent, folder / "figures", folder):

@@ -16,8 +16,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cifarlab import callbacks, hardware
 from cifarlab.build import build, build_trainer
-from cifarlab.checkpoint import BEST, LAST, check_fits, load_weights, net_weights, read_checkpoint
+from cifarlab.checkpoint import (
+    BEST,
+    LAST,
+    check_fits,
+    load_weights,
+    net_weights,
+    read_checkpoint,
+    save_initial,
+)
 from cifarlab.errors import UserError
+from cifarlab.inspection import calls, first_layer
 from cifarlab.lit import VIEWS, Evaluation, evaluate
 from cifarlab.record import RunRecord, Status, config_hash, write_atomic
 
@@ -111,6 +120,10 @@ class Session:
 
     def fit(self) -> None:
         """Train to the end. Raises ``KeyboardInterrupt`` when interrupted, saying how to go on."""
+        if self.last is None and self.trainer.is_global_zero:
+            first = first_layer(calls(self.module.net, self.data.image_size))
+            if first is not None:
+                save_initial(self.module.net, first.name, self.module.identity, self.folder)
         with warnings.catch_warnings():
             # torch 2.15 and Lightning 2.6: a deprecated check inside Lightning
             warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")

@@ -1,0 +1,82 @@
+"""Filters, activations and Grad-CAM of a net: ``python scripts/visualize.py run=<run folder>``."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from cifarlab import cli
+from cifarlab.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "examples" / "photo.png"
+
+
+@cli.app(ROOT / "conf", "visualize")
+def main(cfg: DictConfig) -> None:
+    config = OmegaConf.to_container(cfg, resolve=True)
+    for key in ("run", "filters", "maps"):  # one value stands for a list of one
+        if config[key] is not None and not isinstance(config[key], list):
+            config[key] = [config[key]]
+    for key in ("image", "layer", "out"):  # names, even where they are numbers
+        config[key] = None if config[key] is None else str(config[key])
+    config["run"] = [str(run) for run in config["run"] or ()]
+    check(config)
+    from cifarlab.data.pictures import decode
+    from cifarlab.visualize import Options, visualize
+
+    given = config["image"] or SAMPLE
+    image = decode(Path(given).expanduser(), f"image={given}")
+    chosen = {key: config[key] for key in ("filters", "maps", "layer", "val_images")}
+    for subject in subjects(config):
+        for line in visualize(subject, image, Options(**chosen, label=config["class"])):
+            print(line, flush=True)
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Raise ``UserError`` for what can be told without loading anything."""
+    runs, model, out = config["run"], config.get("model"), config["out"]
+    if not runs and not model:
+        raise UserError("run: has no default; add run=<run folder>, or model=<model> without a run")
+    if runs and model:
+        raise UserError(f"run={runs[0]}: brings its model; leave out model=... or run=...")
+    for run in runs:
+        if not Path(run).is_dir():
+            known = (ROOT / "conf" / "model" / f"{run}.yaml").is_file()
+            hint = f"; for a net without a run: model={run}" if known else ""
+            raise UserError(f"run={run}: no such folder{hint}")
+    if out is not None and len({Path(run).name for run in runs}) < len(runs):
+        raise UserError(f"out={out}: runs with the same name would overwrite each other's figures")
+    if config["weights"] is not None and "weights" not in (model or {}):
+        raise UserError(f"weights={config['weights']}: goes with a model that has ImageNet weights")
+    for key, low in {"size": 1, "val_images": 0, "seed": 0}.items():
+        value = config[key]
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= low
+        if not whole and (key, value) != ("size", None):
+            raise UserError(f"{key}={value}: must be a whole number, {low} or more")
+
+
+def subjects(config: Mapping[str, Any]) -> Iterator[Any]:
+    """The nets to look at, one at a time."""
+    from cifarlab.visualize import of_model, of_run
+
+    size = {} if config["size"] is None else {"size": config["size"]}
+    out = None if config["out"] is None else Path(config["out"])
+    if config.get("model"):
+        choice = HydraConfig.get().runtime.choices["model"]
+        name = "-".join(filter(None, [choice, config["model"].get("name")]))
+        folder = out or Path("outputs") / "figures" / name
+        yield replace(of_model(config["model"], choice, folder, config["seed"]), **size)
+        return
+    for run in map(Path, config["run"]):
+        subject = replace(of_run(run), **size)
+        if out is not None:
+            subject = replace(subject, folder=out / run.name if len(config["run"]) > 1 else out)
+        yield subject
+
+
+if __name__ == "__main__":
+    main()
