@@ -1,17 +1,29 @@
-"""Tables and a page of a run or a sweep: ``python scripts/report.py path=<folder>``."""
+"""Tables and a page of a run, a sweep, or several runs: ``python scripts/report.py path=<folder>``."""
 
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from cifarlab import cli
+from cifarlab.errors import UserError
 
 
 @cli.app(Path(__file__).parents[1] / "conf", "report")
 def main(cfg: DictConfig) -> None:
-    from cifarlab.report.page import write_report
+    several = isinstance(cfg.path, ListConfig)
+    folders = [Path(str(path)) for path in (cfg.path if several else [cfg.path])]
+    if not folders:
+        raise UserError("path=[]: name a run, a sweep or several runs")
+    if cfg.out is not None and len(folders) == 1:
+        raise UserError(f"out={cfg.out}: goes with several runs; one is reported in its own folder")
+    if len(folders) == 1:
+        from cifarlab.report.page import write_report
 
-    print(write_report(Path(cfg.path)))
+        print(write_report(folders[0]))
+    else:
+        from cifarlab.report.side_by_side import write_comparison
+
+        print(write_comparison(folders, cfg.out and Path(cfg.out)))
 
 
 if __name__ == "__main__":

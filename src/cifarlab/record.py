@@ -5,6 +5,7 @@ epochs are counted from 1. ``metrics`` is measured with the weights of the best 
 eval mode, on images without augmentation, the training images included.
 """
 
+import csv
 import dataclasses
 import hashlib
 import json
@@ -22,6 +23,7 @@ RESULT = "result.json"
 FAILURE = "failure.json"
 PRUNED = "pruned.json"  # a cell of a search that was stopped because others do better
 CONFIG = "config.yaml"
+METRICS = "metrics.csv"  # one row an epoch
 CELLS = "cells.json"  # in a sweep's folder: {cell: its overrides as typed}, all ever planned
 JOURNAL = "optuna.journal"  # there, of a search: what Optuna was told
 STOP = ".stop"  # there: fail_fast says that no further cell starts
@@ -115,6 +117,18 @@ def write_failure(folder: str | Path, error: BaseException, traceback: str) -> N
     """Leave ``failure.json`` in place of a result; the next call of the same cell retries it."""
     message = {"type": type(error).__name__, "message": str(error), "traceback": traceback}
     write_atomic(Path(folder) / FAILURE, json.dumps(message, indent=2) + "\n")
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The rows of a ``metrics.csv``; a last row that was cut off in writing is left out."""
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if None not in row.values()]
+    return [
+        {name: int(v) if name in ("epoch", "step") else float(v) for name, v in row.items()}
+        for row in rows
+    ]
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

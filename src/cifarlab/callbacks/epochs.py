@@ -11,7 +11,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from cifarlab.errors import UserError
-from cifarlab.record import write_atomic
+from cifarlab.record import read_metrics, write_atomic
 
 log = logging.getLogger("cifarlab")
 
@@ -41,7 +41,9 @@ class EpochRecorder(Callback):
         self.resumed_rows: list[dict[str, float]] = []  # of earlier sessions of this run
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.rows = [row for row in read(self.path) if row["epoch"] <= trainer.current_epoch]
+        self.rows = [
+            row for row in read_metrics(self.path) if row["epoch"] <= trainer.current_epoch
+        ]
         self.resumed_rows = list(self.rows)
         if trainer.is_global_zero:
             text = io.StringIO(newline="")
@@ -94,24 +96,12 @@ class EpochRecorder(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self.rows:  # resumed after its last epoch: nothing was left to train
-            self.rows = self.resumed_rows = read(self.path)
+            self.rows = self.resumed_rows = read_metrics(self.path)
 
     def _begin(self) -> None:
         self._began = time.perf_counter()
         self._validation_s = 0.0
         self._images = 0
-
-
-def read(path: Path) -> list[dict[str, float]]:
-    """The rows of a ``metrics.csv``; a last row that was cut off in writing is left out."""
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if None not in row.values()]
-    return [
-        {name: int(v) if name in ("epoch", "step") else float(v) for name, v in row.items()}
-        for row in rows
-    ]
 
 
 def _format(row: dict[str, float]) -> dict[str, str]:

@@ -42,13 +42,14 @@ class CIFAR10:
     Args:
         root: folder with ``cifar-10-batches-py`` or ``cifar-10-python.tar.gz``; downloaded there if
             neither is.
+        download: whether it may be.
     """
 
     statistics: Statistics | None = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
     _name = "CIFAR10"
 
-    def __init__(self, root: str) -> None:
-        self.root = Path(root).expanduser()
+    def __init__(self, root: str, download: bool = True) -> None:
+        self.root, self.download = Path(root).expanduser(), download
 
     def key(self) -> str:
         return f"{self._name.lower()}-{self._dataset().tgz_md5}"
@@ -56,11 +57,12 @@ class CIFAR10:
     def read(self) -> Images:
         dataset = self._dataset()
         try:
-            train = dataset(self.root, train=True, download=True)
+            train = dataset(self.root, train=True, download=self.download)
             test = dataset(self.root, train=False, download=False)
         except (URLError, OSError, RuntimeError) as error:
+            reason = f" and could not be downloaded ({error})" if self.download else ""
             raise UserError(
-                f"{self._name} is not in {self.root} and could not be downloaded ({error}): put "
+                f"{self._name} is not in {self.root}{reason}: put "
                 f"{dataset.filename} (md5 {dataset.tgz_md5}) into {self.root}, or set data.root to "
                 "its folder, or try data=synthetic"
             ) from error

@@ -1,24 +1,39 @@
 """Loss and accuracy over the epochs."""
 
+import io
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure, FigureBase
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from cifarlab.figures.style import COLOURS, percent, plain
 
 _COLOURS = {"train": "#d1660f", "val": "#1f6f9f"}
 _NAMES = {"train": "training", "val": "validation"}
 
 
 def draw(columns: Mapping[str, Sequence[float]], title: str = "") -> Figure:
+    """``draw_on`` in a figure of its own, with a title above both panels."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    draw_on(figure, columns)
+    if title:
+        figure.suptitle(title)
+    return figure
+
+
+def draw_on(figure: FigureBase, columns: Mapping[str, Sequence[float]]) -> None:
     """Two panels, loss and accuracy, training and validation in each, best epoch marked.
 
     Args:
         columns: of a ``metrics.csv``, all of one length: ``epoch``, ``train_loss``, ``val_loss``
             (nats), ``train_acc``, ``val_acc`` (fractions).
-        title: above both panels.
     """
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
     best = min(range(len(columns["epoch"])), key=lambda i: columns["val_loss"][i])
     best_epoch = columns["epoch"][best]
     for axes, metric in zip(figure.subplots(1, 2), ("loss", "acc"), strict=True):
@@ -29,19 +44,68 @@ def draw(columns: Mapping[str, Sequence[float]], title: str = "") -> Figure:
                 columns["epoch"], values, color=colour, marker=marker, ms=3, label=_NAMES[split]
             )
         axes.axvline(best_epoch, color="0.6", lw=1, ls=":", label=f"best epoch ({best_epoch:g})")
-        axes.set_xlabel("epoch")
-        axes.set_ylabel("cross-entropy (nats)" if metric == "loss" else "accuracy")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.25)
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, decimals=0))
+        _frame(axes, metric)
     axes.legend(frameon=False)
-    if title:
-        figure.suptitle(title)
+
+
+def overlay(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """The same two panels with several runs: a colour each, validation drawn through and training
+    dashed, a ring at the best epoch.
+
+    Args:
+        runs: name to columns, see ``draw_on``.
+    """
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    panels = figure.subplots(1, 2)
+    for axes, metric in zip(panels, ("loss", "acc"), strict=True):
+        for colour, columns in zip(itertools.cycle(COLOURS), runs.values()):
+            best = min(range(len(columns["epoch"])), key=lambda i: columns["val_loss"][i])
+            values = columns[f"val_{metric}"]
+            axes.plot(columns["epoch"], values, color=colour, lw=1.8)
+            axes.plot(columns["epoch"], columns[f"train_{metric}"], color=colour, lw=1.2, ls="--")
+            axes.plot(columns["epoch"][best], values[best], "o", mec=colour, mfc="white", ms=7)
+        _frame(axes, metric)
+    handles = [
+        Line2D([], [], color=c, lw=1.8, label=n) for c, n in zip(itertools.cycle(COLOURS), runs)
+    ]
+    handles += [
+        Line2D([], [], color="0.3", lw=1.8, label="validation"),
+        Line2D([], [], color="0.3", lw=1.2, ls="--", label="training"),
+        Line2D([], [], color="0.3", ls="", marker="o", mfc="white", ms=7, label="best epoch"),
+    ]
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    figure.legend(
+        handles=handles, loc="outside lower center", frameon=False, fontsize=9,
+        ncols=max(1, min(len(handles), 110 // (longest + 8))),
+    )  # fmt: skip
     return figure
+
+
+def _frame(axes: Axes, metric: str) -> None:
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("cross-entropy (nats)" if metric == "loss" else "accuracy")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if metric == "acc":
+        axes.yaxis.set_major_formatter(percent)
+    plain(axes)
 
 
 def save(figure: Figure, path: Path, dpi: int = 120) -> None:
     """Write a PNG, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=dpi)
+
+
+def png(figure: Figure, dpi: int = 120) -> bytes:
+    """The figure as the bytes of a PNG."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=dpi)
+    return file.getvalue()
+
+
+def pixels(figure: Figure, dpi: int = 100) -> np.ndarray:
+    """The figure as uint8 ``(height, width, 3)``."""
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()

@@ -1,0 +1,190 @@
+"""How good the net of a run is, from the files of its folder alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cifarlab.calibration import Reliability, cross_entropy, fit_temperature, reliability
+from cifarlab.errors import UserError
+from cifarlab.figures import classes as per_class
+from cifarlab.figures import confusion as confusion_figure
+from cifarlab.figures import curves, pictures
+from cifarlab.figures import evaluation as sheet_figure
+from cifarlab.figures import reliability as reliability_figure
+from cifarlab.figures.evaluation import Sheet, Shown
+from cifarlab.figures.reliability import Panel
+from cifarlab.predictions import Predictions, confusion, precision, recall
+from cifarlab.record import RunRecord
+from cifarlab.report.folder import RunFolder
+from cifarlab.report.tables import Picture, Section, Table
+
+SHEET = Path("figures") / "evaluation.png"
+_SHOWN = sheet_figure.COLUMNS  # images, of the wrong ones and of the samples
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is computed from a run's predictions.
+
+    counts: of the test images, see ``cifarlab.predictions.confusion``.
+    temperature: fitted on validation, applied to test in ``after``; ``loss`` (nats) is the test
+    loss at it.
+    """
+
+    counts: np.ndarray
+    precision: np.ndarray
+    recall: np.ndarray
+    before: Reliability
+    after: Reliability
+    temperature: float
+    loss: float
+
+
+def evaluate(run: RunFolder) -> Evaluation:
+    """Count and calibrate. Validation decides the temperature, test is only measured."""
+    val, test = run.predictions.val, run.predictions.test
+    counts, temperature = confusion(test), fit_temperature(val)
+    return Evaluation(
+        counts,
+        precision(counts),
+        recall(counts),
+        reliability(test),
+        reliability(test, temperature),
+        temperature,
+        cross_entropy(test, temperature),
+    )
+
+
+def draw_sheet(folder: Path) -> Path:
+    """Write ``figures/evaluation.png`` of a finished run and return its path."""
+    run = RunFolder.load(folder)
+    sheet = make_sheet(run, evaluate(run))
+    curves.save(sheet_figure.draw(sheet), folder / SHEET, dpi=100)
+    return folder / SHEET
+
+
+def make_sheet(run: RunFolder, evaluation: Evaluation) -> Sheet:
+    """Everything on the sheet, the images too where they can be found."""
+    test, names = run.predictions.test, run.predictions.classes
+    wrong = test.confidently_wrong(_SHOWN)
+    drawn = np.random.RandomState(0).permutation(len(test.labels))[:_SHOWN]
+    try:
+        found = run.images()
+        images, reason, names = found.test_images, "", found.classes
+    except UserError as error:
+        images, reason = None, f"the images are not here: {error}"
+    return Sheet(
+        title(run.record),
+        _facts(run.record, evaluation),
+        run.columns or None,
+        evaluation.counts,
+        evaluation.precision,
+        evaluation.recall,
+        names,
+        [
+            _panel("as trained", evaluation.before),
+            _panel(f"temperature {evaluation.temperature:.2f}", evaluation.after),
+        ],
+        _shown(images, wrong, test, names, reason or "no wrong answer"),
+        _shown(images, drawn, test, names, reason),
+    )
+
+
+def sections(run: RunFolder, evaluation: Evaluation, sheet: Sheet) -> list[Section]:
+    """The same, panel by panel, for a page."""
+    before, after = evaluation.before, evaluation.after
+    calibration = [
+        ("test set", "temperature", "calibration error", "loss"),
+        ("as trained", "1", f"{before.ece:.2%}", f"{run.record.metrics['test']['loss']:.4f}"),
+        (
+            "temperature of validation",
+            f"{evaluation.temperature:.3f}",
+            f"{after.ece:.2%}",
+            f"{evaluation.loss:.4f}",
+        ),
+    ]
+    drawn = [_picture("curves", curves.draw(run.columns))] if run.columns else []
+    return [
+        Section("Training", pictures=drawn),
+        Section(
+            "Classes",
+            class_table(evaluation, sheet.classes),
+            pictures=[
+                _picture("confusion", confusion_figure.draw(sheet.counts, sheet.classes)),
+                _picture("classes", per_class.draw(sheet.precision, sheet.recall, sheet.classes)),
+            ],
+        ),
+        Section(
+            "Calibration",
+            calibration,
+            "The temperature divides the logits: it changes how sure the answers are, not which "
+            "they are. It is fitted on validation images.",
+            pictures=[_picture("reliability", reliability_figure.draw(sheet.panels))],
+        ),
+        _images("Most confidently wrong", "confidently_wrong", sheet.wrong),
+        _images("Drawn at random", "samples", sheet.samples),
+    ]
+
+
+def class_table(evaluation: Evaluation, classes: Sequence[str]) -> Table:
+    """Each class: test images, precision, recall and the class it is most often taken for."""
+    table = [("class", "images", "precision", "recall", "most often taken for")]
+    for i, name in enumerate(classes):
+        mistaken = evaluation.counts[i].copy()
+        mistaken[i] = 0
+        worst = int(mistaken.argmax())
+        taken = f"{classes[worst]} ({mistaken[worst]})" if mistaken[worst] else ""
+        shares = (f"{value:.2%}" if np.isfinite(value) else "-" for value in (
+            evaluation.precision[i], evaluation.recall[i]))  # fmt: skip
+        table.append((name, str(evaluation.counts[i].sum()), *shares, taken))
+    return table
+
+
+def title(record: RunRecord) -> str:
+    return f"{record.model} on {record.data['name']}"
+
+
+def _facts(record: RunRecord, evaluation: Evaluation) -> list[str]:
+    accuracies = "     ".join(f"{name} {m['acc']:.2%}" for name, m in record.metrics.items())
+    return [
+        f"accuracy:  {accuracies}     test loss {record.metrics['test']['loss']:.4f}",
+        f"{record.name}, seed {record.seed}, {record.num_params:,} parameters, "
+        f"best epoch {record.best_epoch} of {record.epochs_run}     "
+        f"calibration error {evaluation.before.ece:.2%}, at temperature "
+        f"{evaluation.temperature:.2f} {evaluation.after.ece:.2%}",
+    ]
+
+
+def _panel(name: str, reliability: Reliability) -> Panel:
+    head = f"{name}: calibration error {reliability.ece:.2%}"
+    return Panel(head, reliability.edges, reliability.accuracy, reliability.count)
+
+
+def _shown(
+    images: np.ndarray | None,
+    which: np.ndarray,
+    test: Predictions,
+    classes: Sequence[str],
+    reason: str,
+) -> Shown:
+    captions = [caption(classes, test, i) for i in which]
+    return Shown(None if images is None else images[which], captions, reason)
+
+
+def caption(classes: Sequence[str], test: Predictions, i: int) -> str:
+    """The answer with its confidence, and the truth where it is another."""
+    answer = f"{classes[test.answers[i]]}\n{test.confidence[i]:.1%}"
+    return answer if test.is_right[i] else f"{answer}\nis {classes[test.labels[i]]}"
+
+
+def _images(heading: str, name: str, shown: Shown) -> Section:
+    if shown.images is None or not len(shown.images):
+        return Section(heading, text=shown.reason)
+    drawn = pictures.draw(shown.images, shown.captions, columns=5)
+    return Section(heading, pictures=[_picture(name, drawn, "Test images: answer, confidence.")])
+
+
+def _picture(name: str, figure: curves.Figure, below: str = "") -> Picture:
+    return Picture(name, curves.png(figure), below)

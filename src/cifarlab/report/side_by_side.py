@@ -1,0 +1,202 @@
+"""Several runs in one report: curves over each other, a table, the images they disagree on."""
+
+import string
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cifarlab.calibration import reliability
+from cifarlab.errors import UserError
+from cifarlab.figures import curves, pictures
+from cifarlab.predictions import RunPredictions
+from cifarlab.record import NEUTRAL_KEYS
+from cifarlab.report.cells import ABSENT, shown
+from cifarlab.report.folder import RunFolder
+from cifarlab.report.page import write_page
+from cifarlab.report.tables import Section, Table, write_csv
+
+_SHOWN = 24  # images
+_LONGEST_NAME = 100  # characters of a folder name
+_MOST = len(string.ascii_uppercase)
+
+
+def write_comparison(folders: Sequence[Path], out: Path | None) -> str:
+    """Write ``report.md``, ``report.html``, ``disagreements.csv`` and figures; return the Markdown.
+
+    out: the folder to write to; ``None``: ``outputs/compare/<the runs>``.
+
+    Raises ``UserError`` if a run is not finished, is named twice, or saw other images than the
+    first.
+    """
+    runs = load(folders)
+    names = labels(runs)
+    out = out or Path("outputs") / "compare" / default_name(folders)
+    out.mkdir(parents=True, exist_ok=True)
+    if all(run.columns for run in runs):
+        columns = {name: run.columns for name, run in zip(names, runs, strict=True)}
+        curves.save(curves.overlay(columns), out / "figures" / "curves.png")
+    which = disagreements([run.predictions for run in runs])
+    write_csv(out / "disagreements.csv", _rows(runs, which))
+    note = _draw(runs, which, out / "figures" / "disagreements.png")
+    sections = [
+        Section("Side by side", side_by_side(runs)),
+        Section("Agreement on the test images", agreement(runs), note),
+    ]
+    return write_page(out, ", ".join(names), sections)
+
+
+def load(folders: Sequence[Path]) -> list[RunFolder]:
+    """The runs, which can be compared. Raises ``UserError``, see ``write_comparison``."""
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UserError(f"path: names a run twice: {', '.join(map(str, folders))}")
+    if len(folders) > _MOST:
+        raise UserError(f"path: {len(folders)} runs; at most {_MOST} side by side")
+    runs = [RunFolder.load(folder) for folder in folders]
+    for other in runs[1:]:
+        _check_same_images(runs[0], other)
+    return runs
+
+
+def _check_same_images(one: RunFolder, other: RunFolder) -> None:
+    """Raise ``UserError`` unless both were validated and tested on the same images. How many they
+    were trained on may differ (``data.fraction``)."""
+    a, b = one.record.data, other.record.data
+    first, second = one.predictions, other.predictions
+    if a["name"] != b["name"] or not np.array_equal(first.test.labels, second.test.labels):
+        raise UserError(
+            f"{one.path} was tested on {a['name']}, {other.path} on "
+            f"{b['name'] if a['name'] != b['name'] else 'other images of that name'}: "
+            "only runs on one data set can be compared"
+        )
+    if a["split_hash"] != b["split_hash"] and not np.array_equal(
+        first.val_indices, second.val_indices
+    ):
+        raise UserError(
+            f"{one.path} (split {a['split_hash']}) and {other.path} (split {b['split_hash']}) were "
+            "validated on different images: only runs of one data.split, data.val_size, "
+            "data.split_seed and data.fold can be compared"
+        )
+
+
+def labels(runs: Sequence[RunFolder]) -> list[str]:
+    """``A <name>``, ``B <name>``, ..."""
+    return [f"{a} {run.record.name}" for a, run in zip(string.ascii_uppercase, runs, strict=False)]
+
+
+def default_name(folders: Sequence[Path]) -> str:
+    """Of the folder to write to: the last two parts of each path, so that the same runs are
+    compared in the same place."""
+    name = "__".join("-".join(folder.resolve().parts[-2:]) for folder in folders)
+    if len(name) <= _LONGEST_NAME:
+        return name
+    short = "__".join(folder.resolve().name for folder in folders)
+    if len(short) <= _LONGEST_NAME:
+        return short
+    raise UserError("out: the runs' names are too long for one; add out=<folder>")
+
+
+def disagreements(runs: Sequence[RunPredictions]) -> np.ndarray:
+    """Positions of the test images that not all runs answer alike, where they are surest first
+    (mean over runs of the confidence of each in its own answer)."""
+    answers = np.stack([run.test.answers for run in runs])
+    differ = np.flatnonzero((answers != answers[0]).any(axis=0))
+    sure = np.mean([run.test.confidence[differ] for run in runs], axis=0)
+    return differ[np.argsort(-sure, kind="stable")]
+
+
+def agreement(runs: Sequence[RunFolder]) -> Table:
+    """How many test images all runs, none, or only one of them gets right, and how many all answer
+    alike."""
+    right = np.stack([run.predictions.test.is_right for run in runs])
+    total, found = right.shape[1], right.sum(axis=0)
+    rows = [("all right", (found == len(runs)).sum()), ("none right", (found == 0).sum())]
+    rows += [
+        (f"only {letter} right", (one & (found == 1)).sum())
+        for letter, one in zip(string.ascii_uppercase, right, strict=False)
+    ]
+    if len(runs) > 2:
+        rows.append(("some right, some wrong", ((found > 1) & (found < len(runs))).sum()))
+    answers = np.stack([run.predictions.test.answers for run in runs])
+    rows.append(("not all the same answer", (answers != answers[0]).any(axis=0).sum()))
+    return [("", "images", "share")] + [(name, f"{n:,}", f"{n / total:.2%}") for name, n in rows]
+
+
+def side_by_side(runs: Sequence[RunFolder]) -> Table:
+    """A row for each thing measured, and one for each key of the configurations that differs."""
+    table = [("", *labels(runs)), ("folder", *(str(run.path) for run in runs))]
+    for kind, form in (("acc", ".2%"), ("loss", ".4f")):
+        for split in ("test", "val", "train"):
+            name = f"{split} {'accuracy' if kind == 'acc' else 'loss'}"
+            values = (run.record.metrics[split][kind] for run in runs)
+            table.append((name, *(format(value, form) for value in values)))
+    eces = (reliability(run.predictions.test).ece for run in runs)
+    table.append(("test calibration error", *(f"{ece:.2%}" for ece in eces)))
+    records = [run.record for run in runs]
+    table += [
+        ("best epoch", *(f"{r.best_epoch} of {r.epochs_run}" for r in records)),
+        ("parameters", *(f"{r.num_params:,}" for r in records)),
+        ("million multiply-accumulates", *(f"{r.macs / 1e6:.1f}" for r in records)),
+        ("training time (s)", *(f"{r.time['fit_s']:.0f}" for r in records)),
+    ]
+    flat = [_flat(run.config) for run in runs]
+    for key in dict.fromkeys(key for config in flat for key in config):
+        values = [config.get(key, ABSENT) for config in flat]
+        if len(set(values)) > 1:
+            table.append((key, *values))
+    return table
+
+
+def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Dotted keys to values, those that say where and how a run is kept left out."""
+    found: dict[str, str] = {}
+    for key, value in config.items():
+        if f"{prefix}{key}" in NEUTRAL_KEYS:
+            continue
+        if isinstance(value, dict) and value:
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = shown(value)
+    return found
+
+
+def _rows(runs: Sequence[RunFolder], which: np.ndarray) -> list[dict[str, Any]]:
+    """Of ``disagreements.csv``."""
+    truth, names = runs[0].predictions.test.labels, runs[0].predictions.classes
+    rows = []
+    for i in which:
+        row: dict[str, Any] = {"test_image": int(i), "class": names[truth[i]]}
+        for letter, run in zip(string.ascii_uppercase, runs, strict=False):
+            test = run.predictions.test
+            row |= {letter: names[test.answers[i]], f"{letter}_conf": round(test.confidence[i], 4)}
+        rows.append(row)
+    return rows
+
+
+def _draw(runs: Sequence[RunFolder], which: np.ndarray, path: Path) -> str:
+    """Draw the first of ``which`` and return what to say about it."""
+    path.unlink(missing_ok=True)
+    if not len(which):
+        return "All runs answer every test image alike."
+    try:
+        images = runs[0].images()
+    except UserError as error:
+        return f"The images are not here: {error}. disagreements.csv lists their numbers."
+    first = which[:_SHOWN]
+    captions = [_caption(runs, images.classes, i) for i in first]
+    title = "answers of each run and confidence; + right"
+    curves.save(pictures.draw(images.test_images[first], captions, 8, title), path)
+    return (
+        f"Shown: {len(first)} of the {len(which)} images that are not answered alike, those where "
+        "the runs are surest; all are in disagreements.csv."
+    )
+
+
+def _caption(runs: Sequence[RunFolder], classes: Sequence[str], i: int) -> str:
+    lines = [f"is {classes[runs[0].predictions.test.labels[i]]}"]
+    for letter, run in zip(string.ascii_uppercase, runs, strict=False):
+        test = run.predictions.test
+        mark = " +" if test.is_right[i] else ""
+        lines.append(f"{letter} {classes[test.answers[i]]} {test.confidence[i]:.0%}{mark}")
+    return "\n".join(lines)
