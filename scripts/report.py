@@ -1,4 +1,4 @@
-"""Tables and a page of a run, a sweep, or several runs: ``python scripts/report.py path=<folder>``."""
+"""Tables and a page of a run, a sweep or several runs: ``scripts/report.py path=<folder>``."""
 
 from pathlib import Path
 

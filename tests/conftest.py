@@ -25,6 +25,7 @@ TINY = [
     "max_epochs=2",
     "trainer=cpu",
     "trainer.precision=32-true",
+    "evaluation=false",
 ]
 
 

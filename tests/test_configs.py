@@ -87,7 +87,15 @@ def test_the_hash_sees_what_changes_results(override: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "override", ["name=x", "output_root=x", "logger=none", "data.cache_dir=x", "lr_find=true"]
+    "override",
+    [
+        "name=x",
+        "output_root=x",
+        "logger=none",
+        "data.cache_dir=x",
+        "lr_find=true",
+        "evaluation=false",
+    ],
 )
 def test_the_hash_does_not_see_what_does_not(override: str) -> None:
     assert override.partition("=")[0] in NEUTRAL_KEYS

@@ -21,15 +21,17 @@ ALLOWED: dict[str, set[str]] = {
     "record": set(),
     "checks": set(),
     "theory": set(),
+    "predictions": set(),
+    "calibration": {"predictions"},
     "figures": set(),
     "inspection": set(),
     "models": set(),
     "data": set(),
     "lit": set(),
-    "callbacks": {"figures", "record"},
+    "callbacks": {"figures", "predictions", "record"},
     "hardware": set(),
     "checkpoint": {"record"},
-    "report": {"record", "figures"},
+    "report": {"record", "figures", "predictions", "calibration", "data"},
     "build": {"lit", "checkpoint", "hardware"},
     "session": {"build", "lit", "callbacks", "checkpoint", "record", "hardware"} | {"inspection"},
     "visualize": {"checkpoint", "data", "figures", "inspection"},
@@ -40,7 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     "cells": {"compose", "record", "search", "worker"},
     "compose": set(),
     "search": {"record"},
-    "runner": {"callbacks", "session", "lr_find", "checkpoint", "record"},
+    "runner": {"callbacks", "session", "lr_find", "checkpoint", "record", "report"},
     "cli": set(),
     "hydra_plugins": {"cells", "checks", "compose", "record", "report", "search"},
     "train.py": {"cells", "cli", "checks", "runner"},
@@ -50,7 +52,7 @@ ALLOWED: dict[str, set[str]] = {
 RESTRICTED = {
     "matplotlib": {"figures"},
     "hydra": {"cli", "checkpoint", "build", "session", "runner", "hydra_plugins", "scripts"}
-    | {"cells", "compose", "search", "train.py", "visualize"},
+    | {"cells", "compose", "report", "search", "train.py", "visualize"},
 }
 
 

@@ -19,6 +19,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     _choice(config, "decay_all", (True, False))
     _choice(config, "tta", TTA)
     _choice(config, "lr_find", (True, False))
+    _choice(config, "evaluation", (True, False))
     _integer(config, "seed", low=0)
     _integer(config, "batch_size", low=1)
     _integer(config, "max_epochs", low=1)
@@ -35,6 +36,9 @@ def check_config(config: Mapping[str, Any]) -> None:
         _number(config, "optimizer.adamw_lr", low=0.0, open_low=True)
     _choice(config, "trainer.precision", PRECISIONS)
     _transfer(config)
+    if "images_every" in (config.get("logger") or {}):
+        _integer(config, "logger.images_every", low=1, optional=True)
+        _choice(config, "logger.graph", (True, False))
     for name, callback in (config.get("callbacks") or {}).items():
         monitor = callback.get("monitor")
         if monitor is not None and not str(monitor).startswith("val/"):

@@ -5,6 +5,7 @@ largest logit, its confidence the probability that softmax gives it.
 """
 
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +43,11 @@ class Predictions:
         """Positions of the wrong answers of highest confidence, at most ``most``, highest first."""
         wrong = np.flatnonzero(~self.is_right)
         return wrong[np.argsort(-self.confidence[wrong], kind="stable")][:most]
+
+    def caption(self, i: int | np.integer, classes: Sequence[str]) -> str:
+        """The answer to image ``i`` with its confidence, and the truth where it is another."""
+        answer = f"{classes[self.answers[i]]}\n{self.confidence[i]:.1%}"
+        return answer if self.is_right[i] else f"{answer}\nis {classes[self.labels[i]]}"
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ NEUTRAL_KEYS = frozenset(
         "overrides",
     }
     | {"data.cache_dir", "trainer.log_every_n_steps"}
+    | {"evaluation"}  # a picture of the result
     | {"lr_find"}  # never true in a run that comes to a result
 )
 

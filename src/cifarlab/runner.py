@@ -47,6 +47,8 @@ def run(cfg: DictConfig) -> float | None:
             find_lr(config, folder)
             return None
         record = train(config, folder)
+        if record and config.get("evaluation"):
+            draw_evaluation(folder)
     except Interrupted as error:
         log.info("%s; to go on: python train.py resume=%s", error, shown(folder))
         if slurm.is_job():
@@ -73,6 +75,14 @@ def train(config: dict[str, Any], folder: Path) -> RunRecord | None:
         (folder / name).unlink(missing_ok=True)
     log.info("%s", summary(record, folder))
     return record
+
+
+def draw_evaluation(folder: Path) -> None:
+    """``figures/evaluation.png``; of single runs, since nobody looks at each cell of a sweep."""
+    from cifarlab.report.evaluation import SHEET, write_sheet  # matplotlib
+
+    write_sheet(folder)
+    log.info("evaluation %s", shown(folder / SHEET))
 
 
 def summary(record: RunRecord, folder: Path) -> str:

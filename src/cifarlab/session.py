@@ -48,7 +48,8 @@ class Session:
         self.last = folder / LAST if (folder / LAST).exists() else None
         self.data, self.module = build(config, pretrained=self.last is None)
         if self.last:
-            check_fits(self.module.net, net_weights(read_checkpoint(self.last)), self.last)
+            checkpoint = read_checkpoint(self.last)
+            check_fits(self.module.net, net_weights(checkpoint), self.last)
         self.macs = count_macs(self.module.net, self.data.image_size)
         self.recorder = callbacks.EpochRecorder(folder / "metrics.csv")
         chosen = [instantiate(part) for part in (config["callbacks"] or {}).values()]
@@ -58,6 +59,7 @@ class Session:
             callbacks.EpochPosition(),
             callbacks.SeedEachStep(config["seed"]),
             self.recorder,
+            callbacks.Panels(self.recorder),
             callbacks.Curves(folder),
             callbacks.StopOnSignal(folder / LAST),
             *best_and_last(folder),
@@ -65,6 +67,8 @@ class Session:
         if callbacks.has_terminal():
             always.append(callbacks.ProgressBar())
         logger = instantiate(config["logger"])(folder.as_posix()) if config["logger"] else False
+        if isinstance(logger, callbacks.TensorBoard) and any(folder.glob("events.out.tfevents.*")):
+            logger.go_on_from(checkpoint["global_step"] if self.last else 0)
         self.trainer = build_trainer(config["trainer"], folder, [*chosen, *always], logger)
         asked = config["trainer"]["devices"]
         devices = len(asked) if isinstance(asked, list) else asked
@@ -196,6 +200,8 @@ class Session:
         final = {f"best/{name}_{k}": v for name, r in results.items() for k, v in r.metrics.items()}
         for logger in self.trainer.loggers:
             logger.log_metrics(final, step=self.trainer.global_step)
+            if isinstance(logger, callbacks.TensorBoard):
+                logger.log_config(self.config)
             logger.finalize("success")
 
     def _record(

@@ -5,6 +5,7 @@ from cifarlab.callbacks.curves import Curves
 from cifarlab.callbacks.early_stopping import EarlyStopping
 from cifarlab.callbacks.epochs import EpochRecorder
 from cifarlab.callbacks.interruption import Interrupted, StopOnSignal, undisturbed
+from cifarlab.callbacks.panels import Panels
 from cifarlab.callbacks.progress import ProgressBar, has_terminal
 from cifarlab.callbacks.resuming import EpochPosition, SeedEachStep
 from cifarlab.callbacks.tensorboard import TensorBoard
@@ -18,6 +19,7 @@ __all__ = [
     "Interrupted",
     "StopOnSignal",
     "EpochPosition",
+    "Panels",
     "ProgressBar",
     "SeedEachStep",
     "TensorBoard",

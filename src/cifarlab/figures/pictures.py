@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure, FigureBase
 
-_WIDTH = 1.12  # inches of an image with its margin
+_WIDTH = 1.3  # inches of an image with its margin
 
 
 def draw(images: np.ndarray, captions: Sequence[str], columns: int = 8, title: str = "") -> Figure:

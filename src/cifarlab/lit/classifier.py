@@ -100,15 +100,19 @@ class ImageClassifier(LightningModule):
         return F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
-        loss = self._measure(batch, "train")
+        loss, _ = self._measure(batch, "train")
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
             self.log("train/loss_step", loss.detach(), on_step=True, on_epoch=False)
         return loss
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._measure(batch, "val")
+    def validation_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, "batch classes"]:
+        """The logits, for callbacks that look at them."""
+        _, logits = self._measure(batch, "val")
+        return logits
 
-    def _measure(self, batch: Batch, split: str) -> Float[Tensor, ""]:
+    def _measure(
+        self, batch: Batch, split: str
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch classes"]]:
         images, labels = batch
         logits = self(images)
         loss = self.compute_loss(logits, labels)
@@ -117,7 +121,7 @@ class ImageClassifier(LightningModule):
         accuracy.update(logits.detach(), labels.argmax(1) if labels.ndim == 2 else labels)
         epoch = {f"{split}/loss": mean_loss, f"{split}/acc": accuracy}
         self.log_dict(epoch, on_step=False, on_epoch=True, batch_size=len(labels))
-        return loss
+        return loss, logits.detach()
 
     def optimizer_parts(self) -> Iterator[Part]:
         """What the optimizer is to train."""

@@ -57,12 +57,16 @@ def evaluate(run: RunFolder) -> Evaluation:
     )
 
 
-def draw_sheet(folder: Path) -> Path:
-    """Write ``figures/evaluation.png`` of a finished run and return its path."""
+def write_sheet(folder: Path) -> tuple[RunFolder, Evaluation, Sheet]:
+    """Write ``figures/evaluation.png`` of a finished run and return what is on it.
+
+    Raises ``UserError`` where a file of the run is missing.
+    """
     run = RunFolder.load(folder)
-    sheet = make_sheet(run, evaluate(run))
+    evaluation = evaluate(run)
+    sheet = make_sheet(run, evaluation)
     curves.save(sheet_figure.draw(sheet), folder / SHEET, dpi=100)
-    return folder / SHEET
+    return run, evaluation, sheet
 
 
 def make_sheet(run: RunFolder, evaluation: Evaluation) -> Sheet:
@@ -169,14 +173,8 @@ def _shown(
     classes: Sequence[str],
     reason: str,
 ) -> Shown:
-    captions = [caption(classes, test, i) for i in which]
+    captions = [test.caption(i, classes) for i in which]
     return Shown(None if images is None else images[which], captions, reason)
-
-
-def caption(classes: Sequence[str], test: Predictions, i: int) -> str:
-    """The answer with its confidence, and the truth where it is another."""
-    answer = f"{classes[test.answers[i]]}\n{test.confidence[i]:.1%}"
-    return answer if test.is_right[i] else f"{answer}\nis {classes[test.labels[i]]}"
 
 
 def _images(heading: str, name: str, shown: Shown) -> Section:

@@ -82,19 +82,12 @@ def _run(folder: Path) -> tuple[str, list[Section]]:
 
 def _evaluation(folder: Path) -> list[Section]:
     """What the predictions say; one line where they are missing. Writes the sheet."""
-    from cifarlab.figures import curves  # matplotlib takes a second to import
-    from cifarlab.figures import evaluation as sheet_figure
-    from cifarlab.report import evaluation
-    from cifarlab.report.folder import RunFolder
+    from cifarlab.report import evaluation  # matplotlib takes a second to import
 
     try:
-        run = RunFolder.load(folder)
+        return evaluation.sections(*evaluation.write_sheet(folder))
     except UserError as error:
         return [Section("Evaluation", text=str(error))]
-    numbers = evaluation.evaluate(run)
-    sheet = evaluation.make_sheet(run, numbers)
-    curves.save(sheet_figure.draw(sheet), folder / evaluation.SHEET, dpi=100)
-    return evaluation.sections(run, numbers, sheet)
 
 
 def _results(record: RunRecord) -> Table:
@@ -127,11 +120,12 @@ def _facts(record: RunRecord) -> Table:
 def _html(title: str, sections: Sequence[Section]) -> str:
     headings = [section.heading for section in sections if section.heading]
     links = "".join(f'<a href="#{_slug(name)}">{html.escape(name)}</a>' for name in headings)
-    parts = [f"<h1>{html.escape(title)}</h1>"]
-    parts += [f"<nav>{links}</nav>"] if len(headings) > 2 else []
+    has_links = len(headings) > 3  # of a page long enough to look for something
+    parts = [f"<h1>{html.escape(title)}</h1>"] + ([f"<nav>{links}</nav>"] if has_links else [])
     for section in sections:
         if name := section.heading:
-            parts.append(f'<h2 id="{_slug(name)}">{html.escape(name)}</h2>')
+            anchor = f' id="{_slug(name)}"' if has_links else ""
+            parts.append(f"<h2{anchor}>{html.escape(name)}</h2>")
         parts += [_table(section.table)] if section.table else []
         parts += [f"<p>{html.escape(section.text)}</p>"] if section.text else []
         parts += [f"<p>Again: <code>{html.escape(section.code)}</code></p>"] if section.code else []

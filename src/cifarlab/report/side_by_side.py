@@ -38,9 +38,14 @@ def write_comparison(folders: Sequence[Path], out: Path | None) -> str:
         columns = {name: run.columns for name, run in zip(names, runs, strict=True)}
         curves.save(curves.overlay(columns), out / "figures" / "curves.png")
     which = disagreements([run.predictions for run in runs])
-    write_csv(out / "disagreements.csv", _rows(runs, which))
+    if len(which):
+        write_csv(out / "disagreements.csv", _rows(runs, which))
+    else:
+        (out / "disagreements.csv").unlink(missing_ok=True)
     note = _draw(runs, which, out / "figures" / "disagreements.png")
+    where = [("", "run folder"), *((n, str(r.path)) for n, r in zip(names, runs, strict=True))]
     sections = [
+        Section(table=where),
         Section("Side by side", side_by_side(runs)),
         Section("Agreement on the test images", agreement(runs), note),
     ]
@@ -125,7 +130,7 @@ def agreement(runs: Sequence[RunFolder]) -> Table:
 
 def side_by_side(runs: Sequence[RunFolder]) -> Table:
     """A row for each thing measured, and one for each key of the configurations that differs."""
-    table = [("", *labels(runs)), ("folder", *(str(run.path) for run in runs))]
+    table = [("", *labels(runs))]
     for kind, form in (("acc", ".2%"), ("loss", ".4f")):
         for split in ("test", "val", "train"):
             name = f"{split} {'accuracy' if kind == 'acc' else 'loss'}"
@@ -140,19 +145,31 @@ def side_by_side(runs: Sequence[RunFolder]) -> Table:
         ("million multiply-accumulates", *(f"{r.macs / 1e6:.1f}" for r in records)),
         ("training time (s)", *(f"{r.time['fit_s']:.0f}" for r in records)),
     ]
-    flat = [_flat(run.config) for run in runs]
+    return table + differences([run.config for run in runs])
+
+
+def differences(configs: Sequence[dict[str, Any]]) -> Table:
+    """A row for each key that differs: the options picked, then single values.
+
+    Left out are keys that only some options have, and those that repeat a key at the top.
+    """
+    flat = [_flat(config) for config in configs]
+    rows = {}
     for key in dict.fromkeys(key for config in flat for key in config):
         values = [config.get(key, ABSENT) for config in flat]
-        if len(set(values)) > 1:
-            table.append((key, *values))
-    return table
+        repeats = rows.get(key.rpartition(".")[2]) == values
+        if len(set(values)) > 1 and ABSENT not in values and not repeats:
+            rows[key.removeprefix("choices.")] = values
+    return [(key, *values) for key, values in rows.items()]
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Dotted keys to values, those that say where and how a run is kept left out."""
+    """Dotted keys to values, the options picked first; without what says where a run is kept."""
     found: dict[str, str] = {}
+    if not prefix:
+        found |= _flat(config.get("choices", {}), "choices.")
     for key, value in config.items():
-        if f"{prefix}{key}" in NEUTRAL_KEYS:
+        if f"{prefix}{key}" in NEUTRAL_KEYS or key in ("_target_", "augment"):
             continue
         if isinstance(value, dict) and value:
             found |= _flat(value, f"{prefix}{key}.")
@@ -185,7 +202,7 @@ def _draw(runs: Sequence[RunFolder], which: np.ndarray, path: Path) -> str:
         return f"The images are not here: {error}. disagreements.csv lists their numbers."
     first = which[:_SHOWN]
     captions = [_caption(runs, images.classes, i) for i in first]
-    title = "answers of each run and confidence; + right"
+    title = "answer and confidence of each run; + is right"
     curves.save(pictures.draw(images.test_images[first], captions, 8, title), path)
     return (
         f"Shown: {len(first)} of the {len(which)} images that are not answered alike, those where "

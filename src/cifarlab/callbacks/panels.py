@@ -1,0 +1,130 @@
+"""What TensorBoard shows beside the curves: speed, the net's graph, pictures of validation."""
+
+import logging
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+
+from cifarlab.callbacks.epochs import EpochRecorder
+from cifarlab.callbacks.tensorboard import TensorBoard
+from cifarlab.predictions import Predictions, confusion
+
+log = logging.getLogger("cifarlab")
+
+_SHOWN = 16  # images
+
+
+class Panels(Callback):
+    """Logs, to TensorBoard if that is the run's logger:
+
+    - ``speed/lr``, ``speed/images_per_s`` and ``speed/epoch_s`` of each epoch, as in metrics.csv;
+    - the net's graph, traced once;
+    - every ``images_every`` epochs a picture of the first layer's filters, as they are trained, and
+      of the validation just done the confusion matrix and the most confidently wrong images, from
+      the logits that validation computed anyway.
+
+    Comes after the recorder, so that the time of drawing is not the epoch's. Only the first process
+    draws.
+    """
+
+    def __init__(self, recorder: EpochRecorder) -> None:
+        self.recorder = recorder
+        self.logits: list[Tensor] = []
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        board = _board(trainer)
+        if board is None or not trainer.is_global_zero or trainer.ckpt_path is not None:
+            return  # a resumed run has layout and graph already
+        board.log_layout()
+        if board.graph:
+            size = trainer.datamodule.image_size
+            example = torch.zeros(1, 3, size, size, device=pl_module.device)
+            if reason := board.log_net(pl_module.net, example):
+                name = type(pl_module.net).__name__
+                log.info("no graph in TensorBoard: %s cannot be traced (%s)", name, reason)
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.logits = []
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        board = _board(trainer)
+        if board is not None and board.images_every is not None:
+            self.logits.append(outputs.float())
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        board = _board(trainer)
+        if board is None:
+            return
+        row = self.recorder.rows[-1]
+        speed = {f"speed/{name}": row[name] for name in ("lr", "images_per_s", "epoch_s")}
+        board.log_metrics(speed, step=trainer.global_step - 1)  # where Lightning has the epoch's
+        if board.images_every is not None and row["epoch"] % board.images_every == 0:
+            self._draw(trainer, pl_module, board)
+
+    def _draw(self, trainer: Trainer, pl_module: LightningModule, board: TensorBoard) -> None:
+        data = trainer.datamodule
+        logits = _gathered(torch.cat(self.logits), len(data.val_indices), trainer)
+        if not trainer.is_global_zero:
+            return
+        from cifarlab.figures import confusion as matrix  # matplotlib, only when there is a figure
+        from cifarlab.figures import kernels, pictures
+        from cifarlab.figures.curves import pixels
+
+        labels = data.images.train_labels[data.val_indices]
+        val = Predictions(logits.cpu().double().numpy(), labels)
+        epoch = f"validation, epoch {self.recorder.rows[-1]['epoch']}"
+        made = {"validation/confusion": pixels(matrix.draw(confusion(val), data.classes, epoch))}
+        wrong = val.confidently_wrong(_SHOWN)
+        if len(wrong):
+            captions = [val.caption(i, data.classes) for i in wrong]
+            images = data.images.train_images[data.val_indices[wrong]]
+            sheet = pictures.draw(images, captions, 8, f"most confidently wrong, {epoch}")
+            made["validation/confidently_wrong"] = pixels(sheet)
+        filters = first_filters(pl_module.net)
+        if filters is not None:
+            made["net/first_layer"] = kernels.tiled(filters)
+        for tag, image in made.items():
+            board.experiment.add_image(tag, image, trainer.global_step - 1, dataformats="HWC")
+
+
+def first_filters(net: nn.Module) -> np.ndarray | None:
+    """Weights ``(filters, height, width, 3)`` of the first layer if it looks at colour images:
+    a convolution, or a dense layer on the pixels of square images; ``None`` if it does neither."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            weights = module.weight.detach().float().cpu()
+            if weights.ndim == 2:
+                side = round((weights.shape[1] / 3) ** 0.5)
+                if 3 * side**2 != weights.shape[1]:
+                    return None
+                weights = weights.unflatten(1, (3, side, side))
+            return weights.permute(0, 2, 3, 1).numpy() if weights.shape[1] == 3 else None
+    return None
+
+
+def _board(trainer: Trainer) -> TensorBoard | None:
+    return next((board for board in trainer.loggers if isinstance(board, TensorBoard)), None)
+
+
+def _gathered(
+    mine: Float[Tensor, "m classes"], total: int, trainer: Trainer
+) -> Float[Tensor, "total classes"]:
+    """Logits of all processes, in the order of the images, which the processes take in turns."""
+    if trainer.world_size == 1:
+        return mine
+    share = -(-total // trainer.world_size)
+    padded = F.pad(mine, (0, 0, 0, share - len(mine)))
+    return trainer.strategy.all_gather(padded).transpose(0, 1).flatten(0, 1)[:total]

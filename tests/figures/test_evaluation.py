@@ -1,0 +1,84 @@
+"""The figures of an evaluation show the numbers they were given."""
+
+import numpy as np
+import pytest
+
+from cifarlab.figures import classes, confusion, curves, kernels, pictures, reliability
+from cifarlab.figures.evaluation import Sheet, Shown, draw
+from cifarlab.figures.reliability import Panel
+
+COUNTS = np.array([[5, 2, 0], [1, 700, 3], [0, 4, 6]])
+NAMES = ("cat", "dog", "axolotl")
+PANEL = Panel("x", np.linspace(0, 1, 3), np.array([np.nan, 0.75]), np.array([0, 8]))
+
+
+def test_the_matrix_prints_the_counts() -> None:
+    (axes,) = confusion.draw(COUNTS, NAMES).axes
+    printed = np.zeros_like(COUNTS)
+    for text in axes.texts:
+        column, row = text.get_position()
+        printed[row, column] = int(text.get_text())
+    assert (printed == COUNTS).all()
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(NAMES)
+
+
+def test_many_classes_have_shades_only() -> None:
+    axes, bar = confusion.draw(np.eye(100, dtype=int), [str(i) for i in range(100)]).axes
+    assert not axes.texts and bar.get_ylabel() == "images"
+
+
+def test_classes_of_low_recall_are_on_top() -> None:
+    (axes,) = classes.draw(np.array([0.9, np.nan, 0.5]), np.array([0.8, 0.0, 0.3]), NAMES).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["dog", "axolotl", "cat"]
+    lines = {line.get_label(): line for line in axes.lines}
+    assert list(lines["recall"].get_xdata()) == [0.0, 0.3, 0.8]
+    assert axes.get_ylim()[0] > axes.get_ylim()[1], "the first is above"
+
+
+def test_bars_reach_the_accuracy_and_the_gap_the_diagonal() -> None:
+    diagram, histogram = reliability.draw([PANEL]).axes
+    bars, gaps = diagram.containers
+    assert [bar.get_height() for bar in bars] == [0, 0.75]
+    assert [gap.get_height() for gap in gaps] == [0, 0], "0.75 is the middle of its bin"
+    assert [bar.get_height() for bar in histogram.patches] == [0, 8]
+
+
+def test_images_and_captions_belong_together() -> None:
+    images = np.arange(3, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
+    figure = pictures.draw(images, ["a", "b", "c"], columns=2)
+    shown = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_xlabel() for axes in shown] == ["a", "b", "c"]
+    assert [axes.images[0].get_array()[0, 0, 0] for axes in shown] == [0, 1, 2]
+
+
+def test_filters_are_grey_at_zero_and_full_at_their_largest() -> None:
+    filters = np.zeros((9, 2, 2, 3))
+    filters[0, 0, 0] = (-1, 0, 1)
+    image = kernels.tiled(filters, width=16)
+    assert image.shape == (2 * (2 + 2), 8 * (2 + 2), 3), "two rows of eight, 1 px a weight, gaps"
+    assert image[0, 0].tolist() == [0, 128, 255] and image[1, 1].tolist() == [128, 128, 128]
+    assert image[4, 8].tolist() == [255, 255, 255], "nothing there"
+
+
+def test_several_runs_over_each_other() -> None:
+    columns = {"epoch": [1, 2], "val_loss": [2.0, 1.0], "train_loss": [2.0, 0.5]}
+    columns |= {"val_acc": [0.1, 0.5], "train_acc": [0.2, 0.7]}
+    figure = curves.overlay({"A x": columns, "B y": columns | {"val_acc": [0.3, 0.4]}})
+    _, accuracy = figure.axes
+    drawn = [list(line.get_ydata()) for line in accuracy.lines if line.get_ls() == "-"]
+    assert drawn == [[0.1, 0.5], [0.3, 0.4]]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["A x", "B y", "validation", "training", "best epoch"]
+
+
+@pytest.mark.parametrize("images", [None, np.zeros((2, 4, 4, 3), np.uint8)])
+def test_the_sheet_has_images_or_says_why_not(images) -> None:
+    shown = Shown(images, ["cat\n90%", "dog\n80%"], "the images are gone")
+    ones = np.ones(3)
+    sheet = Sheet("t", ["f"], None, COUNTS, ones, ones, NAMES, [PANEL, PANEL], shown, shown)
+    figure = draw(sheet)
+    assert curves.pixels(figure, dpi=40).shape == (17 * 40, 11 * 40, 3)
+    said = [text.get_text() for part in figure.subfigs for text in part.texts]
+    assert said.count("the images are gone") == (2 if images is None else 0)
+    assert "no metrics.csv" in said
+    assert sum(len(axes.images) for axes in figure.axes) == (1 if images is None else 5)

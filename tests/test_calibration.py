@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import torch
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from cifarlab.calibration import cross_entropy, fit_temperature, reliability
+from cifarlab.predictions import Predictions, softmax
+
+
+def drawn(images: int, scale: float = 1.0, seed: int = 0) -> Predictions:
+    """Logits, and labels drawn from their probabilities; then the logits times ``scale``."""
+    random = np.random.RandomState(seed)
+    logits = 2.0 * random.randn(images, 5)
+    cumulative = softmax(logits).cumsum(axis=1)
+    labels = (random.rand(images, 1) > cumulative).sum(axis=1)
+    return Predictions(scale * logits, labels.clip(0, 4))
+
+
+def test_a_diagram_of_known_probabilities() -> None:
+    """Ten answers at 0.9, seven of them right, and ten at 0.55, of which six are."""
+    sure, unsure = np.log([[0.9, 0.1]]), np.log([[0.55, 0.45]])
+    logits = np.concatenate([sure.repeat(10, axis=0), unsure.repeat(10, axis=0)])
+    labels = np.array([0] * 7 + [1] * 3 + [0] * 6 + [1] * 4)
+    found = reliability(Predictions(logits, labels), bins=5)
+    assert found.count.tolist() == [0, 0, 10, 0, 10]
+    assert found.confidence[[2, 4]] == pytest.approx([0.55, 0.9])
+    assert found.accuracy[[2, 4]] == pytest.approx([0.6, 0.7])
+    assert np.isnan(found.accuracy[[0, 1, 3]]).all()
+    assert found.ece == pytest.approx((10 * 0.05 + 10 * 0.2) / 20)
+
+
+@pytest.mark.parametrize("bins", [10, 15])
+def test_the_error_is_that_of_torchmetrics(bins: int) -> None:
+    predictions = drawn(2000, scale=2.0)
+    predictions.logits[:200] *= 1000  # confidence of exactly 1, a bin of its own there
+    theirs = multiclass_calibration_error(
+        torch.from_numpy(softmax(predictions.logits)),
+        torch.from_numpy(predictions.labels),
+        num_classes=5,
+        n_bins=bins,
+        norm="l1",
+    )
+    found = reliability(predictions, bins=bins)
+    assert found.ece == pytest.approx(float(theirs), abs=1e-6) and found.ece > 0.05
+    assert found.count.sum() == 2000
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
+def test_the_temperature_recovers_a_known_scale(scale: float) -> None:
+    predictions = drawn(20_000, scale)
+    assert fit_temperature(predictions) == pytest.approx(scale, rel=0.05)
+    assert reliability(predictions, scale).ece < 0.02
+    assert cross_entropy(predictions, scale) <= cross_entropy(predictions) + 1e-9
+
+
+def test_cross_entropy_is_that_of_torch() -> None:
+    predictions = drawn(100)
+    theirs = torch.nn.functional.cross_entropy(
+        torch.from_numpy(predictions.logits / 1.7), torch.from_numpy(predictions.labels)
+    )
+    assert cross_entropy(predictions, 1.7) == pytest.approx(float(theirs))
+
+
+def test_right_answers_alone_are_never_too_cold() -> None:
+    """Nothing overflows where the best temperature is zero."""
+    logits = np.array([[5.0, 0.0], [0.0, 8.0]])
+    assert 0.01 <= fit_temperature(Predictions(logits, np.array([0, 1]))) < 1
