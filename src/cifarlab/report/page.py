@@ -119,7 +119,7 @@ def _facts(record: RunRecord) -> Table:
 
 def _html(title: str, sections: Sequence[Section]) -> str:
     headings = [section.heading for section in sections if section.heading]
-    links = "".join(f'<a href="#{_slug(name)}">{html.escape(name)}</a>' for name in headings)
+    links = " ".join(f'<a href="#{_slug(name)}">{html.escape(name)}</a>' for name in headings)
     has_links = len(headings) > 3  # of a page long enough to look for something
     parts = [f"<h1>{html.escape(title)}</h1>"] + ([f"<nav>{links}</nav>"] if has_links else [])
     for section in sections:

@@ -1,0 +1,171 @@
+"""What a run's event files hold."""
+
+import io
+import logging
+from pathlib import Path
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata
+from torch import nn
+
+from cifarlab.callbacks import SeedEachStep, TensorBoard
+from cifarlab.callbacks.panels import _gathered, first_filters
+from cifarlab.callbacks.tensorboard import hyperparameters
+from cifarlab.checkpoint import LAST, load_run, load_weights, read_checkpoint
+from cifarlab.data.sources import Synthetic
+from cifarlab.figures import confusion as figure
+from cifarlab.figures.curves import pixels
+from cifarlab.predictions import Predictions, confusion, load
+from cifarlab.record import RunRecord, read_metrics
+from tests.conftest import launch, plain
+
+OPTIONS = ["max_epochs=4", "logger.images_every=2", "dropout=0.1"]
+
+
+class Cut(Exception):
+    """Stands for a power cut."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, cache) -> Path:
+    """A run that was cut off in its third epoch, after validation was logged, and resumed."""
+    folder = tmp_path_factory.mktemp("tensorboard") / "run"
+
+    def cut(self, trainer, *_) -> None:
+        if trainer.current_epoch == 2:
+            raise Cut
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SeedEachStep, "on_train_epoch_end", cut, raising=False)
+        with pytest.raises(Cut):
+            launch(folder, cache, *OPTIONS)
+    launch(folder, cache, *OPTIONS)
+    return folder
+
+
+def events(folder: Path) -> EventAccumulator:
+    return EventAccumulator(str(folder), size_guidance={"images": 0, "scalars": 0}).Reload()
+
+
+def test_every_epoch_once_also_of_a_resumed_run(folder: Path) -> None:
+    assert len(list(folder.glob("events.*"))) > 1
+    found, rows = events(folder), read_metrics(folder / "metrics.csv")
+    assert len(rows) == 4
+    columns = {f"speed/{k}": k for k in ("lr", "images_per_s", "epoch_s")}
+    columns |= {f"{s}/{k}": f"{s}_{k}" for s in ("train", "val") for k in ("loss", "acc")}
+    for tag, column in columns.items():
+        assert [e.value for e in found.Scalars(tag)] == pytest.approx(
+            [row[column] for row in rows], rel=1e-5
+        ), tag
+        assert [e.step + 1 for e in found.Scalars(tag)] == [row["step"] for row in rows], tag
+    assert len(found.Tags()["tensors"]) == len(set(found.Tags()["tensors"])), "one layout"
+
+
+def test_the_layout_puts_training_and_validation_together(folder: Path) -> None:
+    from tensorboard.plugins.custom_scalar import layout_pb2
+
+    (event,) = events(folder).Tensors("custom_scalars__config__")
+    layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
+    charts = {c.title: list(c.multiline.tag) for part in layout.category for c in part.chart}
+    assert charts["loss"] == ["train/loss$", "val/loss$"]
+    assert charts["accuracy"] == ["train/acc$", "val/acc$"]
+
+
+def test_pictures_of_the_chosen_epochs(folder: Path) -> None:
+    found = events(folder)
+    tags = {"net/first_layer", "validation/confusion", "validation/confidently_wrong"}
+    assert set(found.Tags()["images"]) == tags
+    for tag in tags:
+        assert [event.step for event in found.Images(tag)] == [7, 15], "epochs 2 and 4"
+
+
+def test_the_confusion_matrix_is_that_of_the_epochs_validation(folder: Path) -> None:
+    """Counted anew with the weights of the last epoch."""
+    loaded, indices = load_run(folder), load(folder).val_indices
+    load_weights(loaded.net, read_checkpoint(folder / LAST), folder / LAST)
+    source = Synthetic(300, 100).read()
+    images = torch.from_numpy(source.train_images[indices]).permute(0, 3, 1, 2)
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (loaded.mean, loaded.std))
+    with torch.inference_mode():
+        logits = loaded.net((images / 255 - mean) / std).double().numpy()
+    counts = confusion(Predictions(logits, source.train_labels[indices]))
+    drawn = figure.draw(counts, loaded.classes, "validation, epoch 4")
+    event = events(folder).Images("validation/confusion")[-1]
+    image = Image.open(io.BytesIO(event.encoded_image_string))
+    assert counts.sum() == 30 and (np.asarray(image) == pixels(drawn)).all()
+
+
+def test_the_graph_is_there(folder: Path) -> None:
+    names = {node.name for node in events(folder).Graph().node}
+    assert any(name.startswith("MLP/") for name in names)
+
+
+def test_hyperparameters_and_no_made_up_metric(folder: Path) -> None:
+    found = events(folder)
+    content = found.PluginTagToContent("hparams")
+    start = metadata.parse_session_start_info_plugin_data(content[metadata.SESSION_START_INFO_TAG])
+    assert start.hparams["dropout"].number_value == 0.1
+    assert start.hparams["model"].string_value == "mlp"
+    assert start.hparams["data.num_train"].number_value == 300, "typed"
+    assert metadata.EXPERIMENT_TAG not in content, "it would decide the columns of other runs"
+    for split, metrics in RunRecord.load(folder).metrics.items():
+        for kind, value in metrics.items():
+            (event,) = found.Scalars(f"best/{split}_{kind}")
+            assert event.value == pytest.approx(value, rel=1e-6) and event.step == 16
+    assert not any(tag.startswith("hp") for tag in found.Tags()["scalars"])
+
+
+def test_hyperparameters_of_a_configuration() -> None:
+    typed = ["model=mlp", "aug=[crop,hflip]", "aug.hflip.p=0.3", "name=x", "trainer.max_time=null"]
+    config = plain(*typed)
+    found = hyperparameters(config | {"overrides": typed})
+    assert found["aug"] == "crop,hflip" and found["aug.hflip.p"] == 0.3
+    assert found["trainer.max_time"] == "null" and found["dropout"] == "null"
+    assert found["optimizer"] == "sgd" and found["optimizer.lr"] == 0.05 and "name" not in found
+
+
+def test_a_net_that_cannot_be_traced_is_told(tmp_path, run_here, monkeypatch, caplog) -> None:
+    class Untraceable(nn.Linear):
+        def forward(self, images):
+            raise RuntimeError("not with me\nat all")
+
+    net = nn.Sequential(nn.Dropout(), Untraceable(2, 2).eval())
+    board = TensorBoard(str(tmp_path / "board"))
+    assert board.log_net(net, torch.zeros(1, 2)) == "not with me"
+    assert [module.training for module in net] == [True, False], "modes are as they were"
+    monkeypatch.setattr(TensorBoard, "log_net", lambda *_: "not with me")
+    with caplog.at_level(logging.INFO, "cifarlab"):
+        run_here(tmp_path / "run", "max_epochs=1", "logger.images_every=null")
+    told = [r.getMessage() for r in caplog.records if "TensorBoard" in r.getMessage()]
+    assert told == ["no graph in TensorBoard: MLP cannot be traced (not with me)"]
+    assert not events(tmp_path / "run").Tags()["images"], "images_every=null"
+
+
+def test_processes_take_images_in_turns() -> None:
+    """Logits of five images on two processes are put back in order."""
+    whole = torch.arange(10.0).view(5, 2)
+    shares = [nn.functional.pad(whole[rank::2], (0, 0, 0, r)) for rank, r in ((0, 0), (1, 1))]
+
+    def all_gather(mine):
+        assert torch.equal(mine, shares[1]), "padded to one length"
+        return torch.stack(shares)
+
+    trainer = Mock(spec=Trainer, world_size=2)
+    trainer.strategy.all_gather = all_gather
+    assert torch.equal(_gathered(whole[1::2], 5, trainer), whole)
+
+
+def test_first_layers_that_look_at_colour_images() -> None:
+    weights = first_filters(nn.Sequential(nn.Conv2d(3, 4, 5), nn.Conv2d(4, 4, 3)))
+    assert weights.shape == (4, 5, 5, 3)
+    dense = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 4, 7))
+    with torch.no_grad():
+        dense[1].weight[0, 16] = 9.0  # first pixel, green
+    assert first_filters(dense).shape == (7, 4, 4, 3) and first_filters(dense)[0, 0, 0, 1] == 9.0
+    assert first_filters(nn.Linear(10, 2)) is None and first_filters(nn.Conv2d(1, 2, 3)) is None

@@ -1,0 +1,162 @@
+"""What a user sees: TensorBoard and the report of a real run, in a real browser.
+
+Needs Chromium, its driver and selenium; Debian: ``apt-get install chromium chromium-driver``.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cifarlab.record import RunRecord, read_metrics
+from cifarlab.report.page import write_report
+from tests.conftest import launch
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="chromium or chromedriver is not installed"
+)
+
+PATIENCE = 60  # seconds until a page must show what it should
+# Everything that is on the page, in shadow trees too: TensorBoard is made of them
+WALK = """
+const found = {text: [], images: []};
+function walk(node) {
+  if (node.nodeType === Node.TEXT_NODE) {
+    const text = node.textContent.trim();
+    if (text) found.text.push(text);
+    return;
+  }
+  if (node.nodeName === 'IMG') found.images.push(node.complete && node.naturalWidth);
+  if (node.shadowRoot) walk(node.shadowRoot);
+  if (!['STYLE', 'SCRIPT', 'NOSCRIPT'].includes(node.nodeName)) node.childNodes.forEach(walk);
+}
+walk(document.body);
+return found;
+"""
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory, cache) -> Path:
+    """Two finished runs beside each other, as the cells of a sweep are."""
+    folder = tmp_path_factory.mktemp("browser") / "sweep"
+    for dropout in (0.125, 0.25):
+        launch(folder / f"{dropout}", cache, f"dropout={dropout}", "logger.images_every=2")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory) -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage"):
+        options.add_argument(f"--{flag}")
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
+    options.add_argument("--window-size=1500,1100")
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def tensorboard(sweep: Path) -> Iterator[str]:
+    """Its address."""
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(sweep), "--port", "0"]
+    process = subprocess.Popen([*command, "--host", "127.0.0.1"], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if found := re.search(r"http://127.0.0.1:\d+", line):
+            yield found[0]
+            break
+    else:
+        raise AssertionError("TensorBoard did not start")
+    process.terminate()
+    process.wait()
+    process.stderr.close()
+
+
+@pytest.fixture
+def see(browser: Any) -> Callable[..., dict[str, list]]:
+    """``see(address, *texts)``: the page once these texts and ``images`` images are on it."""
+
+    def wait(address: str, *texts: str, images: int = 0) -> dict[str, list]:
+        page: dict[str, list] = {}
+
+        def is_there(_: Any) -> bool:
+            page.update(browser.execute_script(WALK))
+            return set(texts) <= set(page["text"]) and sum(map(bool, page["images"])) >= images
+
+        browser.get("about:blank")  # another part after "#" alone would not load the page anew
+        browser.get(address)
+        try:
+            WebDriverWait(browser, PATIENCE).until(is_there)
+        except Exception as error:
+            missing = set(texts) - set(page["text"])
+            raise AssertionError(
+                f"{address}: missing {missing}, images {page['images']}"
+            ) from error
+        return page
+
+    return wait
+
+
+def test_tensorboard_shows_scalars(see, tensorboard: str, sweep: Path) -> None:
+    """A card with the last value of both runs, as metrics.csv has it."""
+    last = [read_metrics(path)[-1]["val_acc"] for path in sorted(sweep.glob("*/metrics.csv"))]
+    shown = [f"{round(value, 4):g}" for value in last]
+    see(f"{tensorboard}/?tagFilter=val%2Facc#timeseries", "/acc", *shown)
+
+
+def test_tensorboard_shows_both_splits_in_one_chart(see, tensorboard: str) -> None:
+    see(f"{tensorboard}/#custom_scalars", "training", "loss", "accuracy", "learning rate")
+
+
+def test_tensorboard_shows_images(see, tensorboard: str) -> None:
+    tags = ("net/first_layer", "validation/confusion", "validation/confidently_wrong")
+    see(f"{tensorboard}/#images", *tags, images=6)
+
+
+def test_tensorboard_compares_swept_values(see, tensorboard: str, sweep: Path) -> None:
+    page = see(f"{tensorboard}/#hparams", "dropout", "best/val_acc", "best/test_acc", "0.12500")
+    text = " ".join(page["text"])
+    header = re.search(r"Trial ID Show Metrics (.*?) 0\.125 ", text)
+    assert header and header[1].split()[0] == "dropout", "what was swept comes first"
+    for cell in sorted(sweep.iterdir()):
+        metrics = RunRecord.load(cell).metrics
+        row = re.search(rf" {cell.name} (.*?best/|.*$)", text[header.start() :])
+        assert row, cell.name
+        values = {float(word) for word in row[1].split() if re.fullmatch(r"[\d.]+", word)}
+        for value in (float(cell.name), metrics["val"]["acc"], metrics["test"]["acc"]):
+            assert any(abs(value - shown) < 1e-4 for shown in values), (cell.name, value)
+
+
+def test_the_report_of_a_run(see, browser, sweep: Path) -> None:
+    cell = sweep / "0.25"
+    write_report(cell)
+    metrics = json.loads((cell / "result.json").read_text())["metrics"]
+    page = see(f"file://{cell / 'report.html'}", "mlp on synthetic", images=6)
+    assert all(page["images"]), "every image was loaded"
+    rows = browser.execute_script(
+        "const rows = [...document.querySelector('table').rows];"
+        "return rows.map(row => [...row.cells].map(cell => cell.innerText))"
+    )
+    assert rows[0] == ["", "loss", "accuracy"]
+    assert rows[1:] == [[s, f"{m['loss']:.4f}", f"{m['acc']:.2%}"] for s, m in metrics.items()]
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 390, "height": 800, "deviceScaleFactor": 2, "mobile": True},
+    )
+    assert browser.execute_script("return document.scrollingElement.scrollWidth") <= 390, "a phone"
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
