@@ -3,6 +3,7 @@
 import csv
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cifarlab.record import RunRecord
 from tests.conftest import TINY
@@ -10,7 +11,13 @@ from tests.conftest import TINY
 
 def test_two_processes_train_as_one(train, cache, tmp_path) -> None:
     """Same global batches, so the same weights up to the order of additions."""
-    options = [*TINY, f"data.cache_dir={cache}", "aug=none", "data.num_train=350"]
+    options = [
+        *TINY,
+        f"data.cache_dir={cache}",
+        "aug=none",
+        "data.num_train=350",
+        "logger.images_every=1",
+    ]
     folders = {}
     for devices in (1, 2):
         folders[devices] = tmp_path / f"on_{devices}"
@@ -32,6 +39,14 @@ def test_two_processes_train_as_one(train, cache, tmp_path) -> None:
         assert a["step"] == b["step"]
         for name in ("train_loss", "train_acc", "val_loss", "val_acc"):
             assert float(a[name]) == pytest.approx(float(b[name]), abs=2e-4), name
+    pictures = []
+    for folder in folders.values():
+        assert len(list(folder.glob("events.*"))) == 2, "training's and the end's, of one process"
+        events = EventAccumulator(str(folder)).Reload()
+        assert [event.step for event in events.Scalars("val/loss")] == [3, 7]
+        assert [event.step for event in events.Images("validation/confusion")] == [3, 7]
+        pictures.append(events.Images("validation/confusion")[-1].encoded_image_string)
+    assert pictures[0] == pictures[1], "of all validation images, whoever looked at them"
     assert one.data == two.data
     for split in ("train", "val", "test"):
         assert one.metrics[split]["loss"] == pytest.approx(two.metrics[split]["loss"], abs=2e-4)

@@ -38,10 +38,13 @@ def test_report(run_here, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "mlp on synthetic" in done.stdout
     page = (folder / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 1
+    assert page.count("data:image/png;base64,") == 6
+    assert (folder / "figures" / "evaluation.png").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["run"], "nothing left where it was called"
-    nothing = start("report.py", f"path={tmp_path}/nowhere", cwd=tmp_path)
-    assert nothing.returncode == 2 and nothing.stderr.startswith("error: path=")
+    several = start("report.py", f"path=[{folder},{tmp_path}/nowhere]", cwd=tmp_path)
+    assert several.returncode == 2 and "nowhere: no finished run here" in several.stderr
+    out = start("report.py", f"path={folder}", "out=x", cwd=tmp_path)
+    assert out.returncode == 2 and out.stderr.startswith("error: out=x: goes with several runs")
 
 
 @pytest.fixture(scope="module")

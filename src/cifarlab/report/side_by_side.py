@@ -15,7 +15,7 @@ from cifarlab.record import NEUTRAL_KEYS
 from cifarlab.report.cells import ABSENT, shown
 from cifarlab.report.folder import RunFolder
 from cifarlab.report.page import write_page
-from cifarlab.report.tables import Section, Table, write_csv
+from cifarlab.report.tables import Picture, Section, Table, write_csv
 
 _SHOWN = 24  # images
 _LONGEST_NAME = 100  # characters of a folder name
@@ -34,22 +34,33 @@ def write_comparison(folders: Sequence[Path], out: Path | None) -> str:
     names = labels(runs)
     out = out or Path("outputs") / "compare" / default_name(folders)
     out.mkdir(parents=True, exist_ok=True)
-    if all(run.columns for run in runs):
-        columns = {name: run.columns for name, run in zip(names, runs, strict=True)}
-        curves.save(curves.overlay(columns), out / "figures" / "curves.png")
     which = disagreements([run.predictions for run in runs])
     if len(which):
         write_csv(out / "disagreements.csv", _rows(runs, which))
     else:
         (out / "disagreements.csv").unlink(missing_ok=True)
-    note = _draw(runs, which, out / "figures" / "disagreements.png")
     where = [("", "run folder"), *((n, str(r.path)) for n, r in zip(names, runs, strict=True))]
+    note = _draw(runs, which, out / "figures" / "disagreements.png")
+    curves_file = out / "figures" / "curves.png"
+    curves_file.unlink(missing_ok=True)
+    if all(run.columns for run in runs):
+        columns = {name: run.columns for name, run in zip(names, runs, strict=True)}
+        curves.save(curves.overlay(columns), curves_file)
     sections = [
         Section(table=where),
-        Section("Side by side", side_by_side(runs)),
-        Section("Agreement on the test images", agreement(runs), note),
+        Section("Side by side", side_by_side(runs), pictures=_file(curves_file)),
+        Section(
+            "Agreement on the test images",
+            agreement(runs),
+            note,
+            pictures=_file(out / "figures" / "disagreements.png"),
+        ),
     ]
     return write_page(out, ", ".join(names), sections)
+
+
+def _file(path: Path) -> list[Picture]:
+    return [Picture(path.stem, path.read_bytes())] if path.is_file() else []
 
 
 def load(folders: Sequence[Path]) -> list[RunFolder]:
@@ -205,7 +216,7 @@ def _draw(runs: Sequence[RunFolder], which: np.ndarray, path: Path) -> str:
     title = "answer and confidence of each run; + is right"
     curves.save(pictures.draw(images.test_images[first], captions, 8, title), path)
     return (
-        f"Shown: {len(first)} of the {len(which)} images that are not answered alike, those where "
+        f"Shown: {len(first)} of the {len(which):,} images that are not answered alike, those where "
         "the runs are surest; all are in disagreements.csv."
     )
 
