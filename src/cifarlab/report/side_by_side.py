@@ -216,8 +216,8 @@ def _draw(runs: Sequence[RunFolder], which: np.ndarray, path: Path) -> str:
     title = "answer and confidence of each run; + is right"
     curves.save(pictures.draw(images.test_images[first], captions, 8, title), path)
     return (
-        f"Shown: {len(first)} of the {len(which):,} images that are not answered alike, those where "
-        "the runs are surest; all are in disagreements.csv."
+        f"Shown: {len(first)} of the {len(which):,} images that are not answered alike, those "
+        "where the runs are surest; all are in disagreements.csv."
     )
 
 
