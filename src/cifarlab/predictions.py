@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from cifarlab.errors import UserError
 
@@ -35,8 +35,7 @@ class Predictions:
         return softmax(self.logits).max(axis=1)
 
     @cached_property
-    def is_right(self) -> np.ndarray:
-        """Boolean ``(n,)``."""
+    def is_right(self) -> Bool[np.ndarray, " n"]:
         return self.answers == self.labels
 
     def confidently_wrong(self, most: int) -> Int[np.ndarray, " k"]:

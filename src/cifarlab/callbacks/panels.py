@@ -16,7 +16,7 @@ from cifarlab.predictions import Predictions, confusion
 
 log = logging.getLogger("cifarlab")
 
-_SHOWN = 16  # images
+_SHOWN = 8  # images, in rows of four: TensorBoard shows them small
 
 
 class Panels(Callback):
@@ -91,7 +91,7 @@ class Panels(Callback):
         if len(wrong):
             captions = [val.caption(i, data.classes) for i in wrong]
             images = data.images.train_images[data.val_indices[wrong]]
-            sheet = pictures.draw(images, captions, 8, f"most confidently wrong, {epoch}")
+            sheet = pictures.draw(images, captions, 4, f"most confidently wrong, {epoch}")
             made["validation/confidently_wrong"] = pixels(sheet)
         filters = first_filters(pl_module.net)
         if filters is not None:

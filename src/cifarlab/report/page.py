@@ -28,7 +28,7 @@ code { background: #f4f4f4; padding: .1rem .3rem; overflow-wrap: anywhere; }
 figure { margin: 1rem 0; break-inside: avoid; } img { max-width: 100%; height: auto; }
 figcaption { font-size: .9rem; color: #555; }
 @media screen and (max-width: 40rem) { th, td { padding: .25rem .4rem; font-size: .9rem; }
-  figure { overflow-x: auto; } img { max-width: none; width: 40rem; } }
+  figure { overflow-x: auto; } img { max-width: none; width: 34rem; } }
 @media print { body { max-width: none; margin: 0; font-size: 11pt; } nav { display: none; }
   h2 { break-after: avoid; } tr { break-inside: avoid; } .wide { overflow: visible; } }
 """
