@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": set(),
     "data": set(),
     "lit": set(),
-    "callbacks": {"figures", "predictions", "record"},
+    "callbacks": {"figures", "inspection", "predictions", "record"},
     "hardware": set(),
     "checkpoint": {"record"},
     "report": {"record", "figures", "predictions", "calibration", "data"},

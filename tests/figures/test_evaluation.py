@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cifarlab.figures import classes, confusion, curves, kernels, pictures, reliability
+from cifarlab.figures import classes, confusion, curves, pictures, reliability
 from cifarlab.figures.evaluation import Sheet, Shown, draw
 from cifarlab.figures.reliability import Panel
 
@@ -49,15 +49,6 @@ def test_images_and_captions_belong_together() -> None:
     shown = [axes for axes in figure.axes if axes.images]
     assert [axes.get_xlabel() for axes in shown] == ["a", "b", "c"]
     assert [axes.images[0].get_array()[0, 0, 0] for axes in shown] == [0, 1, 2]
-
-
-def test_filters_are_grey_at_zero_and_full_at_their_largest() -> None:
-    filters = np.zeros((9, 2, 2, 3))
-    filters[0, 0, 0] = (-1, 0, 1)
-    image = kernels.tiled(filters, width=16)
-    assert image.shape == (2 * (2 + 2), 8 * (2 + 2), 3), "two rows of eight, 1 px a weight, gaps"
-    assert image[0, 0].tolist() == [0, 128, 255] and image[1, 1].tolist() == [128, 128, 128]
-    assert image[4, 8].tolist() == [255, 255, 255], "nothing there"
 
 
 def test_several_runs_over_each_other() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cifarlab.figures.filters import colours, draw, montage
+from cifarlab.figures.filters import colours, draw, montage, pixels
 
 RNG = np.random.RandomState(0)
 
@@ -53,3 +53,11 @@ def test_any_number_of_filters(count: int, shown: int) -> None:
     figure = draw({"weights": RNG.rand(count, 1, 2, 2)}, dead=range(count))
     assert len(figure.axes[0].lines) == 3 * shown
     assert ("the first 256 of 300" in figure.get_suptitle()) == (count > shown)
+
+
+def test_pixels_are_enlarged_and_grey_at_zero() -> None:
+    weights = np.zeros((9, 3, 2, 2))
+    weights[0, :, 0, 0] = (-1, 0, 1)
+    image = pixels(weights, across=8, width=50)
+    assert image.shape == (2 * 5, 2 * 23, 3), "two rows of eight and the lines between, twice"
+    assert image[1, 1].tolist() == [0, 128, 255] and image[2, 2].tolist() == [128, 128, 128]

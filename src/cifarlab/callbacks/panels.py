@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from cifarlab.callbacks.epochs import EpochRecorder
 from cifarlab.callbacks.tensorboard import TensorBoard
+from cifarlab.inspection import as_pictures, calls, first_layer
 from cifarlab.predictions import Predictions, confusion
 
 log = logging.getLogger("cifarlab")
 
+_FILTERS = 64
 _SHOWN = 8  # images, in rows of four: TensorBoard shows them small
 
 
@@ -80,7 +82,7 @@ class Panels(Callback):
         if not trainer.is_global_zero:
             return
         from cifarlab.figures import confusion as matrix  # matplotlib, only when there is a figure
-        from cifarlab.figures import kernels, pictures
+        from cifarlab.figures import filters, pictures
         from cifarlab.figures.curves import pixels
 
         labels = data.images.train_labels[data.val_indices]
@@ -93,26 +95,21 @@ class Panels(Callback):
             images = data.images.train_images[data.val_indices[wrong]]
             sheet = pictures.draw(images, captions, 4, f"most confidently wrong, {epoch}")
             made["validation/confidently_wrong"] = pixels(sheet)
-        filters = first_filters(pl_module.net)
-        if filters is not None:
-            made["net/first_layer"] = kernels.tiled(filters)
+        weights = first_filters(pl_module.net, data.image_size)
+        if weights is not None:
+            made["net/first_layer"] = filters.pixels(weights)
         for tag, image in made.items():
             board.experiment.add_image(tag, image, trainer.global_step - 1, dataformats="HWC")
 
 
-def first_filters(net: nn.Module) -> np.ndarray | None:
-    """Weights ``(filters, height, width, 3)`` of the first layer if it looks at colour images:
-    a convolution, or a dense layer on the pixels of square images; ``None`` if it does neither."""
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            weights = module.weight.detach().float().cpu()
-            if weights.ndim == 2:
-                side = round((weights.shape[1] / 3) ** 0.5)
-                if 3 * side**2 != weights.shape[1]:
-                    return None
-                weights = weights.unflatten(1, (3, side, side))
-            return weights.permute(0, 2, 3, 1).numpy() if weights.shape[1] == 3 else None
-    return None
+def first_filters(
+    net: nn.Module, image_size: int
+) -> Float[np.ndarray, "filters channels height width"] | None:
+    """Weights of the first layer, at most 64 filters; ``None`` where there is no such layer."""
+    first = first_layer(calls(net, image_size))
+    if first is None:
+        return None
+    return as_pictures(first.module.weight.detach()[:_FILTERS]).float().cpu().numpy()
 
 
 def _board(trainer: Trainer) -> TensorBoard | None:

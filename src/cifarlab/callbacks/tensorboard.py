@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
+from cifarlab.inspection import evaluating
 from cifarlab.record import NEUTRAL_KEYS
 
 # Chart of the "Custom Scalars" tab: the tags in it, as regular expressions
@@ -60,17 +61,14 @@ class TensorBoard(TensorBoardLogger):
     @rank_zero_only
     def log_net(self, net: nn.Module, example: Tensor) -> str:
         """Trace ``net`` and log its graph. Returns why there is none if it cannot be traced."""
-        modes = [(module, module.training) for module in net.modules()]
         try:
-            with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            # evaluating: torch would put all modules into one mode afterwards
+            with evaluating(net), torch.no_grad(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of the tracer: a graph to look at, not to run
-                with torch.no_grad():
+                with contextlib.redirect_stdout(io.StringIO()):
                     self.experiment.add_graph(net, example)
         except Exception as error:  # whatever a model does that the tracer cannot follow
             return str(error).strip().partition("\n")[0] or type(error).__name__
-        finally:
-            for module, mode in modes:  # torch puts all of them into one mode
-                module.training = mode
         return ""
 
     @rank_zero_only

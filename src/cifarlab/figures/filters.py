@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -70,6 +70,14 @@ def montage(
         top, left = (number // across) * (height + 1), (number % across) * (width + 1)
         sheet[top : top + height, left : left + width] = tile
     return sheet
+
+
+def pixels(weights: Weights, across: int = 8, width: int = 512) -> UInt8[np.ndarray, "down wide 3"]:
+    """The filters without a frame, enlarged without smoothing to at most about ``width`` pixels."""
+    sheet = montage(colours(weights, float(np.abs(weights).max())), min(across, len(weights)))
+    scale = max(1, width // sheet.shape[1])
+    enlarged = sheet.repeat(scale, axis=0).repeat(scale, axis=1)
+    return (255 * enlarged).round().astype(np.uint8)
 
 
 def cross(axes: Axes, left: float, top: float, side: float) -> None:
