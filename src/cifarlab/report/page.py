@@ -8,7 +8,9 @@ from pathlib import Path
 from cifarlab.errors import UserError
 from cifarlab.record import RunRecord, is_finished, write_atomic
 from cifarlab.report.cells import is_sweep
-from cifarlab.report.sweep import publish
+from cifarlab.report.study import is_study
+from cifarlab.report.study_files import studies_in, write_index
+from cifarlab.report.sweep import publish, write_results
 from cifarlab.report.tables import Section, Table, markdown
 
 _STYLE = """
@@ -24,15 +26,19 @@ img { max-width: 100%; }
 def write_report(folder: Path) -> str:
     """Write both files into ``folder`` and return the Markdown.
 
-    Of a sweep also what its end writes, see ``publish``, at any time. Raises ``UserError`` if
-    ``folder`` is neither a finished run nor a sweep.
+    Of a sweep also what its end writes, see ``publish``, at any time; of a folder of studies an
+    index. Raises ``UserError`` if ``folder`` is none of them.
     """
     if is_finished(folder):
         title, sections = _run(folder)
+    elif is_study(folder):
+        return write_results(folder)
     elif is_sweep(folder):
         title, sections = f"Sweep {folder.name}", publish(folder)
+    elif studies_in(folder):
+        return write_index(folder)
     else:
-        raise UserError(f"path={folder}: neither a finished run nor a sweep")
+        raise UserError(f"path={folder}: neither a finished run nor a sweep, nor has it studies")
     figures = sorted((folder / "figures").glob("*.png"))
     text = f"# {title}\n\n{markdown(sections)}"
     pictures = "".join(f"\n![{path.stem}](figures/{path.name})\n" for path in figures)
