@@ -29,7 +29,8 @@ ALLOWED: dict[str, set[str]] = {
     "callbacks": {"figures", "record"},
     "hardware": set(),
     "checkpoint": {"record"},
-    "report": {"record", "figures"},
+    "studies": set(),
+    "report": {"record", "figures", "studies"},
     "build": {"lit", "checkpoint", "hardware"},
     "session": {"build", "lit", "callbacks", "checkpoint", "record", "hardware"} | {"inspection"},
     "visualize": {"checkpoint", "data", "figures", "inspection"},
@@ -42,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "search": {"record"},
     "runner": {"callbacks", "session", "lr_find", "checkpoint", "record"},
     "cli": set(),
-    "hydra_plugins": {"cells", "checks", "compose", "record", "report", "search"},
+    "hydra_plugins": {"cells", "checks", "compose", "record", "report", "search", "studies"},
     "train.py": {"cells", "cli", "checks", "runner"},
     "scripts": {"build", "checkpoint", "checks", "cli", "data", "figures", "report"}
     | {"shifts", "theory", "visualize"},
