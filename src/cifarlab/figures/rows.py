@@ -1,6 +1,7 @@
 """The rows of a table as pictures: ours beside the report's, gaps, curves."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -50,7 +51,7 @@ def beside_reported(
     if any(pair.reported for pairs in panels.values() for pair in pairs):
         first.plot([], [], "D", color=REPORT, mfc="white", ms=6, label="report")
     handles, labels = first.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     add_note(figure, note)
     return figure
 
@@ -75,7 +76,7 @@ def gaps(rows: Sequence[str], train: Sequence[float], test: Sequence[float], not
     axes.xaxis.set_major_formatter(percent)
     axes.set_xlabel("accuracy; the number is the gap in points")
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     add_note(figure, note)
     return figure
 
@@ -111,20 +112,25 @@ def curves(rows: Mapping[str, Sequence[Curve]], metric: str, note: str = "") -> 
         plain(axes)
     for axes in list(grid.flat)[len(rows) :]:
         axes.set_visible(False)
+    for axes in list(grid.flat)[
+        max(0, len(rows) - across) : len(rows)
+    ]:  # the lowest of each column
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel("epoch")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("accuracy" if metric == "acc" else "loss (nats)")
     values = [v for runs in rows.values() for run in runs for v in run.columns[f"val_{metric}"]]
     if metric == "acc":
         grid[0, 0].yaxis.set_major_formatter(percent)
     else:  # an overfitting or diverging run must not squeeze the others flat
         grid[0, 0].set_ylim(0, min(1.1 * max(values), 3.5))
-    figure.supxlabel("epoch", fontsize=10)
-    figure.supylabel("accuracy" if metric == "acc" else "cross-entropy (nats)", fontsize=10)
     first = grid[0, 0]
     first.plot([], [], color=REPORT, label="training, while it runs")
     first.plot([], [], color=OURS, label="validation")
     first.plot([], [], "v", color="0.1", ms=5, ls="none", label="lowest validation loss")
     handles, labels = first.get_legend_handles_labels()
     columns = 3 if across > 1 else 2
-    figure.legend(handles, labels, loc="outside upper center", ncols=columns, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
     add_note(figure, note)
     return figure
 
@@ -179,4 +185,5 @@ def _fit(axes: Axes, pairs: Sequence[Pair]) -> None:
 def add_note(figure: Figure, note: str) -> None:
     """What keeps the runs from being the report's, in the picture itself: pictures are copied."""
     if note:
-        figure.suptitle(note, fontsize=9, color="#8a3500", x=0.01, ha="left")
+        lines = textwrap.fill(note, int(14 * figure.get_figwidth()))
+        figure.suptitle(lines, fontsize=9, color="#8a3500", x=0.01, ha="left")

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cifarlab.figures.axis import Point
+from cifarlab.figures.rows import add_note
 from cifarlab.figures.style import COLOURS, MARKERS, accuracy_axis, place, plain
 
 Reported = Mapping[float, float]  # of the axis, accuracy
@@ -55,8 +56,7 @@ def draw(
     axes.set(xlabel=name, ylabel="accuracy")
     plain(axes)
     figure.legend(loc="outside right upper", frameon=False)
-    if note:
-        figure.suptitle(note, fontsize=9, color="#8a3500", x=0.01, ha="left")
+    add_note(figure, note)
     return figure
 
 

@@ -18,7 +18,15 @@ class Chip:
     tone: str
 
 
-Entry = str | Chip
+@dataclass(frozen=True)
+class Link:
+    """target: a path relative to the page."""
+
+    text: str
+    target: str
+
+
+Entry = str | Chip | Link
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ _UNBROKEN = 34  # letters of an entry that stay on one line
 
 _STYLE = """
 :root { color-scheme: light; }
-body { font: 15px/1.5 Georgia, 'Times New Roman', serif; color: #1c1c1c; max-width: 76rem;
+body { font: 15px/1.5 Georgia, 'Times New Roman', serif; color: #1c1c1c; max-width: 80rem;
   margin: 2.5rem auto; padding: 0 1.5rem; }
 h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .2rem; }
 h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; border-bottom: 1px solid #1c1c1c; }
@@ -90,7 +98,7 @@ th, td { padding: .22rem .7rem; text-align: right; }
 td { vertical-align: top; white-space: nowrap; }
 th.w, td.w { text-align: left; }
 td.w { white-space: normal; }
-td.w:first-child:not(.key) { min-width: 17rem; }
+td.w:first-child:not(.key) { min-width: 15rem; }
 td.w.key { white-space: nowrap; }
 tr.new td { border-top: 1px solid #d4d4d4; }
 tbody tr:first-child td { border-top: none; }
@@ -191,11 +199,11 @@ def _cell(entry: Entry, is_words: bool, *, down: int = 1, may_break: bool = Fals
     style += f" rowspan={down}" if down > 1 else ""
     if isinstance(entry, Chip):
         return f'<td{style}><span class="chip {entry.tone}">{html.escape(entry.text)}</span></td>'
-    text = html.escape(entry)
-    if entry.startswith("file:"):  # a link to a page beside this one: file:<path>|<text>
-        path, _, label = entry.removeprefix("file:").partition("|")
-        text = f'<a href="{html.escape(path, quote=True)}">{html.escape(label)}</a>'
-    return f"<td{style}>{text}</td>"
+    if isinstance(entry, Link):
+        return (
+            f'<td{style}><a href="{html.escape(entry.target)}">{html.escape(entry.text)}</a></td>'
+        )
+    return f"<td{style}>{html.escape(entry)}</td>"
 
 
 def _once(rows: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -210,7 +218,4 @@ def _once(rows: Sequence[Sequence[str]]) -> list[list[str]]:
 def _plain(entry: Entry) -> str:
     if isinstance(entry, Chip):
         return entry.text
-    if entry.startswith("file:"):
-        path, _, label = entry.removeprefix("file:").partition("|")
-        return f"[{label}]({path})"
-    return entry
+    return f"[{entry.text}]({entry.target})" if isinstance(entry, Link) else entry

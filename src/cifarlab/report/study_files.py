@@ -12,6 +12,7 @@ from cifarlab.report.document import (
     Chip,
     Entry,
     Grid,
+    Link,
     Picture,
     Text,
     to_html,
@@ -72,12 +73,13 @@ def _index(studies: list[StudyResults]) -> list[Block]:
         agree = figures_["agrees"] + figures_["reached"]
         differ = sum(figures_.values()) - agree - figures_[NOT_MEASURED]
         differ -= figures_[UNDECIDED] + figures_["not comparable"]
+        also = f"; not its experiment: {results.mark}" if results.mark else ""
         claims = Counter(item.finding.verdict for item in judged(results))
         measured = {line.row.id for line in results.measured}
         rows.append(
             [
-                f"file:{results.folder.name}/report.html|{results.study.title}",
-                results.study.source,
+                Link(results.study.title, f"{results.folder.name}/report.html"),
+                f"{results.study.source}{also}",
                 f"{len(measured)} of {len(results.study.rows)}",
                 str(len(results.seeds)),
                 _count(agree, "good"),
@@ -86,16 +88,15 @@ def _index(studies: list[StudyResults]) -> list[Block]:
                 _count(claims[CONTRADICTED], "bad"),
                 _count(claims[UNDECIDED], "open"),
                 _count(claims[NOT_MEASURED], "none"),
-                results.mark,
             ]
         )
-    header = ["study", "source", "rows measured", "seeds", "figures that agree", "that differ"]
-    header += ["claims supported", "contradicted", "undecided", "not measured", ""]
+    header = ["study", "source", "rows", "seeds", "figures agree", "differ"]
+    header += ["claims supported", "contradicted", "undecided", "not measured"]
     note = (
         "A figure agrees if it lies within the 95 % interval of prediction for one more run of "
         "ours; claims are judged by 95 % intervals over seeds. Each page has the numbers."
     )
-    return [Grid(header, rows, words=(0, 1, 10)), Text(note, "small")]
+    return [Grid(header, rows, words=(0, 1)), Text(note, "small")]
 
 
 def _count(number: int, tone: str) -> Entry:
