@@ -21,6 +21,12 @@ def main(cfg: DictConfig) -> float | None:
         return run_cell(cfg)
     if job.sweeper.get("params"):
         raise UserError("search=...: needs python train.py -m hydra/sweeper=optuna")
+    for group in ("study", "ablation"):
+        if name := job.runtime.choices.get(group):
+            raise UserError(
+                f"{group}={name}: is many runs, add -m; one row of it: -m {group}={name} "
+                "study.only=[<row>]"
+            )
     with cli.quick_imports():
         from cifarlab.runner import run
     return run(cfg)

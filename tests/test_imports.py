@@ -31,7 +31,8 @@ ALLOWED: dict[str, set[str]] = {
     "callbacks": {"figures", "inspection", "predictions", "record"},
     "hardware": set(),
     "checkpoint": {"record"},
-    "report": {"record", "figures", "predictions", "calibration", "data"},
+    "studies": set(),
+    "report": {"record", "figures", "predictions", "calibration", "data", "studies"},
     "build": {"lit", "checkpoint", "hardware"},
     "session": {"build", "lit", "callbacks", "checkpoint", "record", "hardware"} | {"inspection"},
     "visualize": {"checkpoint", "data", "figures", "inspection"},
@@ -44,7 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "search": {"record"},
     "runner": {"callbacks", "session", "lr_find", "checkpoint", "record", "report"},
     "cli": set(),
-    "hydra_plugins": {"cells", "checks", "compose", "record", "report", "search"},
+    "hydra_plugins": {"cells", "checks", "compose", "record", "report", "search", "studies"},
     "train.py": {"cells", "cli", "checks", "runner"},
     "scripts": {"build", "checkpoint", "checks", "cli", "data", "figures", "report"}
     | {"shifts", "theory", "visualize"},

@@ -34,6 +34,7 @@ NEUTRAL_KEYS = frozenset(
         "name",
         "output_root",
         "sweep",
+        "study",
         "fresh",
         "fail_fast",
         "jobs_per_gpu",

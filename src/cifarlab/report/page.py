@@ -8,7 +8,9 @@ from pathlib import Path
 from cifarlab.errors import UserError
 from cifarlab.record import RunRecord, is_finished, write_atomic
 from cifarlab.report.cells import is_sweep
-from cifarlab.report.sweep import publish
+from cifarlab.report.study import is_study
+from cifarlab.report.study_files import studies_in, write_index
+from cifarlab.report.sweep import publish, write_results
 from cifarlab.report.tables import Picture, Section, Table, markdown
 
 _STYLE = """
@@ -37,15 +39,19 @@ figcaption { font-size: .9rem; color: #555; }
 def write_report(folder: Path) -> str:
     """Write both files into ``folder`` and return the Markdown.
 
-    Of a run also ``figures/evaluation.png``; of a sweep also what its end writes, see ``publish``,
-    at any time. Raises ``UserError`` if ``folder`` is neither a finished run nor a sweep.
+    Of a run also ``figures/evaluation.png``; of a sweep or a study also what its end writes, at any
+    time; of a folder of studies an index. Raises ``UserError`` if ``folder`` is none of them.
     """
     if is_finished(folder):
         title, sections = _run(folder)
+    elif is_study(folder):
+        return write_results(folder)
     elif is_sweep(folder):
         title, sections = f"Sweep {folder.name}", publish(folder)
+    elif studies_in(folder):
+        return write_index(folder)
     else:
-        raise UserError(f"path={folder}: neither a finished run nor a sweep")
+        raise UserError(f"path={folder}: neither a finished run nor a sweep, nor has it studies")
     return write_page(folder, title, sections)
 
 

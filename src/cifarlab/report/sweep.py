@@ -14,6 +14,7 @@ from cifarlab.report.results import (
     summarize,
 )
 from cifarlab.report.search import confirmation, is_search
+from cifarlab.report.study import is_study
 from cifarlab.report.tables import Section, Table, listed, markdown, write_csv
 
 _MOST_FAILURES = 20  # shown; results.csv has all of them
@@ -21,12 +22,18 @@ _MOST_FAILURES = 20  # shown; results.csv has all of them
 
 def write_results(folder: Path) -> str:
     """Write tables and figures into a sweep folder, at any time, and return the text to show."""
+    if is_study(folder):
+        from cifarlab.report.study_files import write_study  # matplotlib takes a second to import
+
+        publish(folder, draw=False)
+        return write_study(folder)
     return f"{markdown(publish(folder))}\n{folder / 'results.csv'}"
 
 
-def publish(folder: Path) -> list[Section]:
+def publish(folder: Path, *, draw: bool = True) -> list[Section]:
     """Write tables and figures into a sweep folder and return what there is to say about it.
 
+    draw: not for a study, whose keys are no factorial and which has figures of its own.
     What was there of an earlier call is replaced. A folder without any cell gets nothing.
     """
     results = collect(folder)
@@ -41,7 +48,7 @@ def publish(folder: Path) -> list[Section]:
         write_csv(folder / "summary.csv", summary)
     else:
         (folder / "summary.csv").unlink(missing_ok=True)
-    if results.kept:
+    if results.kept and draw:
         from cifarlab.report.drawing import draw_all  # matplotlib takes a second to import
 
         draw_all(results, folder)

@@ -12,7 +12,7 @@ from typing import Any
 from cifarlab.record import NEUTRAL_KEYS
 
 # Groups whose options set keys anywhere (``# @package _global_``)
-GLOBAL_GROUPS = frozenset({"experiment", "study", "transfer"})
+GLOBAL_GROUPS = frozenset({"experiment", "transfer"})
 
 Flat = Mapping[str, str]  # leaf to its value as JSON
 

@@ -24,6 +24,7 @@ from cifarlab.compose import cell_config
 from cifarlab.errors import UserError, told
 from cifarlab.lock import is_held
 from cifarlab.record import FAILURE, NEUTRAL_KEYS, STOP, config_hash, is_over
+from hydra_plugins.cifarlab_sweeper.study import chosen, without_study
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +56,18 @@ class GridSweeper(Sweeper):
         self.task_function = task_function
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
+        assert self.config is not None
         overrides = self._parse(arguments)
-        folder = self._settle(sweep_name(overrides))
-        cells = {self._cell(values, overrides): values for values in grid(overrides)}
+        study, typed = chosen(self.config, overrides), without_study(overrides)
+        runs = [(swept(values, typed), values) for values in grid(typed)]
+        if study is None:
+            folder = self._settle(sweep_name(typed))
+        else:
+            folder = self._settle(study.folder(sweep_name(study.named(typed))))
+            runs = study.expand(runs, self._compose)
+        cells = {cell_name(names, self._compose(values)): values for names, values in runs}
+        if study is not None:
+            study.save(folder, arguments)
         return self._run(folder, cells)
 
     def _parse(self, arguments: list[str]) -> dict[str, Override]:
@@ -115,18 +125,6 @@ class GridSweeper(Sweeper):
             if job.status == JobStatus.FAILED:  # on the way to its cell: a cell's failure is a file
                 log.error("%s: %s", " ".join(job.overrides or []), reason(job._return_value))
         return returns
-
-    def _cell(self, values: list[str], overrides: dict[str, Override]) -> str:
-        """Folder name of a cell, after checking that its configuration composes and makes sense."""
-        config = self._compose(values)
-        swept = [
-            value.partition("=")[2]
-            for value, override in zip(values, overrides.values(), strict=True)
-            if override.is_sweep_override()
-        ]
-        return (
-            _short("_".join(map(_clean, swept))) + ("_" if swept else "") + config_hash(config)[:8]
-        )
 
     def _compose(self, overrides: list[str]) -> dict[str, Any]:
         """The configuration of a cell, checked."""
@@ -191,6 +189,21 @@ def grid(overrides: dict[str, Override]) -> list[list[str]]:
                 f"{override.input_line}: a grid needs a list of values, not an interval"
             )
     return [list(values) for values in itertools.product(*choices)]
+
+
+def swept(values: list[str], overrides: dict[str, Override]) -> dict[str, str]:
+    """Key and value of what a cell has and others have not."""
+    return {
+        key: value.partition("=")[2]
+        for value, (key, override) in zip(values, overrides.items(), strict=True)
+        if override.is_sweep_override()
+    }
+
+
+def cell_name(values: dict[str, str], config: dict[str, Any]) -> str:
+    """Of a cell's folder: what tells it apart for the eye, then for certain."""
+    parts = values.values()
+    return _short("_".join(map(_clean, parts))) + ("_" if parts else "") + config_hash(config)[:8]
 
 
 def sweep_name(overrides: dict[str, Override]) -> str:

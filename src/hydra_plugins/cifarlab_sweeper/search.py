@@ -10,6 +10,7 @@ from hydra.core.utils import JobReturn
 from cifarlab.errors import UserError
 from cifarlab.record import config_hash
 from hydra_plugins.cifarlab_sweeper.grid import GridSweeper, sweep_name
+from hydra_plugins.cifarlab_sweeper.study import chosen
 
 # What a search must not choose: its best would be the luckiest, not a better one
 _LUCK = ("seed", "data.split_seed", "data.fold", "data.folds", "data.split", "data.val_size")
@@ -50,6 +51,8 @@ class SearchSweeper(GridSweeper):
 
         assert self.config is not None
         typed = self._parse(arguments)
+        if chosen(self.config, typed):
+            raise UserError("hydra/sweeper=optuna: searches no study; leave study and ablation out")
         overrides = self._with_params(typed)
         swept = {key: o for key, o in overrides.items() if o.is_sweep_override()}
         if not swept:

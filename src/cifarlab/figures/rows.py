@@ -1,0 +1,189 @@
+"""The rows of a table as pictures: ours beside the report's, gaps, curves."""
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from cifarlab.figures.axis import Point
+from cifarlab.figures.style import COLOURS, percent, plain, short
+
+OURS, REPORT = COLOURS[0], COLOURS[4]
+_HEIGHT = 0.34  # inches a row
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Ours and the report's of one row, each ``None`` where there is none; ``reported`` is the two
+    ends of a range, equal for a number, infinite where open."""
+
+    ours: Point | None
+    reported: tuple[float, float] | None
+
+
+def beside_reported(
+    rows: Sequence[str], panels: Mapping[str, Sequence[Pair]], note: str = ""
+) -> Figure:
+    """A panel a quantity, a line a row: our mean with its interval and single runs, and the figure
+    that the report prints.
+
+    Args:
+        rows: names, from the top; panels: title to a pair a row (fractions).
+    """
+    figure = Figure(figsize=(3.4 + 3.4 * len(panels), tall(len(rows))), layout="constrained")
+    columns = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for axes, (title, pairs) in zip(columns, panels.items(), strict=True):
+        label_rows(axes, rows)
+        for at, pair in enumerate(pairs):
+            if pair.ours is not None:
+                interval(axes, at - 0.12, pair.ours)
+            if pair.reported is not None:
+                _reported(axes, at + 0.16, pair.reported)
+        _fit(axes, pairs)
+        axes.set_xlabel(title)
+        axes.xaxis.set_major_formatter(percent)
+    first = columns[0]
+    first.plot([], [], "o-", color=OURS, ms=5, label="ours: mean, 95 % interval")
+    if any(pair.reported for pairs in panels.values() for pair in pairs):
+        first.plot([], [], "D", color=REPORT, mfc="white", ms=6, label="report")
+    handles, labels = first.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    add_note(figure, note)
+    return figure
+
+
+def gaps(rows: Sequence[str], train: Sequence[float], test: Sequence[float], note: str) -> Figure:
+    """Training and test accuracy of each row, and the gap between them (fractions)."""
+    figure = Figure(figsize=(7.5, tall(len(rows))), layout="constrained")
+    axes = figure.subplots()
+    label_rows(axes, rows)
+    for at, (high, low) in enumerate(zip(train, test, strict=True)):
+        axes.plot([low, high], [at, at], color="0.7", lw=2.5, zorder=1, solid_capstyle="round")
+        axes.annotate(
+            f"{100 * (high - low):+.1f}".replace("-", "−"), (max(low, high), at), (9, 0),
+            textcoords="offset points", va="center", fontsize=8.5,
+        )  # fmt: skip
+    at = range(len(rows))
+    axes.plot(test, at, "o", color=OURS, ms=6, label="test")
+    axes.plot(train, at, "s", color=REPORT, ms=5.5, label="training, best weights")
+    everything = [*train, *test]
+    margin = max(0.14 * (max(everything) - min(everything)), 0.01)
+    axes.set_xlim(min(everything) - margin / 2, max(everything) + 1.6 * margin)
+    axes.xaxis.set_major_formatter(percent)
+    axes.set_xlabel("accuracy; the number is the gap in points")
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    add_note(figure, note)
+    return figure
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One run: ``columns`` of its metrics.csv, all of one length, and its best epoch."""
+
+    columns: Mapping[str, Sequence[float]]
+    best_epoch: int
+
+
+def curves(rows: Mapping[str, Sequence[Curve]], metric: str, note: str = "") -> Figure:
+    """A panel a row, all on one scale: training and validation over the epochs, a line a run, the
+    best epoch of each marked.
+
+    Args:
+        metric: ``acc`` (fractions) or ``loss`` (nats).
+    """
+    across = min(4, len(rows))
+    down = math.ceil(len(rows) / across)
+    figure = Figure(figsize=(max(2.9 * across, 5.2), 2.35 * down + 0.7), layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+    for axes, (name, runs) in zip(grid.flat, rows.items(), strict=False):
+        for run in runs:
+            epochs, value = run.columns["epoch"], run.columns[f"val_{metric}"]
+            axes.plot(epochs, run.columns[f"train_{metric}"], color=REPORT, lw=1, alpha=0.8)
+            axes.plot(epochs, value, color=OURS, lw=1, alpha=0.8)
+            best = [i for i, epoch in enumerate(epochs) if epoch == run.best_epoch]
+            axes.plot([epochs[i] for i in best], [value[i] for i in best], "v", color="0.1", ms=5)
+        axes.set_title(short(name, 34), fontsize=9)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        plain(axes)
+    for axes in list(grid.flat)[len(rows) :]:
+        axes.set_visible(False)
+    for axes in list(grid.flat)[
+        max(0, len(rows) - across) : len(rows)
+    ]:  # the lowest of each column
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel("epoch")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("accuracy" if metric == "acc" else "loss (nats)")
+    values = [v for runs in rows.values() for run in runs for v in run.columns[f"val_{metric}"]]
+    if metric == "acc":
+        grid[0, 0].yaxis.set_major_formatter(percent)
+    else:  # an overfitting or diverging run must not squeeze the others flat
+        grid[0, 0].set_ylim(0, min(1.1 * max(values), 3.5))
+    first = grid[0, 0]
+    first.plot([], [], color=REPORT, label="training, while it runs")
+    first.plot([], [], color=OURS, label="validation")
+    first.plot([], [], "v", color="0.1", ms=5, ls="none", label="lowest validation loss")
+    handles, labels = first.get_legend_handles_labels()
+    columns = 3 if across > 1 else 2
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+    add_note(figure, note)
+    return figure
+
+
+def tall(rows: int) -> float:
+    """Height of a figure with a line a row (inches)."""
+    return max(2.2, _HEIGHT * rows + 1.3)
+
+
+def label_rows(axes: Axes, rows: Sequence[str]) -> None:
+    """A line a row from the top down."""
+    axes.set_yticks(range(len(rows)), [short(row, 44) for row in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    plain(axes)
+    axes.grid(visible=False, axis="y")
+    for at in range(1, len(rows)):
+        axes.axhline(at - 0.5, color="0.92", lw=0.8, zorder=0)
+
+
+def interval(axes: Axes, at: float, point: Point) -> None:
+    """Mean, interval and single runs, lying."""
+    if len(point.runs) > 1:
+        axes.plot(point.runs, [at] * len(point.runs), ".", color=OURS, alpha=0.35, ms=5)
+    if point.half > 0:
+        ends = [point.mean - point.half, point.mean + point.half]
+        axes.plot(ends, [at] * 2, "-|", color=OURS, lw=1.3, ms=6)
+    axes.plot([point.mean], [at], "o", color=OURS, ms=5)
+
+
+def _reported(axes: Axes, at: float, reported: tuple[float, float]) -> None:
+    low, high = reported
+    if low == high:
+        axes.plot([low], [at], "D", color=REPORT, mfc="white", ms=6, mew=1.3)
+    elif math.isinf(high):
+        axes.plot([low], [at], marker=">", color=REPORT, mfc="white", ms=7, mew=1.3)
+    elif math.isinf(low):
+        axes.plot([high], [at], marker="<", color=REPORT, mfc="white", ms=7, mew=1.3)
+    else:
+        axes.plot([low, high], [at] * 2, "D-", color=REPORT, mfc="white", ms=5, lw=1.3)
+
+
+def _fit(axes: Axes, pairs: Sequence[Pair]) -> None:
+    """Wide enough for every figure; an interval of two runs may be wider than the axis."""
+    finite = [v for pair in pairs for v in pair.reported or () if math.isfinite(v)]
+    finite += [v for pair in pairs if pair.ours for v in (pair.ours.mean, *pair.ours.runs)]
+    if not finite:
+        return
+    margin = max(0.12 * (max(finite) - min(finite)), 0.01)
+    axes.set_xlim(min(finite) - margin, max(finite) + margin)
+
+
+def add_note(figure: Figure, note: str) -> None:
+    """What keeps the runs from being the report's, in the picture itself: pictures are copied."""
+    if note:
+        lines = textwrap.fill(note, int(14 * figure.get_figwidth()))
+        figure.suptitle(lines, fontsize=9, color="#8a3500", x=0.01, ha="left")

@@ -1,0 +1,191 @@
+"""The claim language: what a report says of its rows, as statements that runs can support.
+
+A check compiles to comparisons: a quantity of one row, or its difference between two, lies in an
+interval. A claim holds where all its comparisons do.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, product
+from typing import Any
+
+from cifarlab.errors import UserError
+from cifarlab.studies.quantities import Quantity, quantity
+
+_INFINITE = math.inf
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """``quantity`` of row ``a``, minus that of ``b`` if there is one, lies in [low, high].
+
+    Bounds are in the quantity's own unit, accuracies as fractions.
+    """
+
+    a: str
+    b: str | None
+    quantity: Quantity
+    low: float
+    high: float
+
+    def says(self, name: Callable[[str], str] = str) -> str:
+        """Without the quantity, as a table shows it. name: of a row, to its shorter one."""
+        q, is_difference = self.quantity, self.b is not None
+        of = name(self.a) + (f" − {name(self.b)}" if self.b is not None else "")
+        if math.isinf(self.high):
+            bound = f"≥ {q.shown(self.low, sign=is_difference)}"
+        elif math.isinf(self.low):
+            bound = f"≤ {q.shown(self.high, sign=is_difference)}"
+        else:
+            bound = (
+                f"in [{q.shown(self.low, sign=is_difference)}, "
+                f"{q.shown(self.high, sign=is_difference)}]"
+            )
+        if is_difference and (self.low, self.high) == (0.0, _INFINITE):
+            bound = "> 0"
+        return f"{of} {bound}{q.suffix if bound != '> 0' else ''}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """quote: the report's words; check: as written; comparisons: what it means."""
+
+    quote: str
+    comparisons: tuple[Comparison, ...]
+    note: str = ""
+
+    @property
+    def rows(self) -> set[str]:
+        return {row for c in self.comparisons for row in (c.a, c.b) if row is not None}
+
+    @property
+    def in_epochs(self) -> bool:
+        """Whether it speaks of epochs, about which a shortened study says nothing."""
+        return any(c.quantity.in_epochs for c in self.comparisons)
+
+
+def parse_claim(plain: Mapping[str, Any], where: str) -> Claim:
+    """Of a study's file: ``{quote, check, note}``; ``check`` is one statement or a list of them.
+
+    Raises ``UserError`` beginning with ``where`` for whatever is not the language.
+    """
+    unknown = set(plain) - {"quote", "check", "note"}
+    if unknown or not plain.get("quote") or not plain.get("check"):
+        raise UserError(f"{where}: needs quote and check, may have note; got {sorted(plain)}")
+    checks = plain["check"] if isinstance(plain["check"], list) else [plain["check"]]
+    comparisons: list[Comparison] = []
+    for check in checks:
+        kind = check.get("kind") if isinstance(check, Mapping) else None
+        if kind not in KINDS:
+            raise UserError(f"{where}: kind={kind}: must be one of {', '.join(KINDS)}")
+        fields = _Fields({k: v for k, v in check.items() if k != "kind"}, f"{where}, {kind}")
+        comparisons += KINDS[kind](fields)
+        fields.close()
+    return Claim(str(plain["quote"]), tuple(comparisons), str(plain.get("note", "")))
+
+
+class _Fields:
+    """The keys of one check; each is taken once, and none may be left."""
+
+    def __init__(self, fields: Mapping[str, Any], where: str) -> None:
+        self.fields, self.where = dict(fields), where
+
+    def rows(self, key: str) -> list[str]:
+        value = self.take(key)
+        return [str(row) for row in value] if isinstance(value, list) else [str(value)]
+
+    def row(self, key: str, *, optional: bool = False) -> str | None:
+        value = self.take(key, optional=optional)
+        return None if value is None else str(value)
+
+    def number(self, key: str, q: Quantity, default: float | None = None) -> float:
+        value = self.take(key, optional=default is not None)
+        value = default if value is None else value
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise UserError(f"{self.where}: {key}={value}: must be a number")
+        return q.from_text(value)
+
+    def quantity(self) -> Quantity:
+        try:
+            return quantity(str(self.take("metric")))
+        except UserError as error:
+            raise UserError(f"{self.where}: {error}") from None
+
+    def take(self, key: str, *, optional: bool = False) -> Any:
+        if key not in self.fields and not optional:
+            raise UserError(f"{self.where}: {key} is missing")
+        return self.fields.pop(key, None)
+
+    def close(self) -> None:
+        if self.fields:
+            raise UserError(f"{self.where}: {', '.join(self.fields)}: not a key of this kind")
+
+
+def _greater(f: _Fields) -> Iterator[Comparison]:
+    """Each of ``a`` above each of ``b`` by ``by`` or more; a negative ``by`` allows a deficit."""
+    q = f.quantity()
+    pairs, by = list(product(f.rows("a"), f.rows("b"))), f.number("by", q, 0.0)
+    yield from (Comparison(a, b, q, by, _INFINITE) for a, b in pairs)
+
+
+def _about(f: _Fields) -> Iterator[Comparison]:
+    """``a``, or ``a`` minus ``b``, is ``value`` (0) give or take ``within``."""
+    q = f.quantity()
+    a, b = f.rows("a"), f.row("b", optional=True)
+    value = f.number("value", q, None if b is None else 0.0)
+    within = f.number("within", q)
+    yield from (Comparison(row, b, q, value - within, value + within) for row in a)
+
+
+def _at_least(f: _Fields) -> Iterator[Comparison]:
+    q = f.quantity()
+    rows, value = f.rows("a"), f.number("value", q)
+    yield from (Comparison(row, None, q, value, _INFINITE) for row in rows)
+
+
+def _at_most(f: _Fields) -> Iterator[Comparison]:
+    q = f.quantity()
+    rows, value = f.rows("a"), f.number("value", q)
+    yield from (Comparison(row, None, q, -_INFINITE, value) for row in rows)
+
+
+def _ordered(f: _Fields) -> Iterator[Comparison]:
+    """Each of ``rows`` above the next."""
+    q = f.quantity()
+    rows = f.rows("rows")
+    if len(rows) < 2:
+        raise UserError(f"{f.where}: rows: needs two or more")
+    yield from (Comparison(a, b, q, 0.0, _INFINITE) for a, b in pairwise(rows))
+
+
+def _overfits(f: _Fields) -> Iterator[Comparison]:
+    """The validation loss rises from its lowest to the last epoch by ``rise`` (nats) or more."""
+    q = quantity("val_loss_rise")
+    rows, rise = f.rows("a"), f.number("rise", q, 0.05)
+    yield from (Comparison(row, None, q, rise, _INFINITE) for row in rows)
+
+
+def _underfits(f: _Fields) -> Iterator[Comparison]:
+    """``a`` fits the training images worse than ``than``, and hardly better than unseen ones: its
+    training accuracy is at most ``gap`` (points) above its validation accuracy."""
+    train, gap = quantity("train_acc"), quantity("val_gap")
+    a, than = f.row("a"), f.row("than")
+    assert a is not None
+    yield Comparison(than or "", a, train, 0.0, _INFINITE)
+    yield Comparison(a, None, gap, -_INFINITE, f.number("gap", gap, 5.0))
+
+
+KINDS: dict[str, Callable[[_Fields], Iterator[Comparison]]] = {
+    "greater": _greater,
+    "about": _about,
+    "at_least": _at_least,
+    "at_most": _at_most,
+    "ordered": _ordered,
+    "overfits": _overfits,
+    "underfits": _underfits,
+}
+
+
+def parse_claims(plain: Sequence[Any], where: str) -> list[Claim]:
+    return [parse_claim(claim, f"{where}, claim {i}") for i, claim in enumerate(plain, start=1)]

@@ -1,0 +1,97 @@
+"""What can be asked of a run: the vocabulary of reported figures and claims."""
+
+import math
+from dataclasses import dataclass
+
+from cifarlab.errors import UserError
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number of a run.
+
+    unit: ``%`` (a fraction, written in per cent, differences in points), ``nats``, ``epochs``,
+        ``images/s``, or nothing.
+    label: words for tables and axes.
+    in_epochs: means nothing for a shortened run.
+    digits: after the point, as shown.
+    """
+
+    name: str
+    unit: str
+    label: str
+    in_epochs: bool = False
+    digits: int = 2
+
+    def from_text(self, number: float) -> float:
+        """A number as a study's file has it."""
+        return number / 100 if self.unit == "%" else float(number)
+
+    def shown(self, value: float, *, sign: bool = False) -> str:
+        """``81.30 %``, ``0.8652``, ``11``; a difference with its sign."""
+        if math.isnan(value):
+            return "-"
+        if self.unit == "epochs" and value == int(value) and not sign:
+            return f"{value:.0f}"
+        number = 100 * value if self.unit == "%" else value
+        number = round(number, self.digits) + 0.0  # no -0.00
+        text = f"{number:{'+' if sign and number else ''}.{self.digits}f}"
+        return text.replace("-", "−")
+
+    @property
+    def suffix(self) -> str:
+        return f" {self.unit}" if self.unit else ""
+
+
+_OF = {"train": "training", "val": "validation", "test": "test"}
+QUANTITIES: dict[str, Quantity] = {
+    q.name: q
+    for q in (
+        # Of the record: the weights of the epoch of lowest validation loss
+        *(Quantity(f"{s}_acc", "%", f"{words} accuracy") for s, words in _OF.items()),
+        *(Quantity(f"{s}_loss", "nats", f"{words} loss", digits=3) for s, words in _OF.items()),
+        Quantity("gap", "%", "gap: training minus test accuracy"),
+        Quantity("val_gap", "%", "gap: training minus validation accuracy"),
+        Quantity("val_minus_test", "%", "validation minus test accuracy"),
+        Quantity("best_epoch", "epochs", "epoch of lowest validation loss", True, 1),
+        Quantity("epochs_run", "epochs", "epochs trained", True, 1),
+        Quantity("images_per_s", "images/s", "training speed", digits=0),
+        # Of the epochs. val_loss_rise: of the last above the lowest; val_acc_swing: mean of the
+        # absolute changes over the second half of the run
+        Quantity("peak_val_acc", "%", "validation accuracy, best epoch"),
+        Quantity("peak_val_loss", "nats", "validation loss at the highest accuracy", digits=3),
+        Quantity("peak_epoch", "epochs", "epoch of highest validation accuracy", True, 1),
+        Quantity("first_val_acc", "%", "validation accuracy after the first epoch"),
+        Quantity("last_val_acc", "%", "validation accuracy after the last epoch"),
+        Quantity("val_loss_rise", "nats", "rise of validation loss from its lowest", digits=3),
+        Quantity("val_acc_swing", "%", "change of validation accuracy an epoch"),
+    )
+}  # fmt: skip
+_EPOCHS_TO = "epochs_to_"
+
+
+def quantity(name: str) -> Quantity:
+    """By name; ``epochs_to_60`` is the first epoch that validates at 60 % or more.
+
+    Raises ``UserError`` for an unknown one.
+    """
+    if name in QUANTITIES:
+        return QUANTITIES[name]
+    level = threshold(name)
+    if level is None:
+        raise UserError(
+            f"{name}: no such quantity; {', '.join(QUANTITIES)} or {_EPOCHS_TO}<per cent>"
+        )
+    label = f"epochs until {100 * level:g} % validation accuracy"
+    return Quantity(name, "epochs", label, True, 1)
+
+
+def threshold(name: str) -> float | None:
+    """Of ``epochs_to_60``: 0.6."""
+    text = name.removeprefix(_EPOCHS_TO)
+    if text == name:
+        return None
+    try:
+        return float(text) / 100
+    except ValueError:
+        return None

@@ -1,0 +1,91 @@
+"""From a row to what one would type: layers of overrides, and a shorter version of a run."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cifarlab.errors import UserError
+from cifarlab.studies.schema import Row, Study
+
+_SHARED = ("data", "trainer")  # groups whose options have the same keys
+# Whatever counts epochs. The data, and so what an epoch is, stay as they are.
+EPOCH_KEYS = (
+    "max_epochs",
+    "callbacks.early_stopping.patience",
+    "callbacks.swa.start_epoch",
+    "scheduler.every",
+    "scheduler.half_cycle",
+    "scheduler.warmup_epochs",
+    "scheduler.patience",
+    "transfer.last_block_from",
+    "transfer.backbone_from",
+)
+
+
+def merged(overrides: Sequence[str], typed: Sequence[str] = ()) -> list[str]:
+    """Overrides of a row in their order, then those that were typed; of the same key the last.
+
+    A later choice of an option (``optimizer=adam``) also takes away what was set below it before
+    (``optimizer.lr=0.05``), which was meant for another. Not so of data and trainer, whose keys
+    (``data.split``) are those of all their options.
+    """
+    kept: dict[str, str] = {}
+    for layer in (*([override] for override in overrides), typed):
+        keys = [key_of(override) for override in layer]
+        for key in keys:
+            below = () if key in _SHARED else (f"{key}.",)
+            kept = {k: v for k, v in kept.items() if k != key and not k.startswith(below)}
+        kept |= dict(zip(keys, layer, strict=True))
+    return list(kept.values())
+
+
+def replaced(row: Row, typed: Sequence[str]) -> list[str]:
+    """Overrides of the row that what was typed takes the place of."""
+    still = set(merged(row.overrides, typed))
+    return [override for override in merged(row.overrides) if override not in still]
+
+
+def scaled(config: Mapping[str, Any], scale: float, typed: Sequence[str]) -> list[str]:
+    """Overrides that shorten a run to ``scale`` of its epochs: training, patience and schedules.
+
+    Whole numbers stay whole and at least 1; keys in ``typed`` stay as they are.
+
+    Args:
+        config: of the whole run, resolved.
+        scale: in (0, 1].
+    """
+    if scale == 1:
+        return []
+    fixed = {key_of(override) for override in typed}
+    changes = []
+    for key in EPOCH_KEYS:
+        value = _get(config, key)
+        if value is None or isinstance(value, bool) or key in fixed:
+            continue
+        short = max(1, round(scale * value)) if isinstance(value, int) else scale * value
+        changes += [f"{key}={short:g}"] if short != value else []
+    return changes
+
+
+def selected(study: Study, only: Sequence[str] | None) -> list[Row]:
+    """The rows to train: all, or those called ``only``; one that is ``like`` another is that one.
+
+    Raises ``UserError`` for a row that is not there.
+    """
+    if only is None:
+        return [row for row in study.rows if not row.like]
+    known = [row.id for row in study.rows]
+    if unknown := [name for name in only if name not in known]:
+        raise UserError(f"study.only={unknown[0]}: no such row; rows: {', '.join(known)}")
+    wanted = {study.row(name).like or name for name in only}
+    return [row for row in study.rows if row.id in wanted]
+
+
+def key_of(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
+
+
+def _get(config: Mapping[str, Any], key: str) -> Any:
+    node: Any = config
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return node

@@ -1,0 +1,64 @@
+"""The figures of studies say what they are given."""
+
+import math
+
+import pytest
+
+from cifarlab.figures import ladder, rows, swept
+from cifarlab.figures.axis import Point
+from cifarlab.figures.rows import Curve, Pair
+
+
+def drawn(axes, marker: str) -> list[tuple[float, float]]:
+    """Where markers of a kind are."""
+    lines = [line for line in axes.lines if line.get_marker() == marker]
+    return [(x, y) for line in lines for x, y in zip(*line.get_data(), strict=True)]
+
+
+def test_reported_figures_lie_where_they_belong() -> None:
+    pairs = [
+        Pair(Point(0.80, 0.02, [0.79, 0.81]), (0.83, 0.83)),
+        Pair(Point(0.60, math.nan, [0.60]), (0.62, math.inf)),
+        Pair(None, (0.61, 0.66)),
+    ]
+    axes = rows.beside_reported(["a", "b", "c"], {"test accuracy": pairs}, "shortened").axes[0]
+    assert (0.83, 0.16) in drawn(axes, "D") and (0.62, 1.16) in drawn(axes, ">")
+    assert {x for x, _ in drawn(axes, "D")} >= {0.61, 0.66}
+    assert [x for x, _ in drawn(axes, "o")] == [0.80, 0.60]
+    low, high = axes.get_xlim()
+    assert low < 0.60 and high > 0.83, "the report's figures are on the axis, too"
+    assert axes.get_figure().get_suptitle() == "shortened", "in the picture, which may be copied"
+
+
+def test_gaps_are_written_in_points() -> None:
+    axes = rows.gaps(["a", "b"], [0.90, 0.70], [0.80, 0.72], "").axes[0]
+    assert [text.get_text() for text in axes.texts] == ["+10.0", "−2.0"]
+
+
+def test_a_waterfall_ends_where_its_steps_lead() -> None:
+    steps = [("bn", Point(0.05, 0.01, [])), ("tanh", Point(-0.02, math.nan, []))]
+    axes = ladder.waterfall(0.60, steps).axes[0]
+    bars = [(bar.get_y(), bar.get_height()) for bar in axes.patches]
+    expected = [(0, 0.60), (0.60, 0.05), (0.65, -0.02), (0, 0.63)]
+    assert [float(y) for y, _ in bars] == pytest.approx([y for y, _ in expected])
+    assert [float(height) for _, height in bars] == pytest.approx([h for _, h in expected])
+    assert [text.get_text() for text in axes.texts] == ["+5.0", "−2.0", "60.0 %", "63.0 %"]
+    out = ladder.differences(steps).axes[0]
+    assert [x for x, _ in drawn(out, "o")] == [0.05, -0.02]
+
+
+def test_curves_mark_the_best_epoch_of_every_run() -> None:
+    columns = {"epoch": [1, 2, 3], "val_acc": [0.1, 0.2, 0.3], "train_acc": [0.2, 0.3, 0.4]}
+    figure = rows.curves({"a": [Curve(columns, 2), Curve(columns, 3)], "b": []}, "acc")
+    assert drawn(figure.axes[0], "v") == [(2, 0.2), (3, 0.3)]
+    loss = {"epoch": [1, 2], "val_loss": [9.0, 0.5], "train_loss": [1.0, 0.4]}
+    axes = rows.curves({"a": [Curve(loss, 2)]}, "loss").axes[0]
+    assert axes.get_ylim() == (0, 3.5), "one run that diverged does not squeeze the others"
+
+
+def test_swept_has_ours_and_the_reports() -> None:
+    ours = {"test": {0.2: Point(0.7, 0.01, [0.7, 0.7]), 0.1: Point(0.8, 0.01, [0.8, 0.8])}}
+    axes = swept.draw("dropout", ours, {"test": {0.1: 0.83}}).axes[0]
+    labelled = {line.get_label(): line.get_data() for line in axes.lines}
+    assert list(labelled["ours, test"][0]) == [0.1, 0.2], "in the order of the axis"
+    assert list(labelled["report, test"][1]) == [0.83]

@@ -1,0 +1,112 @@
+"""Made-up studies: tables, figures, the index."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cifarlab.errors import UserError
+from cifarlab.report.page import write_report
+from cifarlab.report.study import read_study
+from cifarlab.report.study_page import winner
+from tests.report.folders import finished, plan
+
+COMMON = ["model=mlp", "study.id=s"]
+DATA = {"name": "cifar10", "num_train": 9, "num_val": 1, "num_test": 2, "split_hash": "0"}
+CONTENT = {
+    "id": "s",
+    "title": "Made up",
+    "source": "a report",
+    "common": {"overrides": ["model=mlp"]},
+    "rows": [
+        {"id": "a", "overrides": ["dropout=0.1"], "reported": {"test_acc": 60, "val_acc": 90}},
+        {"id": "b", "overrides": ["dropout=0.2"]},
+        {"id": "c", "needs": "weights"},
+    ],
+    "claims": [
+        {"quote": "a > b", "check": {"kind": "greater", "a": "a", "b": "b", "metric": "val_acc"}}
+    ],
+}
+
+
+def write(folder: Path, content: dict, cells: dict[str, tuple[list[str], float]]) -> Path:
+    plan(folder, {name: [*COMMON, *typed] for name, (typed, _) in cells.items()})
+    (folder / "study.yaml").write_text(yaml.safe_dump(content))
+    for name, (typed, acc) in cells.items():
+        finished(folder / name, [*COMMON, *typed], acc, data=DATA, hardware={"name": "cpu"})
+    return folder
+
+
+def row(name: str, dropout: float, seed: int, acc: float, *more: str):
+    typed = [f"study.row={name}", f"dropout={dropout}", f"seed={seed}", *more]
+    return f"{name}_{seed}_{len(more)}{'_'.join(more)}", (typed, acc)
+
+
+CELLS = dict(
+    [row("a", 0.1, s, acc) for s, acc in enumerate((0.60, 0.61, 0.62))]
+    + [row("b", 0.2, s, acc) for s, acc in enumerate((0.50, 0.51, 0.521))]
+)
+
+
+def test_tables(tmp_path: Path) -> None:
+    """Test is a hundredth below validation (see folders)."""
+    text = write_report(write(tmp_path / "s", CONTENT, CELLS))
+    assert re.search(r"a +\| test accuracy +\| % .*60.00 +\| 60.00 ± 2.48 .*\| agrees", text)
+    assert re.search(r"\| validation accuracy .*90.00 +\| 61.00 ± 2.48 .*\| report is higher", text)
+    assert re.search(r"“a > b” .*\+9.97 ± 0.14 +\| 3 +\| supported", text)
+    assert re.search(r"^\| c +\| 0 .*not measured: not run; needs weights", text, re.M)
+    assert "Not the source's" not in text
+    assert "Validation accuracy chooses a (61.00%; test 60.00%). It has the highest test" in text
+
+
+def test_what_else_was_swept_makes_lines(tmp_path: Path) -> None:
+    more = dict(
+        row(name, dropout, seed, 0.7, "optimizer.lr=0.3")
+        for name, dropout in (("a", 0.1), ("b", 0.2))
+        for seed in (0, 1)
+    )
+    less = {name: ([*typed, "optimizer.lr=0.1"], acc) for name, (typed, acc) in CELLS.items()}
+    results = read_study(write(tmp_path, CONTENT, less | more))
+    assert [(line.label, len(line.runs)) for line in results.lines] == [
+        ("a optimizer.lr=0.1", 3), ("a optimizer.lr=0.3", 2),
+        ("b optimizer.lr=0.1", 3), ("b optimizer.lr=0.3", 2), ("c", 0),
+    ]  # fmt: skip
+    assert results.caveats == ["optimizer.lr=0.1 typed", "optimizer.lr=0.3 typed"]
+    assert "report is higher" not in write_report(tmp_path), "no verdict on another experiment"
+
+
+def test_when_test_disagrees_validation_chooses(tmp_path: Path) -> None:
+    folder = write(tmp_path, CONTENT, CELLS)
+    for path in folder.glob("b_*/result.json"):
+        path.write_text(re.sub(r'("test": {[^}]*"acc": )[0-9.]+', r"\g<1>0.99", path.read_text()))
+    text = winner(read_study(folder))
+    assert text.startswith("Validation accuracy chooses a (")
+    assert "Test disagrees: b has 99.00% there, 39.00 points more." in text
+
+
+def test_before_and_while_it_runs(tmp_path: Path) -> None:
+    folder = write(tmp_path / "s", CONTENT, {})
+    assert "not run" in write_report(folder)
+    write(tmp_path / "t", CONTENT, dict([row("a", 0.1, 0, 0.6)]))
+    text = write_report(tmp_path / "t")
+    assert "one seed" in text and "no run of b" in text
+
+
+def test_index(tmp_path: Path) -> None:
+    write(tmp_path / "s", CONTENT, CELLS)
+    write(tmp_path / "t", CONTENT | {"title": "Another", "source": "ours"}, {})
+    text = write_report(tmp_path)
+    assert re.search(r"\[Made up\]\(s/report.html\).*\| 2 of 3 +\| 3 +\| 1 +\| 1 +\| 1 ", text)
+    assert text.index("Made up") < text.index("Another"), "the reports' first"
+    assert (tmp_path / "s" / "report.html").exists()
+    assert 'href="s/report.html"' in (tmp_path / "index.html").read_text()
+
+
+def test_a_copy_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text("rows: [")
+    with pytest.raises(UserError, match=r"study.yaml: not a study .* type its sweep again"):
+        read_study(tmp_path)
+    (tmp_path / "study.yaml").write_text("id: x")
+    with pytest.raises(UserError, match="study x: title is missing"):
+        read_study(tmp_path)

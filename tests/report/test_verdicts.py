@@ -1,0 +1,142 @@
+"""Verdicts against intervals computed by hand."""
+
+import csv
+import dataclasses
+import math
+from pathlib import Path
+
+import pytest
+
+from cifarlab.report.measured import Run, of_epochs
+from cifarlab.report.verdicts import compare, difference, estimate, judge
+from cifarlab.studies.claims import parse_claim
+from cifarlab.studies.quantities import quantity
+from cifarlab.studies.schema import Reported
+from tests.test_record import RECORD
+
+T2 = 4.302653  # Student's t, 97.5 %, two degrees of freedom
+
+
+def runs(*accuracies: float, first: int = 0) -> list[Run]:
+    """One a seed, ``test_acc`` and ``val_acc`` the same."""
+    made = []
+    for seed, acc in enumerate(accuracies, start=first):
+        metrics = {split: {"loss": 1.0, "acc": acc} for split in ("train", "val", "test")}
+        made.append(Run(Path("none"), dataclasses.replace(RECORD, seed=seed, metrics=metrics)))
+    return made
+
+
+def reported(low: float, high: float | None = None, images: int | None = None) -> Reported:
+    return Reported(quantity("test_acc"), low, low if high is None else high, images)
+
+
+def test_one_more_run_is_what_a_report_is_held_against() -> None:
+    """Values 0.80, 0.81, 0.82: standard deviation 0.01, prediction T2 x 0.01 x sqrt(4/3)."""
+    ours, finding = compare(reported(0.85), runs(0.80, 0.81, 0.82))
+    assert ours is not None and ours.mean == pytest.approx(0.81)
+    assert ours.high - ours.mean == pytest.approx(T2 * 0.01 / math.sqrt(3))
+    assert finding.half == pytest.approx(T2 * 0.01 * math.sqrt(4 / 3))
+    assert finding.verdict == "agrees", "beyond the interval of the mean, within that of a run"
+    assert compare(reported(0.87), runs(0.80, 0.81, 0.82))[1].verdict == "report is higher"
+    assert compare(reported(0.75), runs(0.80, 0.81, 0.82))[1].verdict == "report is lower"
+
+
+def test_few_test_images_widen_the_interval() -> None:
+    _, finding = compare(reported(0.87, images=1000), runs(0.80, 0.81, 0.82))
+    variance = 1e-4 * 4 / 3 + 0.81 * 0.19 / 1000 * 0.9
+    assert finding.half == pytest.approx(T2 * math.sqrt(variance), rel=1e-5)
+
+
+def test_ranges_and_single_runs() -> None:
+    infinite = math.inf
+    assert compare(reported(0.75, infinite), runs(0.80, 0.81, 0.82))[1].verdict == "reached"
+    assert compare(reported(0.80, infinite), runs(0.80, 0.81, 0.82))[1].verdict == "undecided"
+    assert compare(reported(0.90, infinite), runs(0.80, 0.81, 0.82))[1].verdict == "not reached"
+    assert compare(reported(0.61, 0.66), runs(0.80, 0.81, 0.82))[1].verdict == "not reached"
+    ours, finding = compare(reported(0.80), runs(0.80))
+    assert finding.verdict == "undecided" and ours is not None and not ours.has_interval
+    assert compare(reported(0.80), [])[0] is None
+
+
+def test_shared_seeds_are_paired() -> None:
+    a, b = runs(0.70, 0.80, 0.90), runs(0.69, 0.78, 0.87)
+    paired = difference(a, b, "val_acc")
+    assert paired is not None and paired.how == "paired"
+    assert paired.mean == pytest.approx(0.02)
+    assert paired.high - paired.mean == pytest.approx(T2 * 0.01 / math.sqrt(3), rel=1e-5)
+    other = difference(a, runs(0.69, 0.78, 0.87, first=10), "val_acc")
+    assert other is not None and other.how == "Welch" and other.low < 0, "seeds apart: no pairs"
+    assert other.mean == pytest.approx(0.02)
+    one = difference(runs(0.8), runs(0.7), "val_acc")
+    assert one is not None and not one.has_interval and one.mean == pytest.approx(0.1)
+    assert difference(runs(0.8), [], "val_acc") is None
+
+
+def claim(by: float):
+    check = {"kind": "greater", "a": "x", "b": "y", "metric": "val_acc", "by": by}
+    return parse_claim({"quote": "q", "check": check}, "")
+
+
+def test_claims() -> None:
+    """x is above y by 0.02 +- 0.0248 (three pairs), by 0.02 +- 0.0025, or by 0.02 three times."""
+    wide = {"x": runs(0.70, 0.80, 0.90), "y": runs(0.69, 0.78, 0.87)}
+    sharp = {"x": runs(0.70, 0.80, 0.90), "y": runs(0.681, 0.78, 0.879)}
+    assert judge(claim(0), wide).verdict == "undecided"
+    assert judge(claim(-1), wide).verdict == "supported"
+    assert judge(claim(6), wide).verdict == "contradicted"
+    assert judge(claim(1), sharp).verdict == "supported"
+    assert judge(claim(3), sharp).verdict == "contradicted"
+    single = judge(claim(0), {"x": runs(0.8), "y": runs(0.7)})
+    assert (single.verdict, single.text) == ("undecided", "one seed, as claimed")
+    same = judge(claim(0), {"x": runs(0.75, 0.5), "y": runs(0.5, 0.25)})
+    assert (same.verdict, same.text) == ("undecided", "no spread to judge by, as claimed")
+    missing = judge(claim(0), {"x": runs(0.8, 0.8)})
+    assert (missing.verdict, missing.text) == ("not measured", "no run of y")
+
+
+def test_a_shortened_study_says_nothing_of_epochs() -> None:
+    check = {"kind": "about", "a": "x", "metric": "best_epoch", "value": 3, "within": 1}
+    late = parse_claim({"quote": "q", "check": check}, "")
+    assert judge(late, {"x": runs(0.8, 0.8)}).verdict == "supported"
+    assert judge(late, {"x": runs(0.8, 0.8)}, shortened=True).verdict == "not measured"
+
+
+def test_the_mean_leaves_out_what_was_not_measured() -> None:
+    assert estimate([math.nan]) is None
+    found = estimate([0.5, math.nan, 0.7])
+    assert found is not None and found.n == 2 and found.mean == pytest.approx(0.6)
+
+
+EPOCHS = [
+    {"epoch": 1.0, "val_acc": 0.40, "val_loss": 1.2},
+    {"epoch": 2.0, "val_acc": 0.60, "val_loss": 0.9},
+    {"epoch": 3.0, "val_acc": 0.62, "val_loss": 1.0},
+    {"epoch": 4.0, "val_acc": 0.61, "val_loss": 1.3},
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("peak_val_acc", 0.62), ("peak_epoch", 3), ("peak_val_loss", 1.0), ("first_val_acc", 0.4),
+        ("last_val_acc", 0.61), ("val_loss_rise", 0.4), ("val_acc_swing", 0.01),
+        ("epochs_to_60", 2), ("epochs_to_70", 5),
+    ],
+)  # fmt: skip
+def test_quantities_of_a_curve(name: str, value: float, tmp_path: Path) -> None:
+    assert of_epochs(EPOCHS, name) == pytest.approx(value)
+    assert math.isnan(Run(tmp_path, RECORD).value(name)), "without a metrics.csv"
+    with (tmp_path / "metrics.csv").open("w") as file:
+        writer = csv.DictWriter(file, EPOCHS[0])
+        writer.writeheader()
+        writer.writerows(EPOCHS)
+    assert Run(tmp_path, RECORD).value(name) == pytest.approx(value)
+
+
+def test_quantities_of_a_record(tmp_path: Path) -> None:
+    metrics = {"train": {"acc": 0.9, "loss": 0.1}, "val": {"acc": 0.8, "loss": 0.5}}
+    metrics["test"] = {"acc": 0.7, "loss": 0.6}
+    run = Run(tmp_path, dataclasses.replace(RECORD, metrics=metrics))
+    assert run.value("test_loss") == 0.6 and run.value("gap") == pytest.approx(0.2)
+    assert run.value("val_gap") == pytest.approx(0.1) and run.value("best_epoch") == 3
+    assert run.value("val_minus_test") == pytest.approx(0.1) and run.value("epochs_run") == 7
