@@ -95,11 +95,5 @@ def precision(options: Mapping[str, Any]) -> str:
     """``trainer.precision``, where ``auto`` means bf16-mixed where the hardware has bf16."""
     if options["precision"] != "auto":
         return options["precision"]
-    accelerator = options["accelerator"]
-    if accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available():
-        device = torch.device("cuda")
-    elif accelerator in ("gpu", "mps", "auto") and torch.backends.mps.is_available():
-        device = torch.device("mps")
-    else:
-        device = torch.device("cpu")
+    device = hardware.find_device(options["accelerator"])
     return "bf16-mixed" if hardware.has_fast_bf16(device) else "32-true"

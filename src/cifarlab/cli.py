@@ -18,7 +18,12 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
@@ -150,6 +155,11 @@ def _explain(error: BaseException, config_dir: Path) -> str | None:
             return _unknown_key(cause)
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
             return _unknown_option(cause.missing_cfg_file, config_dir, cause.options or [])
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override}: not understood ({_first_lines(str(error))}); a value with signs "
+            "such as = [ ( has to be in quotes within quotes: \"key='value'\""
+        )
     if isinstance(error, InstantiationException):
         refused = isinstance(error.__cause__, TypeError) and "argument" in str(error.__cause__)
         return " ".join(str(error).split()) if refused else None

@@ -41,6 +41,16 @@ def share(config: dict[str, Any], jobs: int, folder: Path) -> Iterator[dict[str,
         time.sleep(0.2)
 
 
+def find_device(accelerator: str) -> torch.device:
+    """What ``trainer.accelerator`` trains on: ``auto``, ``gpu``, ``cuda``, ``mps`` or ``cpu``; the
+    CPU where there is no such thing."""
+    if accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available():
+        return torch.device("cuda")
+    if accelerator in ("gpu", "mps", "auto") and torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
 def has_fast_bf16(device: torch.device) -> bool:
     """Whether the device multiplies bf16 matrices in hardware.
 

@@ -51,7 +51,7 @@ def folder_files(root: Path) -> Iterator[File]:
                 continue
             yield File(split, folder.name, f"{split}/{folder.name}", None)
             for path in sorted(folder.rglob("*")):
-                if path.is_file() and _is_image(path.name):
+                if path.is_file() and is_image(path.name):
                     data = io.BytesIO(path.read_bytes())
                     yield File(split, folder.name, path.relative_to(root).as_posix(), data)
 
@@ -61,11 +61,19 @@ def archive_files(archive: Path) -> Iterator[File]:
 
     Raises ``UserError`` if the archive is damaged or ends before its end.
     """
-    members = _zip_members if archive.name.endswith(".zip") else _tar_members
+    for name, data in members(archive):
+        if (file := _placed(name, data)) is not None:
+            yield file
+
+
+def members(archive: Path) -> Iterator[tuple[str, bytes | None]]:
+    """Name and bytes of everything in an archive, ``None`` for a folder, in the archive's order.
+
+    Raises ``UserError`` if the archive is damaged or ends before its end.
+    """
+    lower = archive.name.lower()
     try:
-        for name, data in members(archive):
-            if (file := _placed(name, data)) is not None:
-                yield file
+        yield from (_zip_members if lower.endswith(".zip") else _tar_members)(archive)
     except _DAMAGE as error:
         raise UserError(
             f"{archive}: the archive is damaged or cut short ({error or type(error).__name__}); "
@@ -73,8 +81,15 @@ def archive_files(archive: Path) -> Iterator[File]:
         ) from error
 
 
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in Image.registered_extensions()
+def is_archive(path: Path) -> bool:
+    return path.name.lower().endswith(ARCHIVES)
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name is that of an image which Pillow can open, and not hidden."""
+    known = Image.registered_extensions()
+    kind = known.get(PurePosixPath(name).suffix.lower())
+    return kind in Image.OPEN and not PurePosixPath(name).name.startswith(".")
 
 
 def _placed(name: str, data: bytes | None) -> File | None:
@@ -85,7 +100,7 @@ def _placed(name: str, data: bytes | None) -> File | None:
     split, label = parts[place : place + 2]
     if data is None:
         return File(split, label, name, None) if len(parts) == place + 2 else None
-    if len(parts) == place + 2 or not _is_image(parts[-1]):
+    if len(parts) == place + 2 or not is_image(parts[-1]):
         return None
     return File(split, label, name, io.BytesIO(data))
 
@@ -130,7 +145,7 @@ _OPENERS = {
 
 def _tar_members(archive: Path) -> Iterator[tuple[str, bytes | None]]:
     with archive.open("rb") as raw:
-        tail = _Tail(_OPENERS[archive.suffix](raw))
+        tail = _Tail(_OPENERS[archive.suffix.lower()](raw))
         with tarfile.open(fileobj=tail, mode="r|") as file:
             for member in file:
                 if member.isfile():

@@ -1,14 +1,18 @@
-"""Image files of any format, size and mode, decoded the one way."""
+"""Image files of any format, size and mode: found in folders, by patterns and in archives, decoded
+the one way in which training, prediction and the web page all see them."""
 
+import glob
 import io
 import struct
 import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
+from cifarlab.data.archives import is_archive, is_image, members
 from cifarlab.errors import UserError
 
 _DAMAGE = (  # what Pillow raises for files that are no images, damaged, cut short or far too large
@@ -25,6 +29,40 @@ _DAMAGE = (  # what Pillow raises for files that are no images, damaged, cut sho
     zlib.error,
     Image.DecompressionBombError,
 )
+
+
+def find(named: Sequence[str | Path]) -> list[Path]:
+    """Files to be read: those named, those that patterns match, and the images and archives below
+    the folders named or matched.
+
+    In the order given; sorted by path within a folder or pattern; each file once. A file that is
+    named or matched counts as an image whatever its name, one in a folder by its suffix; what is
+    hidden there is left out. Raises ``UserError`` for a name that leads to nothing.
+    """
+    found: dict[Path, None] = {}
+    for name in map(str, named):
+        place = Path(name).expanduser()
+        matches = [place] if place.exists() else sorted(map(Path, _match(str(place))))
+        files = [file for match in matches for file in _files(match)]
+        if not matches:
+            raise UserError(f"images={name}: no such file or folder, and no pattern that matches")
+        if not files:
+            raise UserError(f"images={name}: no images in it")
+        found |= dict.fromkeys(files)
+    return list(found)
+
+
+def contents(path: Path) -> Iterator[tuple[str, Path | io.BytesIO]]:
+    """Name and contents of an image file, or of each image in an archive: ``<archive>/<member>``.
+
+    Raises ``UserError`` for a damaged archive, after what could be read of it.
+    """
+    if not is_archive(path):
+        yield str(path), path
+        return
+    for name, data in members(path):
+        if data is not None and is_image(name):
+            yield f"{path}/{name}", io.BytesIO(data)
 
 
 def decode(file: Path | io.BytesIO, name: str) -> Image.Image:
@@ -45,7 +83,7 @@ def decode(file: Path | io.BytesIO, name: str) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB of an image in any mode; ``ValueError`` where its range is anyone's guess."""
+    """8-bit RGB of an image in any mode. Raises ``ValueError`` where white could be any value."""
     if image.mode.startswith("I"):  # I;16 and the like: 16 bits; I: 32 bits
         image = Image.fromarray(_to_8_bits(np.asarray(image, dtype=np.int64), 65535))
     elif image.mode == "F":
@@ -61,6 +99,18 @@ def fit(image: Image.Image, size: int) -> UInt8[np.ndarray, "size size 3"]:
     if image.size != (size, size):
         image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
     return np.asarray(image)
+
+
+def _match(pattern: str) -> list[str]:
+    return glob.glob(pattern, recursive=True)  # noqa: PTH207  Path.glob takes no absolute patterns
+
+
+def _files(place: Path) -> list[Path]:
+    if not place.is_dir():
+        return [place]
+    below = sorted(path for path in place.rglob("*") if path.is_file())
+    shown = [p for p in below if not any(part[0] == "." for part in p.relative_to(place).parts)]
+    return [path for path in shown if is_image(path.name) or is_archive(path)]
 
 
 def _to_8_bits(values: np.ndarray, white: int) -> UInt8[np.ndarray, "height width"]:

@@ -9,14 +9,14 @@ from typing import Protocol, runtime_checkable
 from urllib.error import URLError
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from cifarlab.data import synthetic
-from cifarlab.data.archives import ARCHIVES, File, archive_files, folder_files
+from cifarlab.data.archives import ARCHIVES, File, archive_files, folder_files, is_archive
 from cifarlab.data.cache import Images
+from cifarlab.data.pictures import decode
 from cifarlab.errors import UserError
 
-_TOO_LARGE = Image.DecompressionBombError
 Statistics = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
@@ -107,7 +107,7 @@ class ImageFolder:
         self.image_size = image_size
         if not self.root.exists():
             raise UserError(f"data.root={root}: no such folder or archive")
-        if self.root.is_file() and not self.root.name.endswith(ARCHIVES):
+        if self.root.is_file() and not is_archive(self.root):
             raise UserError(f"data.root={root}: must be a folder or end with {', '.join(ARCHIVES)}")
 
     def key(self) -> str:
@@ -196,11 +196,7 @@ def _file_stats(folder: str | Path) -> Iterator[tuple[str, os.stat_result]]:
 
 def _decode(file: File, root: Path, image_size: int | None) -> np.ndarray:
     """uint8 ``(height, width, 3)`` of one image file."""
-    try:
-        with Image.open(file.data) as image:
-            image = image.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, _TOO_LARGE) as error:
-        raise UserError(f"{root}: {file.name} is not an image that can be read") from error
+    image = decode(file.data, f"{root}: {file.name}")
     if image_size is not None and image.size != (image_size, image_size):
         image = image.resize((image_size, image_size), Image.Resampling.BILINEAR)
     return np.asarray(image)

@@ -1,0 +1,82 @@
+"""Classes of image files: ``python scripts/predict.py run=<folder> images=<what>``."""
+
+import itertools
+import sys
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig
+
+from cifarlab import cli
+from cifarlab.errors import UserError
+
+SHOWN = 10  # predictions on the screen
+SOME_SKIPPED = 3  # exit code
+
+
+@cli.app(Path(__file__).parents[1] / "conf", "predict")
+def main(cfg: DictConfig) -> None:
+    for key, least in (("batch_size", 1), ("sheet", 0)):
+        if not isinstance(cfg[key], int) or cfg[key] < least:
+            raise UserError(f"{key}={cfg[key]}: must be a whole number, {least} or more")
+    from cifarlab.data.pictures import find
+
+    paths = find(several(cfg.images))  # before torch is imported: a slip is answered at once
+    from tqdm import tqdm
+
+    from cifarlab.data.archives import is_archive
+    from cifarlab.predict import predict_files, write_csv
+    from cifarlab.predictor import load
+
+    model = load(*several(cfg.run), device=cfg.device)
+    skipped: list[str] = []
+
+    def skip(error: UserError) -> None:
+        skipped.append(str(error))
+        tqdm.write(f"skipped: {error}", file=sys.stderr)
+
+    total = None if any(map(is_archive, paths)) else len(paths)
+    found = predict_files(model, paths, cfg.batch_size, skip)
+    shown: list[Any] = []
+    rows = []
+    for item in tqdm(found, total=total, unit="image", disable=None, leave=False):
+        rows.append((item.path, item.prediction))
+        if len(shown) < cfg.sheet:
+            shown.append(item)
+    if not rows:
+        raise UserError(f"images={cfg.images}: none of {len(skipped)} files could be read")
+    folder = Path(cfg.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_csv(folder / "predictions.csv", rows, len(model.classes))
+    for path, prediction in itertools.islice(rows, SHOWN):
+        print(f"{path}: {prediction}")
+    if len(rows) > SHOWN:
+        print(f"... and {len(rows) - SHOWN:,} more")
+    print(f"\n{len(rows):,} predicted, {len(skipped):,} skipped")
+    print(folder / "predictions.csv")
+    if shown:
+        print(draw(shown, len(rows), model, folder / "predictions.png"))
+    if skipped:
+        sys.exit(SOME_SKIPPED)
+
+
+def several(value: Any) -> list[str]:
+    """One value, or the values of a list."""
+    return [str(item) for item in value] if isinstance(value, ListConfig) else [str(value)]
+
+
+def draw(shown: list[Any], count: int, model: Any, path: Path) -> Path:
+    from cifarlab.figures.curves import save
+    from cifarlab.figures.predictions import contact_sheet
+
+    names = ", ".join(run.record.model for run in model.runs)
+    extent = f", the first {len(shown)} of {count:,} images" if count > len(shown) else ""
+    predictions = [(item.prediction.label, item.prediction.probability) for item in shown]
+    files = [Path(item.path).name for item in shown]
+    pixels = [item.pixels for item in shown]
+    save(contact_sheet(pixels, predictions, files, f"{names}{extent}"), path)
+    return path
+
+
+if __name__ == "__main__":
+    main()
