@@ -2,10 +2,11 @@
 
 import itertools
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
 from cifarlab import cli
 from cifarlab.errors import UserError
@@ -21,14 +22,15 @@ def main(cfg: DictConfig) -> None:
             raise UserError(f"{key}={cfg[key]}: must be a whole number, {least} or more")
     from cifarlab.data.pictures import find
 
-    paths = find(several(cfg.images))  # before torch is imported: a slip is answered at once
+    paths = find(cli.several(cfg.images))  # before torch is imported: a slip is answered at once
     from tqdm import tqdm
 
     from cifarlab.data.archives import is_archive
     from cifarlab.predict import predict_files, write_csv
     from cifarlab.predictor import load
 
-    model = load(*several(cfg.run), device=cfg.device)
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # damaged files are told below
+    model = load(*cli.several(cfg.run), device=cfg.device)
     skipped: list[str] = []
 
     def skip(error: UserError) -> None:
@@ -58,11 +60,6 @@ def main(cfg: DictConfig) -> None:
         print(draw(shown, len(rows), model, folder / "predictions.png"))
     if skipped:
         sys.exit(SOME_SKIPPED)
-
-
-def several(value: Any) -> list[str]:
-    """One value, or the values of a list."""
-    return [str(item) for item in value] if isinstance(value, ListConfig) else [str(value)]
 
 
 def draw(shown: list[Any], count: int, model: Any, path: Path) -> Path:

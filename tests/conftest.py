@@ -85,6 +85,14 @@ def run_here(cache: Path) -> Callable[..., Path]:
     return start
 
 
+@pytest.fixture(scope="session")
+def trained(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of a small CNN, for tests that use one and leave it as it is."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    launch(folder, cache, "model=tbmi26_cnn")
+    return folder
+
+
 @pytest.fixture
 def train(cache: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """``train(*arguments)``: ``python train.py`` as a user types it, in an empty folder."""

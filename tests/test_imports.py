@@ -33,6 +33,10 @@ ALLOWED: dict[str, set[str]] = {
     "checkpoint": {"record"},
     "studies": set(),
     "report": {"record", "figures", "predictions", "calibration", "data", "studies"},
+    "predictor": {"checkpoint", "data", "hardware"},
+    "predict": {"data", "predictor", "record"},
+    "export": {"checkpoint", "checks", "hardware", "predictor", "record"},
+    "web": {"data", "predictor"},
     "build": {"lit", "checkpoint", "hardware"},
     "session": {"build", "lit", "callbacks", "checkpoint", "record", "hardware"} | {"inspection"},
     "visualize": {"checkpoint", "data", "figures", "inspection"},
@@ -48,7 +52,8 @@ ALLOWED: dict[str, set[str]] = {
     "hydra_plugins": {"cells", "checks", "compose", "record", "report", "search", "studies"},
     "train.py": {"cells", "cli", "checks", "runner"},
     "scripts": {"build", "checkpoint", "checks", "cli", "data", "figures", "report"}
-    | {"shifts", "theory", "visualize"},
+    | {"shifts", "theory", "visualize"}
+    | {"export", "predict", "predictor", "web"},
 }
 RESTRICTED = {
     "matplotlib": {"figures"},
@@ -140,6 +145,12 @@ def test_the_check_above_can_fail() -> None:
 def test_theory_is_arithmetic() -> None:
     loaded = loaded_by("from cifarlab.theory.questions import answer; answer('reports', {})")
     assert not loaded & {"torch", "numpy", "hydra", "omegaconf"}
+
+
+def test_the_package_itself_is_light() -> None:
+    loaded = loaded_by("import cifarlab; assert {'load', 'Predictor'} <= set(dir(cifarlab))")
+    assert not loaded & {"torch", "numpy", "hydra", "PIL"}
+    assert "torch" in loaded_by("import cifarlab; cifarlab.load")
 
 
 def test_records_need_the_standard_library_only() -> None:

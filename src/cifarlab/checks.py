@@ -1,6 +1,7 @@
 """Checks of a resolved configuration that need neither torch nor data, so that a slip of the
 keyboard is answered at once. What only the data or the model can know is checked there."""
 
+import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from cifarlab.errors import UserError
 PRECISIONS = ("auto", "32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true")
 SPLITS = ("random", "stratified", "tail")
 TTA = (None, "flip", "flip_shift")
+EXPORTS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "torch_export": ()}  # what they need
 NORMALIZATIONS = ("dataset", "imagenet", "half", "computed")
 
 
@@ -47,6 +49,17 @@ def check_config(config: Mapping[str, Any]) -> None:
                 "metrics (val/loss, val/acc)"
             )
     _averages(config)
+
+
+def check_export(format: str) -> None:
+    """Raise ``UserError`` for an unknown export format or one whose packages are missing."""
+    if format not in EXPORTS:
+        raise UserError(f"format={format}: must be one of {', '.join(EXPORTS)}")
+    for package in EXPORTS[format]:
+        if importlib.util.find_spec(package) is None:
+            raise UserError(
+                f"format={format}: {package} is not installed: pip install -e '.[export]'"
+            )
 
 
 def _folds(config: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ from hydra.errors import (
     OverrideParseException,
 )
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
@@ -105,6 +105,11 @@ def app(config_dir: Path, config_name: str) -> Callable[[Callable], Callable[[],
         return main
 
     return decorate
+
+
+def several(value: Any) -> list[str]:
+    """The values of ``key=a`` or ``key=[a,b]``, as text."""
+    return [str(item) for item in value] if isinstance(value, ListConfig) else [str(value)]
 
 
 @contextlib.contextmanager

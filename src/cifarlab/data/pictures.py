@@ -6,7 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 
 import numpy as np
 from jaxtyping import UInt8
@@ -61,7 +61,7 @@ def contents(path: Path) -> Iterator[tuple[str, Path | io.BytesIO]]:
         yield str(path), path
         return
     for name, data in members(path):
-        if data is not None and is_image(name):
+        if data is not None and is_image(name) and not _is_hidden(PurePosixPath(name)):
             yield f"{path}/{name}", io.BytesIO(data)
 
 
@@ -109,8 +109,12 @@ def _files(place: Path) -> list[Path]:
     if not place.is_dir():
         return [place]
     below = sorted(path for path in place.rglob("*") if path.is_file())
-    shown = [p for p in below if not any(part[0] == "." for part in p.relative_to(place).parts)]
+    shown = [path for path in below if not _is_hidden(path.relative_to(place))]
     return [path for path in shown if is_image(path.name) or is_archive(path)]
+
+
+def _is_hidden(path: PurePath) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _to_8_bits(values: np.ndarray, white: int) -> UInt8[np.ndarray, "height width"]:

@@ -17,6 +17,7 @@ from cifarlab.data.cache import Images
 from cifarlab.data.pictures import decode
 from cifarlab.errors import UserError
 
+_DECODING = 2  # counts the changes in how files become pixels: what was cached before is not read
 Statistics = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
@@ -112,7 +113,8 @@ class ImageFolder:
 
     def key(self) -> str:
         """Of an archive: place, size and date. Of a folder: those of every file in it."""
-        digest = hashlib.sha256(f"{self.root.resolve()}|{self.image_size}".encode())
+        what = f"{self.root.resolve()}|{self.image_size}|{_DECODING}"
+        digest = hashlib.sha256(what.encode())
         if self.root.is_file():
             stats = [(self.root.name, self.root.stat())]
         else:
