@@ -5,6 +5,7 @@ The file takes ``pixels``, uint8 RGB ``(batch, 3, size, size)`` with any batch, 
 because a wrong type is refused, where a wrong scale would only make predictions worse.
 """
 
+import copy
 import json
 import logging
 import tempfile
@@ -62,7 +63,8 @@ def export(run: LoadedRun, format: str, folder: Path) -> Exported:
     """
     check_export(format)
     chosen = FORMATS[format]
-    module = PixelsToLogits(run.net, run.mean, run.std).eval()
+    net = copy.deepcopy(run.net).to("cpu", memory_format=torch.contiguous_format)
+    module = PixelsToLogits(net, run.mean, run.std).eval()
     metadata = describe(run)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"model.{chosen.suffix}"

@@ -18,6 +18,7 @@ from cifarlab.predictor import Prediction, Predictor
 from cifarlab.record import write_atomic
 
 _TOP = 3  # classes a row
+_File = tuple[str, Path | io.BytesIO | UserError]
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ def predict_files(
     skip: called with what is wrong with a file that is left out.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes and resizes without the GIL
-        files = _contents(paths, skip)
+        files = _contents(paths)
         while chunk := list(itertools.islice(files, batch_size)):
-            tried = pool.map(lambda file: _pixels(*file, model.image_size), chunk)
+            tried = pool.map(lambda file: _pixels(file, model.image_size), chunk)
             read: list[tuple[str, np.ndarray]] = []
             for (name, _), pixels in zip(chunk, tried, strict=True):
                 if isinstance(pixels, UserError):
@@ -71,20 +72,19 @@ def write_csv(path: Path, predicted: Iterable[tuple[str, Prediction]], num_class
     write_atomic(path, text.getvalue())
 
 
-def _contents(
-    paths: Sequence[Path], skip: Callable[[UserError], None]
-) -> Iterator[tuple[str, Path | io.BytesIO]]:
+def _contents(paths: Sequence[Path]) -> Iterator[_File]:
     for path in paths:
         try:
             yield from contents(path)
         except UserError as error:  # a damaged archive
-            skip(error)
+            yield str(path), error
 
 
-def _pixels(
-    name: str, file: Path | io.BytesIO, size: int
-) -> UInt8[np.ndarray, "size size 3"] | UserError:
+def _pixels(file: _File, size: int) -> UInt8[np.ndarray, "size size 3"] | UserError:
+    name, content = file
+    if isinstance(content, UserError):
+        return content
     try:
-        return fit(decode(file, name), size)
+        return fit(decode(content, name), size)
     except UserError as error:
         return error

@@ -1,0 +1,105 @@
+"""Exported files do what the net does, without cifarlab."""
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cifarlab.checkpoint import LoadedRun, build_net, load_run
+from cifarlab.checks import EXPORTS, check_export
+from cifarlab.data.synthetic import CLASSES, draw
+from cifarlab.errors import UserError
+from cifarlab.export import FORMATS, VerificationError, export
+from cifarlab.predictor import Predictor
+from tests.conftest import plain
+
+SMALL = {  # additions, concatenations, resizing; all of conf/model was tried by hand
+    "tbmi26_resnet": [],
+    "densenet": ["model.depth=10", "model.growth=4"],
+    "torchvision": ["model.name=resnet18", "model.resize=48"],
+}
+
+
+@pytest.fixture(scope="module")
+def run(trained: Path) -> LoadedRun:
+    return load_run(trained)
+
+
+@pytest.fixture(autouse=True)
+def no_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch writes a log line with a stack for every operation wherever a handler takes it, and
+    pytest's does: exporting then takes ten times as long."""
+    monkeypatch.setattr(logging.getLogger("torch.__trace"), "propagate", False)
+
+
+def needs(format: str) -> None:
+    for package in EXPORTS[format]:
+        pytest.importorskip(package, reason="pip install -e '.[export]'")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_run(run: LoadedRun, format: str, tmp_path: Path) -> None:
+    """Used as by somebody who has only the files."""
+    needs(format)
+    exported = export(run, format, tmp_path / "there")
+    images, _ = draw(50, seed=2)
+    pixels = images.transpose(0, 3, 1, 2)
+    about = json.loads(exported.description.read_text())
+    if format == "onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(exported.path, providers=["CPUExecutionProvider"])
+        (logits,) = session.run(None, {"pixels": pixels})
+        kept = session.get_modelmeta().custom_metadata_map
+        assert {key: json.loads(value) for key, value in kept.items()}.items() <= about.items()
+        assert session.get_inputs()[0].shape == about["input"]["shape"] == ["batch", 3, 32, 32]
+        with pytest.raises(Exception, match="Unexpected input data type"):
+            session.run(None, {"pixels": pixels.astype(np.float32) / 255})
+    else:
+        extra = {"cifarlab.json": ""}
+        program = torch.export.load(exported.path, extra_files=extra)
+        logits = program.module()(torch.from_numpy(pixels)).detach().numpy()
+        assert json.loads(extra["cifarlab.json"]).items() <= about.items()
+    assert tuple(about["classes"]) == CLASSES
+    labels = [about["classes"][i] for i in logits.argmax(axis=1)]
+    assert labels == [p.label for p in Predictor([run], "cpu").predict(images)]
+    assert about["max_abs_difference"] == exported.difference < 1e-4
+    files = {f"model.{FORMATS[format].suffix}", f"model.{FORMATS[format].suffix}.json"}
+    assert {path.name for path in (tmp_path / "there").iterdir()} == files
+
+
+@pytest.mark.parametrize("model", SMALL)
+def test_other_architectures(run: LoadedRun, model: str, tmp_path: Path) -> None:
+    needs("onnx")
+    torch.manual_seed(0)
+    net = build_net(plain(f"model={model}", *SMALL[model])["model"], num_classes=10, image_size=32)
+    exported = export(dataclasses.replace(run, net=net.eval()), "onnx", tmp_path)
+    assert exported.difference < 1e-5 * max(1, exported.scale) and exported.scale > 0
+
+
+class TwoFaced(nn.Module):
+    """Not the same when it is exported."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits = images.mean(dim=(2, 3)).repeat(1, 4)[:, :10]
+        return logits * 1.01 if torch.compiler.is_exporting() else logits
+
+
+def test_what_does_not_verify_leaves_no_file(run: LoadedRun, tmp_path: Path) -> None:
+    with pytest.raises(VerificationError, match="differ by up to .* from the net's"):
+        export(dataclasses.replace(run, net=TwoFaced()), "torch_export", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_had(run: LoadedRun, tmp_path: Path, monkeypatch) -> None:
+    assert FORMATS.keys() == EXPORTS.keys()
+    with pytest.raises(UserError, match="format=tflite: must be one of onnx, torch_export"):
+        export(run, "tflite", tmp_path)
+    monkeypatch.setitem(EXPORTS, "onnx", ("onnx", "no_such_package"))
+    with pytest.raises(UserError, match=r"no_such_package is not installed: .*\[export\]"):
+        check_export("onnx")
