@@ -1,0 +1,50 @@
+"""examples/tour.ipynb runs from top to bottom and says what it should."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+nbformat = pytest.importorskip("nbformat")
+nbclient = pytest.importorskip("nbclient")
+TOUR = ROOT / "examples" / "tour.ipynb"
+
+
+def test_it_is_kept_without_outputs() -> None:
+    cells = [c for c in nbformat.read(TOUR, as_version=4).cells if c.cell_type == "code"]
+    assert len(cells) == 10
+    assert not any(cell.outputs or cell.execution_count for cell in cells)
+
+
+@pytest.mark.filterwarnings("default")
+def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "examples").mkdir()
+    for name in ("train.py", "conf", "scripts"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    python = Path(sys.executable).parent
+    monkeypatch.setenv("PATH", f"{python}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    notebook = nbformat.read(TOUR, as_version=4)
+    client = nbclient.NotebookClient(
+        notebook, timeout=300, resources={"metadata": {"path": str(tmp_path / "examples")}}
+    )
+    client.execute()
+    said = [
+        "".join(output.get("text", "") for output in cell.outputs)
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    ]
+    assert "38,042 in all" in said[2], "as the README has it"
+    assert re.search(r"^test +\d\.\d{4} +\d+\.\d\d%\s", said[3], re.M)
+    assert "Predictor(tbmi26_cnn; 10 classes" in said[4]
+    assert said[5].count("predicted") == 10
+    assert said[8].count("val_acc") == 4
+    assert re.search(r"chosen lr 0\.0\d+: test \d+\.\d%, the mean of 2 seeds", said[9])
+    assert "it/s" not in "".join(said), "no progress bars"
+    shown = [o for cell in notebook.cells for o in cell.get("outputs", []) if "data" in o]
+    assert sum("image/png" in output.data for output in shown) == 3
