@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "predictor": {"checkpoint", "data", "hardware"},
     "predict": {"data", "predictor", "record"},
     "export": {"checkpoint", "checks", "hardware", "predictor", "record"},
-    "web": {"data", "predictor"},
+    "web": {"data", "figures", "inspection", "predictor"},
     "build": {"lit", "checkpoint", "hardware"},
     "session": {"build", "lit", "callbacks", "checkpoint", "record", "hardware"} | {"inspection"},
     "visualize": {"checkpoint", "data", "figures", "inspection"},
