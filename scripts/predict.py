@@ -46,7 +46,7 @@ def main(cfg: DictConfig) -> None:
         if len(shown) < cfg.sheet:
             shown.append(item)
     if not rows:
-        raise UserError(f"images={cfg.images}: none of {len(skipped)} files could be read")
+        raise UserError(f"images={cfg.images}: no image that can be read")
     folder = Path(cfg.output)
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "predictions.csv", rows, len(model.classes))
