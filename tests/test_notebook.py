@@ -39,12 +39,12 @@ def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for cell in notebook.cells
         if cell.cell_type == "code"
     ]
-    assert "38,042 in all" in said[2], "as the README has it"
+    assert "38,042 by formula" in said[2] and "38,042 parameters, as in theory" in said[4]
     assert re.search(r"^test +\d\.\d{4} +\d+\.\d\d%\s", said[3], re.M)
     assert "Predictor(tbmi26_cnn; 10 classes" in said[4]
     assert said[5].count("predicted") == 10
     assert said[8].count("val_acc") == 4
-    assert re.search(r"chosen lr 0\.0\d+: test \d+\.\d%, the mean of 2 seeds", said[9])
+    assert re.search(r"## Verdict\s+Validation: .*over 2 shared seeds", said[9])
     assert "it/s" not in "".join(said), "no progress bars"
     shown = [o for cell in notebook.cells for o in cell.get("outputs", []) if "data" in o]
     assert sum("image/png" in output.data for output in shown) == 3
