@@ -1,4 +1,4 @@
-"""What a net answered to a set of images, and what follows from it by counting (NumPy only).
+"""What a net answered to a set of images, and what follows from it by counting.
 
 Answers are kept as logits in ``predictions.npz`` of a run folder. An answer is the class of the
 largest logit, its confidence the probability that softmax gives it.
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.special import log_softmax
 
 from cifarlab.errors import UserError
 
@@ -37,6 +38,12 @@ class Predictions:
     @cached_property
     def is_right(self) -> Bool[np.ndarray, " n"]:
         return self.answers == self.labels
+
+    @cached_property
+    def loss(self) -> Float[np.ndarray, " n"]:
+        """Cross-entropy of each image (nats)."""
+        truth = np.arange(len(self.labels)), self.labels
+        return -log_softmax(self.logits, axis=1)[truth]
 
     def confidently_wrong(self, most: int) -> Int[np.ndarray, " k"]:
         """Positions of the wrong answers of highest confidence, at most ``most``, highest first."""
@@ -78,6 +85,11 @@ def load(folder: Path) -> RunPredictions:
         raise UserError(f"{path}: missing; a finished run has it") from None
     except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError) as error:
         raise UserError(f"{path}: damaged ({type(error).__name__}: {error})") from error
+
+
+def find(folder: Path) -> RunPredictions | None:
+    """``None`` if a run has none. Raises ``UserError`` if they are damaged."""
+    return load(folder) if (folder / FILE).exists() else None
 
 
 def softmax(

@@ -97,7 +97,7 @@ def test_val_size_larger_than_the_data(cache) -> None:
 def test_a_channel_of_one_value_is_not_divided_by_zero() -> None:
     images = np.zeros((4, 2, 2, 3), dtype=np.uint8)
     images[..., 0] = 51
-    assert datamodule._measure(images, np.arange(4)) == ((0.2, 0.0, 0.0), (1.0, 1.0, 1.0))
+    assert datamodule.measure(images, np.arange(4)) == ((0.2, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
 def test_set_up_once(cache, monkeypatch) -> None:
@@ -106,7 +106,7 @@ def test_set_up_once(cache, monkeypatch) -> None:
     real = datamodule.cached
     monkeypatch.setattr(datamodule, "cached", lambda *a: reads.append(1) or real(*a))
     data = module(cache)
-    monkeypatch.setattr(datamodule, "_measure", None)
+    monkeypatch.setattr(datamodule, "measure", None)
     data.prepare_data()
     data.setup("fit")
     assert len(reads) == 1

@@ -181,10 +181,19 @@ def test_preempted(start, grace, undisturbed, seconds: int) -> None:
     went_on(sweep, job, undisturbed)
 
 
+def requeue(job: int) -> None:
+    """Once it runs: on a busy machine Slurm itself may just have put it back."""
+    deadline = time.monotonic() + 60
+    while not shell(f"squeue --noheader --states=RUNNING --jobs={job}"):
+        assert time.monotonic() < deadline, shell("squeue")
+        time.sleep(0.5)
+    shell(f"scontrol requeue {job}")
+
+
 def test_requeued_by_hand(start, undisturbed) -> None:
     sweep = start(*SLOW)
     job = sweep.reach_the_middle()
-    shell(f"scontrol requeue {job}")
+    requeue(job)
     sweep.end()
     went_on(sweep, job, undisturbed)
 
@@ -195,7 +204,7 @@ def test_two_tasks_train_together(start, cache, tmp_path) -> None:
     sweep = start(*SLOW, *ddp)
     job = sweep.reach_the_middle()
     assert "NumTasks=2" in shell(f"scontrol show job {job}")
-    shell(f"scontrol requeue {job}")
+    requeue(job)
     sweep.end()
     went_on(sweep, job, alone(tmp_path / "alone", cache, *ddp))
     (cell,) = (path.parent for path in sweep.folder.glob("*/result.json"))

@@ -81,7 +81,7 @@ def test_only_what_was_measured_on_the_same_images(tmp_path) -> None:
     with pytest.raises(UserError, match=r"not validated on the same images \(splits 00, 11\)"):
         check_comparable(a, other)
     for name in ("a", "e"):
-        predicted(tmp_path / name, test=np.array([True]))
+        predicted(tmp_path / name, val=np.array([True] * 3), test=np.array([True]))
     check_comparable(a, other)  # a share of the training images, the same to validate on
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cifarlab import predictions
 from cifarlab.errors import UserError
-from cifarlab.report import images, power, predictions, stats
+from cifarlab.predictions import Predictions
+from cifarlab.report import images, power, stats
 from cifarlab.report.cells import Cell
 from cifarlab.report.images import Disagreement
-from cifarlab.report.predictions import Predictions
 from cifarlab.report.results import METRICS
 from cifarlab.report.sides import Side
 from cifarlab.report.stats import Estimate
@@ -110,7 +111,7 @@ def compare(matching: Matching, width: float) -> Comparison:
         metrics[metric] = _difference(matching, metric, kind, predicted.get(split), width)
     for split, both in predicted.items():
         if both is not None:
-            names = predictions.class_names(matching.a[0].folder)
+            names = predictions.load(matching.a[0].folder).classes
             classes[split] = _classes(matching, both, names)
             alone[split] = _alone(matching, both)
     return Comparison(matching, metrics, classes, alone)
@@ -128,7 +129,7 @@ def _difference(
     effect = (stats.effect_paired if pairs else stats.effect_independent)(a, b)
     over_images = together = None
     if both is not None:
-        field_ = "right" if kind == "acc" else "loss"
+        field_ = "is_right" if kind == "acc" else "loss"
         scores = [np.array([getattr(p, field_) for p in side], float) for side in both]
         over_images = images.bootstrap(scores[0].mean(axis=0) - scores[1].mean(axis=0))
         together = images.crossed(scores[0], scores[1], paired=pairs)
@@ -147,10 +148,10 @@ def _difference(
     )
 
 
-def _classes(matching: Matching, both: Both, names: Sequence[str] | None) -> list[ClassDifference]:
+def _classes(matching: Matching, both: Both, names: Sequence[str]) -> list[ClassDifference]:
     """Over seeds and images together, where there are two seeds; else over images alone."""
     labels, found = both[0][0].labels, []
-    right = [np.array([p.right for p in side]) for side in both]
+    right = [np.array([p.is_right for p in side]) for side in both]
     for label in np.unique(labels):
         a, b = (side[:, labels == label] for side in right)
         if matching.how == "single":
@@ -160,7 +161,7 @@ def _classes(matching: Matching, both: Both, names: Sequence[str] | None) -> lis
         found.append((int(label), float(a.mean()), float(b.mean()), a.shape[1], estimate))
     adjusted = stats.holm([estimate.p for *_, estimate in found])
     return [
-        ClassDifference(names[label] if names else f"class {label}", n, a, b, estimate, p)
+        ClassDifference(names[label], n, a, b, estimate, p)
         for (label, a, b, n, estimate), p in zip(found, adjusted, strict=True)
     ]
 
@@ -169,7 +170,7 @@ def _alone(matching: Matching, both: Both) -> list[Disagreement]:
     """Of each pair of runs; of independent samples there are no pairs."""
     if not matching.pairs:
         return []
-    return [images.mcnemar(a.right, b.right) for a, b in zip(*both, strict=True)]
+    return [images.mcnemar(a.is_right, b.is_right) for a, b in zip(*both, strict=True)]
 
 
 def _predictions(matching: Matching, split: str) -> Both | None:
@@ -178,10 +179,10 @@ def _predictions(matching: Matching, split: str) -> Both | None:
     Folds validate on different images each, so that theirs cannot be crossed with seeds. Raises
     ``UserError`` where the test images are not the same.
     """
-    sides = [[predictions.read(cell.folder, split) for cell in c] for c in (matching.a, matching.b)]
-    a, b = ([found for found in side if found is not None] for side in sides)
-    if len(a) < len(matching.a) or len(b) < len(matching.b):
+    sides = [[predictions.find(cell.folder) for cell in c] for c in (matching.a, matching.b)]
+    if None in (found for side in sides for found in side):
         return None
+    a, b = ([getattr(found, split) for found in side] for side in sides)
     labels: Mapping[bytes, None] = dict.fromkeys(p.labels.tobytes() for p in [*a, *b])
     if len(labels) > 1 and split == "test":
         raise UserError("a and b: not the same test images (their labels differ)")

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cifarlab import predictions
 from cifarlab.errors import UserError
 from cifarlab.record import NEUTRAL_KEYS, RunRecord, is_finished
-from cifarlab.report import predictions
 from cifarlab.report.cells import ABSENT, Cell, as_shown, is_sweep, read_cells, read_run
 from cifarlab.report.results import REPLICATES
 from cifarlab.report.tables import listed
@@ -135,8 +135,8 @@ def same_validation(cells: Sequence[Cell]) -> bool:
 
 
 def _validated_on(cell: Cell) -> str:
-    indices = predictions.validation_indices(cell.folder)
-    return _record(cell).data["split_hash"] if indices is None else indices.tobytes().hex()
+    found = predictions.find(cell.folder)
+    return found.val_indices.tobytes().hex() if found else _record(cell).data["split_hash"]
 
 
 def _select(name: str, cells: list[Cell], where: Sequence[str]) -> list[Cell]:
