@@ -32,7 +32,8 @@ ALLOWED: dict[str, set[str]] = {
     "hardware": set(),
     "checkpoint": {"record"},
     "studies": set(),
-    "report": {"record", "figures", "predictions", "calibration", "data", "studies"},
+    "report": {"record", "figures", "predictions", "calibration", "data", "studies"}
+    | {"checkpoint", "inspection"},
     "predictor": {"checkpoint", "data", "hardware"},
     "predict": {"data", "predictor", "record"},
     "export": {"checkpoint", "checks", "hardware", "predictor", "record"},

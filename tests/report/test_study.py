@@ -3,14 +3,18 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import yaml
 
+from cifarlab.checkpoint import BEST, INITIAL
 from cifarlab.errors import UserError
 from cifarlab.report.page import write_report
 from cifarlab.report.study import read_study
+from cifarlab.report.study_nets import chosen, first_layer, pictures
 from cifarlab.report.study_page import winner
-from tests.report.folders import finished, plan
+from tests.report.folders import finished, plan, predicted
 
 COMMON = ["model=mlp", "study.id=s"]
 DATA = {"name": "cifar10", "num_train": 9, "num_val": 1, "num_test": 2, "split_hash": "0"}
@@ -83,6 +87,28 @@ def test_when_test_disagrees_validation_chooses(tmp_path: Path) -> None:
     text = winner(read_study(folder))
     assert text.startswith("Validation accuracy chooses a (")
     assert "Test disagrees: b has 99.00% there, 39.00 points more." in text
+
+
+def test_the_nets_of_the_row_that_validation_chooses(tmp_path: Path) -> None:
+    folder = write(tmp_path / "s", CONTENT, CELLS)
+    right = {0: [1, 1, 0], 1: [1, 0, 0], 2: [1, 1, 1]}
+    for seed, answers in right.items():
+        predicted(folder / f"a_{seed}_0", val=np.ones(3, bool), test=np.array(answers, bool))
+    before, after = torch.zeros(4, 3, 5, 5), torch.ones(4, 3, 5, 5)
+    (folder / "a_0_0" / "checkpoints").mkdir()
+    for path, weight in ((INITIAL, before), (BEST, after)):
+        kept = {"cifarlab": {}, "layer": "conv", "state_dict": {"net.conv.weight": weight}}
+        torch.save(kept, folder / "a_0_0" / path)
+    results = read_study(folder)
+    line = chosen(results)
+    assert line is not None and line.label == "a"
+    found = first_layer(line.runs[0])
+    assert found is not None and [part.mean() for part in found] == [0, 1]
+    assert first_layer(line.runs[1]) is None
+    drawn = {name: figure for name, _, figure in pictures(results)}
+    assert drawn.keys() == {"confusion.png", "filters.png"}
+    numbers = [text.get_text() for text in drawn["confusion.png"].axes[0].texts]
+    assert numbers == ["3", "0", "0", "0", "2", "1", "2", "0", "1"], "over the three seeds"
 
 
 def test_before_and_while_it_runs(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from cifarlab.figures.rows import Curve, Pair
 from cifarlab.report.measured import Run
 from cifarlab.report.stats import mean_interval
 from cifarlab.report.study import Line, StudyResults
+from cifarlab.report.study_nets import pictures
 from cifarlab.report.verdicts import difference
 from cifarlab.studies.quantities import quantity
 from cifarlab.studies.schema import Step
@@ -42,6 +43,7 @@ def figures(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
         yield "curves_acc.png", caption, rows.curves(drawn, "acc", note)
         caption = "Loss over the epochs. Training's is the mean while it ran, with augmentation on."
         yield "curves_loss.png", caption, rows.curves(drawn, "loss", note)
+    yield from pictures(results)
 
 
 def _ladder(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:

@@ -7,6 +7,7 @@ from math import isnan
 from cifarlab.record import RunRecord
 from cifarlab.report.document import Block, Chip, Code, Entry, Grid, Heading, Items, Picture, Text
 from cifarlab.report.study import Line, StudyResults
+from cifarlab.report.study_nets import chosen, mean
 from cifarlab.report.verdicts import (
     CONTRADICTED,
     NOT_MEASURED,
@@ -104,17 +105,14 @@ def winner(results: StudyResults) -> str:
     if len(lines) < 2:
         return ""
 
-    def mean(line: Line, name: str) -> float:
-        found = estimate([run.value(name) for run in line.runs])
-        return found.mean if found else float("-inf")
-
-    chosen = max(lines, key=lambda line: mean(line, "val_acc"))
+    first = chosen(results)
+    assert first is not None
     best = max(lines, key=lambda line: mean(line, "test_acc"))
-    text = f"Validation accuracy chooses {chosen.label} ({mean(chosen, 'val_acc'):.2%}; "
-    text += f"test {mean(chosen, 'test_acc'):.2%}). "
-    if best is chosen:
+    text = f"Validation accuracy chooses {first.label} ({mean(first, 'val_acc'):.2%}; "
+    text += f"test {mean(first, 'test_acc'):.2%}). "
+    if best is first:
         return text + "It has the highest test accuracy, too."
-    less = 100 * (mean(best, "test_acc") - mean(chosen, "test_acc"))
+    less = 100 * (mean(best, "test_acc") - mean(first, "test_acc"))
     return text + (
         f"Test disagrees: {best.label} has {mean(best, 'test_acc'):.2%} there, {less:.2f} points "
         "more. It is not chosen for that: the test set chooses nothing."
