@@ -1,8 +1,9 @@
 """From a plain configuration to the objects of a run."""
 
+import contextlib
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,20 @@ for _name in ("lightning.pytorch", "lightning.fabric"):  # we announce in our ow
     logging.getLogger(_name).setLevel(logging.WARNING)
 # a machine that has Slurm may well train without it
 warnings.filterwarnings("ignore", message="The `srun` command is available")
+
+
+@contextlib.contextmanager
+def without_noise() -> Iterator[None]:
+    """Lightning's warnings of what is meant to be, left out."""
+    with warnings.catch_warnings():
+        for message in (
+            ".*LeafSpec.* is deprecated",  # torch 2.15 and Lightning 2.6: inside Lightning
+            "Checkpoint directory .* exists and is not",  # config.yaml is there already
+            "Found .* in eval mode at the start of tr",  # frozen parts
+            "The number of training batches",  # of a small data set
+        ):
+            warnings.filterwarnings("ignore", message=message)
+        yield
 
 
 def build(

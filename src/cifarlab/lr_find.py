@@ -2,7 +2,6 @@
 
 import csv
 import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from jaxtyping import Float
 from lightning.pytorch.tuner import Tuner
 from torch import Tensor
 
-from cifarlab.build import build, build_trainer
+from cifarlab.build import build, build_trainer, without_noise
 from cifarlab.errors import UserError
 from cifarlab.lit import ImageClassifier
 
@@ -38,11 +37,7 @@ def find_lr(config: dict[str, Any], folder: Path) -> float | None:
     options |= {"log_every_n_steps": 1, "check_val_every_n_epoch": STEPS + 1}
     trainer = build_trainer(options, folder, [], enable_checkpointing=False)
     recorded = _record_losses(module)
-    with warnings.catch_warnings():
-        # torch 2.15 and Lightning 2.6: a deprecated check inside Lightning
-        warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
-        # frozen parts are, on purpose
-        warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of tr")
+    with without_noise():
         finder = Tuner(trainer).lr_find(
             module,
             datamodule=data,

@@ -2,7 +2,6 @@
 
 import logging
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cifarlab import callbacks, hardware
-from cifarlab.build import build, build_trainer
+from cifarlab.build import build, build_trainer, without_noise
 from cifarlab.checkpoint import (
     BEST,
     LAST,
@@ -128,15 +127,7 @@ class Session:
             first = first_layer(calls(self.module.net, self.data.image_size))
             if first is not None:
                 save_initial(self.module.net, first.name, self.module.identity, self.folder)
-        with warnings.catch_warnings():
-            # torch 2.15 and Lightning 2.6: a deprecated check inside Lightning
-            warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
-            # config.yaml and run.log are there already; nothing is overwritten
-            warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not")
-            # frozen parts are, on purpose
-            warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of tr")
-            # a small data set has few steps an epoch
-            warnings.filterwarnings("ignore", message="The number of training batches")
+        with without_noise():
             try:
                 self.trainer.fit(
                     self.module, datamodule=self.data, ckpt_path=self.last, weights_only=True
