@@ -85,7 +85,9 @@ def test_from_end_to_end(study, tmp_path: Path) -> None:
     assert re.search(r"never is best.*no run of never.*not measured", claims)
     assert re.search(r"never +\| 0 .*not measured: not run; needs a file", text)
     page = (folder / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 5
+    drawn = {path.name for path in (folder / "figures").glob("*.png")}
+    assert {"confusion.png", "filters.png", "curves_acc.png"} <= drawn
+    assert page.count("data:image/png;base64,") == len(drawn) == 7
     assert not re.search(r'(src|href)="(?!data:)', page), "self-contained"
     assert "1 + 1 = 3" in page and "python train.py -m study=tiny" in page
 
