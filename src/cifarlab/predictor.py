@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cifarlab import hardware
 from cifarlab.checkpoint import LoadedRun, load_run
+from cifarlab.data.loader import scale_and_shift
 from cifarlab.data.pictures import decode, fit, to_rgb
 from cifarlab.errors import UserError
 
@@ -30,9 +31,9 @@ class PixelsToLogits(nn.Module):
     def __init__(self, net: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.net = net
-        mean_, std_ = (torch.tensor(v, dtype=torch.float64).view(1, -1, 1, 1) for v in (mean, std))
-        self.register_buffer("scale", (1 / (255 * std_)).float())
-        self.register_buffer("shift", (-mean_ / std_).float())
+        scale, shift = scale_and_shift(mean, std)
+        self.register_buffer("scale", scale)
+        self.register_buffer("shift", shift)
 
     def normalize(
         self, pixels: UInt8[Tensor, "batch 3 size size"]

@@ -6,7 +6,6 @@ cell asks, reports its validation accuracy after every epoch, and has a bad one 
 itself, all of its processes, reads its settings from its folder and knows nothing of all this.
 """
 
-import csv
 import json
 import logging
 from collections.abc import Iterator, Mapping
@@ -22,7 +21,17 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from cifarlab.record import FAILURE, JOURNAL, PRUNED, RunRecord, is_finished, is_over, write_atomic
+from cifarlab.record import (
+    FAILURE,
+    JOURNAL,
+    METRICS,
+    PRUNED,
+    RunRecord,
+    is_finished,
+    is_over,
+    read_metrics,
+    write_atomic,
+)
 from cifarlab.seeding import derive
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -111,7 +120,8 @@ class Trial:
 
         last_epoch: of the cell; after it there is nothing left to save by stopping.
         """
-        for epoch, accuracy in _accuracies(self.folder / "metrics.csv"):
+        for row in read_metrics(self.folder / METRICS):
+            epoch, accuracy = int(row["epoch"]), row["val_acc"]
             if epoch in self.reported:
                 continue
             self.reported[epoch] = accuracy
@@ -144,15 +154,6 @@ def _trial_of(study: optuna.Study, cell: str) -> FrozenTrial | None:
     """The last one of a cell."""
     found = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get(_CELL) == cell]
     return found[-1] if found else None
-
-
-def _accuracies(path: Path) -> Iterator[tuple[int, float]]:
-    """Epoch and validation accuracy of the whole rows of a ``metrics.csv``."""
-    if path.is_file():
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                if None not in row.values():
-                    yield int(row["epoch"]), float(row["val_acc"])
 
 
 @contextmanager

@@ -129,7 +129,7 @@ def test_quantities_of_a_curve(name: str, value: float, tmp_path: Path) -> None:
     with (tmp_path / "metrics.csv").open("w") as file:
         writer = csv.DictWriter(file, EPOCHS[0])
         writer.writeheader()
-        writer.writerows(EPOCHS)
+        writer.writerows(row | {"epoch": int(row["epoch"])} for row in EPOCHS)
     assert Run(tmp_path, RECORD).value(name) == pytest.approx(value)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Int, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Generator, Tensor
 
 from cifarlab.data.augment import ImageOp, Pixels
@@ -16,13 +16,19 @@ Batch = tuple[Images, Labels]
 TrainBatch = tuple[Images, Labels | Targets]
 
 
+def scale_and_shift(
+    mean: Sequence[float], std: Sequence[float]
+) -> tuple[Float[Tensor, "1 channels 1 1"], Float[Tensor, "1 channels 1 1"]]:
+    """``(pixels / 255 - mean) / std`` as one multiplication and one addition, by channel."""
+    mean_, std_ = (torch.tensor(v, dtype=torch.float64).view(1, -1, 1, 1) for v in (mean, std))
+    return (1 / (255 * std_)).float(), (-mean_ / std_).float()
+
+
 class Normalize:
     """uint8 to floats: ``(pixels / 255 - mean) / std``, by channel, channels last in memory."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
-        mean_, std_ = (torch.tensor(v, dtype=torch.float64).view(1, -1, 1, 1) for v in (mean, std))
-        self.scale = (1 / (255 * std_)).float().to(device)
-        self.shift = (-mean_ / std_).float().to(device)
+        self.scale, self.shift = (part.to(device) for part in scale_and_shift(mean, std))
 
     def __call__(self, images: Pixels) -> Images:
         images = images.to(torch.float32, memory_format=torch.channels_last)

@@ -1,12 +1,11 @@
 """The quantities of a run, for the figures and claims of studies."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from cifarlab.record import RunRecord
+from cifarlab.record import METRICS, RunRecord, read_metrics
 from cifarlab.studies.quantities import threshold
 
 Epochs = Sequence[Mapping[str, float]]
@@ -29,11 +28,7 @@ class Run:
 
     @cached_property
     def epochs(self) -> Epochs:
-        path = self.folder / "metrics.csv"
-        if not path.is_file():
-            return []
-        with path.open(newline="") as file:
-            return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+        return read_metrics(self.folder / METRICS)
 
     def value(self, name: str) -> float:
         """Of a quantity, accuracies as fractions."""

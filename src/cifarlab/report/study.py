@@ -8,7 +8,7 @@ import yaml
 
 from cifarlab.errors import UserError
 from cifarlab.record import NEUTRAL_KEYS
-from cifarlab.report.cells import Cell, select
+from cifarlab.report.cells import Cell, as_shown, select
 from cifarlab.report.measured import Run
 from cifarlab.report.results import REPLICATES, Results, collect
 from cifarlab.studies.rows import EPOCH_KEYS, key_of, merged
@@ -169,19 +169,9 @@ def _caveats(row: Row, cell: Cell) -> list[str]:
     for key, value in cell.typed.items():
         if key in unsaid or (scale != 1 and key in EPOCH_KEYS):
             continue
-        if key not in of_row or value not in (of_row[key], _as_number(of_row[key])):
+        if key not in of_row or value not in (of_row[key], as_shown(of_row[key])):
             found.append(f"{key}={value} typed")
     return found
-
-
-def _as_number(value: str) -> str:
-    """As ``Cell.typed`` has it."""
-    for number in (int, float):
-        try:
-            return str(number(value))
-        except ValueError:
-            pass
-    return value.strip("\"'")
 
 
 def _scale(cell: Cell) -> float:

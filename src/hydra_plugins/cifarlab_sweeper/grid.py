@@ -68,6 +68,7 @@ class GridSweeper(Sweeper):
         cells = {cell_name(names, self._compose(values)): values for names, values in runs}
         if study is not None:
             study.save(folder, arguments)
+        plan(folder, cells, fresh=self.config.fresh)
         return self._run(folder, cells)
 
     def _parse(self, arguments: list[str]) -> dict[str, Override]:
@@ -91,9 +92,7 @@ class GridSweeper(Sweeper):
         return folder
 
     def _run(self, folder: Path, cells: dict[str, list[str]]) -> list[JobReturn]:
-        """Plan the cells, run those that are not over, report on all."""
-        assert self.config is not None
-        plan(folder, cells, fresh=self.config.fresh)
+        """Run those of the planned cells that are not over, report on all."""
         todo = [cell for cell in cells if not is_over(folder / cell)]
         log.info("sweep %s: %d cells, %d to run", folder, len(cells), len(todo))
         returns = self._launch(folder, {cell: cells[cell] for cell in todo})

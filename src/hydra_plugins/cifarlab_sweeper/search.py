@@ -9,7 +9,7 @@ from hydra.core.utils import JobReturn
 
 from cifarlab.errors import UserError
 from cifarlab.record import config_hash
-from hydra_plugins.cifarlab_sweeper.grid import GridSweeper, sweep_name
+from hydra_plugins.cifarlab_sweeper.grid import GridSweeper, plan, sweep_name
 from hydra_plugins.cifarlab_sweeper.study import chosen
 
 # What a search must not choose: its best would be the luckiest, not a better one
@@ -65,11 +65,11 @@ class SearchSweeper(GridSweeper):
         described = {key: repr(distribution) for key, distribution in space.items()}
         study = config_hash({"config": config, "space": described})[:8]
         folder = self._settle(f"search__{sweep_name(typed)}")
-        folder.mkdir(parents=True, exist_ok=True)
+        cells = {f"{i:03}_{study}": fixed for i in range(self.n_trials)}
+        plan(folder, cells, fresh=self.config.fresh)  # refuses what another process trains
         begin_study(folder, study, space, fresh=self.config.fresh)
         self.more = [f"hydra.sweeper.study='{study}'"]
-        digits = max(3, len(str(self.n_trials - 1)))
-        return self._run(folder, {f"{i:0{digits}}_{study}": fixed for i in range(self.n_trials)})
+        return self._run(folder, cells)
 
     def _with_params(self, typed: dict[str, Override]) -> dict[str, Override]:
         assert self.hydra_context is not None
