@@ -16,7 +16,6 @@ from optuna.distributions import (
 from optuna.trial import TrialState
 
 from cifarlab.errors import UserError
-from cifarlab.lock import RunLock
 from cifarlab.record import FAILURE, PRUNED, RunRecord, is_finished, is_over
 from cifarlab.search import Trial, begin_study, open_study
 from hydra_plugins.cifarlab_sweeper.search import SearchSweeper, distribution, examples
@@ -210,11 +209,6 @@ def test_a_search_whole(train, cache, tmp_path) -> None:
     assert f"Cell {rows[0]['cell']} is the best of" in more.stdout
     assert (folder / "figures" / "search_history.png").stat().st_size > 5000
     assert not list((folder / "figures").glob("axis_*"))
-
-    with RunLock(folder / rows[0]["cell"]):  # another process trains it
-        refused = train(*search, "hydra.sweeper.n_trials=5", "fresh=true")
-    assert refused.returncode == 2 and "another process trains" in refused.stderr
-    assert len(open_study(folder, name).trials) == 5, "nothing is forgotten"
 
 
 def test_all_devices_train_what_was_asked_for(train, cache, tmp_path) -> None:
