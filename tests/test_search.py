@@ -4,7 +4,6 @@ import csv
 import json
 from pathlib import Path
 
-import optuna
 import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -16,6 +15,7 @@ from optuna.distributions import (
 from optuna.trial import TrialState
 
 from cifarlab.errors import UserError
+from cifarlab.lock import RunLock
 from cifarlab.record import FAILURE, PRUNED, RunRecord, is_finished, is_over
 from cifarlab.search import Trial, begin_study, open_study
 from hydra_plugins.cifarlab_sweeper.search import SearchSweeper, distribution, examples
@@ -200,15 +200,17 @@ def test_a_search_whole(train, cache, tmp_path) -> None:
             assert trial.value == RunRecord.load(folder / cell).metrics["val"]["acc"]
         else:
             assert trial.state == TrialState.PRUNED and (folder / cell / PRUNED).exists()
-    best = optuna.load_study(
-        study_name=name, storage=trials and open_study(folder, name)._storage
-    ).best_trial
+    best = open_study(folder, name).best_trial
     with (folder / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert float(rows[0]["val_acc"]) == best.value and len(rows) == 5
     assert f"Cell {rows[0]['cell']} is the best of" in more.stdout
     assert (folder / "figures" / "search_history.png").stat().st_size > 5000
     assert not list((folder / "figures").glob("axis_*"))
+    with RunLock(folder / rows[0]["cell"]):  # another process trains it
+        refused = train(*search, "hydra.sweeper.n_trials=5", "fresh=true")
+    assert refused.returncode == 2 and "another process trains" in refused.stderr
+    assert len(open_study(folder, name).trials) == 5, "nothing is forgotten"
 
 
 def test_all_devices_train_what_was_asked_for(train, cache, tmp_path) -> None:

@@ -63,7 +63,7 @@ class SearchSweeper(GridSweeper):
         fixed = [text(o) for key, o in overrides.items() if key not in swept]
         config = self._check(fixed, swept)
         described = {key: repr(distribution) for key, distribution in space.items()}
-        study = config_hash({"config": config, "space": described})[:8]
+        study = config_hash(config | {"search space": described})[:8]
         folder = self._settle(f"search__{sweep_name(typed)}")
         cells = {f"{i:03}_{study}": fixed for i in range(self.n_trials)}
         plan(folder, cells, fresh=self.config.fresh)  # refuses what another process trains
