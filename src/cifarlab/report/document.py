@@ -31,7 +31,10 @@ Entry = str | Chip | Link
 
 @dataclass(frozen=True)
 class Heading:
+    """level: 2 below the page's title, 3 below one of level 2."""
+
     text: str
+    level: int = 2
 
 
 @dataclass(frozen=True)
@@ -123,8 +126,8 @@ def to_markdown(title: str, blocks: Sequence[Block], folder: Path) -> str:
     parts = [f"# {title}"]
     for block in blocks:
         match block:
-            case Heading(text):
-                parts.append(f"## {text}")
+            case Heading(text, level):
+                parts.append(f"{'#' * level} {text}")
             case Text(text, tone):
                 parts.append(f"**{text}**" if tone == "warn" else text)
             case Items(items):
@@ -151,8 +154,8 @@ def to_html(title: str, blocks: Sequence[Block]) -> str:
 
 def _block(block: Block) -> str:
     match block:
-        case Heading(text):
-            return f"<h2>{html.escape(text)}</h2>"
+        case Heading(text, level):
+            return f"<h{level}>{html.escape(text)}</h{level}>"
         case Text(text, tone):
             return f'<p class="{tone}">{html.escape(text)}</p>'
         case Items(items):

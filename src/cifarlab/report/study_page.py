@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isnan
 
-from cifarlab.record import RunRecord
 from cifarlab.report.document import Block, Chip, Code, Entry, Grid, Heading, Items, Picture, Text
 from cifarlab.report.study import Line, StudyResults
 from cifarlab.report.study_nets import chosen, mean
@@ -27,6 +26,17 @@ _TONES = {
     "report is higher": "bad", "report is lower": "bad", "not reached": "bad", CONTRADICTED: "bad",
     UNDECIDED: "open", NOT_MEASURED: "none", "not comparable": "none",
 }  # fmt: skip
+FIGURES_NOTE = (
+    "Ours: mean ± 95 % interval over n seeds (Student's t); difference: ours minus reported. A "
+    "report's figure is of one run, so agrees means: within the 95 % interval of prediction "
+    "for one more run of ours (one run), which with few seeds is wide. A bound or a range is "
+    "held against the interval of our mean."
+)
+CLAIMS_NOTE = (
+    "Supported: every interval (95 %, over seeds; differences paired over shared seeds) lies "
+    "within what is claimed; contradicted: one lies outside; else undecided at these seeds. "
+    "Intervals are each claim's own, not corrected for the number of claims."
+)
 _ALL = ("val_acc", "test_acc", "train_acc", "gap", "best_epoch", "epochs_run")
 
 
@@ -132,14 +142,17 @@ def _state(results: StudyResults) -> str:
     cells = results.results.cells
     done = sum(cell.record is not None for cell in cells)
     seeds = ", ".join(map(str, results.seeds)) or "none"
-    records = [run.record for line in results.measured for run in line.runs]
-    parts = [f"{done} of {len(cells)} planned runs are finished; seeds: {seeds}."]
-    if records:
-        parts.append(_where(records))
-    return " ".join(parts)
+    text = f"{done} of {len(cells)} planned runs are finished; seeds: {seeds}. "
+    return (text + trained_on(results)).strip()
 
 
-def _where(records: Sequence[RunRecord]) -> str:
+def trained_on(results: StudyResults) -> str:
+    """Data, hardware, versions and hours of the runs; empty where there are none."""
+    runs = {run.folder: run.record for line in results.measured for run in line.runs}
+    records = list(runs.values())
+    if not records:
+        return ""
+
     def each(values: list[str]) -> str:
         return ", ".join(dict.fromkeys(values))
 
@@ -153,7 +166,7 @@ def _where(records: Sequence[RunRecord]) -> str:
     machines = each([str(r.hardware.get("name", "?")) for r in records])
     torch = each([str(r.versions.get("torch", "?")) for r in records])
     commits = each([str(r.git.get("sha") or "?")[:8] for r in records])
-    hours = sum({id(r): r.time["fit_s"] for r in records}.values()) / 3600
+    hours = sum(r.time["fit_s"] for r in records) / 3600
     return (
         f"Data: {data}. Trained on {machines}, torch {torch}, commit {commits}; "
         f"{hours:.1f} hours in all."
@@ -189,13 +202,7 @@ def _reported(results: StudyResults) -> Iterator[Block]:
         "verdict",
     ]
     yield Grid([*header, ""], rows, words=(0, 1, 2, 8, 9))
-    yield Text(
-        "Ours: mean ± 95 % interval over n seeds (Student's t); difference: ours minus reported. A "
-        "report's figure is of one run, so agrees means: within the 95 % interval of prediction "
-        "for one more run of ours (one run), which with few seeds is wide. A bound or a range is "
-        "held against the interval of our mean.",
-        "small",
-    )
+    yield Text(FIGURES_NOTE, "small")
 
 
 def _rows(results: StudyResults) -> Iterator[Block]:
@@ -231,12 +238,7 @@ def _claims(results: StudyResults, longest: int | None) -> Iterator[Block]:
     yield Heading("What the source claims")
     header = ["claim", "quantity", "checked", "ours", "n", "verdict"]
     yield Grid(header, rows, words=(0, 1, 2, 5))
-    yield Text(
-        "Supported: every interval (95 %, over seeds; differences paired over shared seeds) lies "
-        "within what is claimed; contradicted: one lies outside; else undecided at these seeds. "
-        "Intervals are each claim's own, not corrected for the number of claims.",
-        "small",
-    )
+    yield Text(CLAIMS_NOTE, "small")
 
 
 def _claim(item: Judged, results: StudyResults) -> Iterator[list[Entry]]:

@@ -1,0 +1,114 @@
+"""The studies' results as a page of the documentation, beside the records that it is made of.
+
+What is published of a run is text: its record, its configuration, its epochs. Folders of published
+runs are read as those of a sweep are; copied below ``outputs/sweeps``, the sweep goes on from them.
+"""
+
+import re
+import shlex
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from cifarlab.errors import UserError
+from cifarlab.record import CONFIG, METRICS, NEUTRAL_KEYS, RESULT, write_atomic
+from cifarlab.report.document import Block, Code, Heading, Text, to_markdown
+from cifarlab.report.study import StudyResults, read_study
+from cifarlab.report.study_files import studies_in
+from cifarlab.report.study_index import order, overview
+from cifarlab.report.study_page import CLAIMS_NOTE, FIGURES_NOTE, summary, trained_on
+from cifarlab.report.tables import listed
+from cifarlab.studies.rows import key_of
+from cifarlab.studies.schema import OURS, STUDY
+
+REMARKS = "remarks.md"  # of a study or of the whole: written by hand, shown with the tables
+_KEPT = (RESULT, CONFIG, METRICS)
+_UNSAID = NEUTRAL_KEYS - {"study"} | {"seed", "study.only"}  # of what was typed
+
+
+def gather(sweeps: Path, published: Path) -> int:
+    """Copy the records of finished runs of the studies below ``sweeps`` to those that are
+    published already, and return how many are new.
+
+    Raises ``UserError`` where there is no finished run, or where two have the same row, values and
+    seed: they came of different versions, and which of them stands is not for us to say.
+    """
+    new = 0
+    for folder in studies_in(sweeps):
+        kept = [cell.folder for cell in read_study(folder).results.kept]
+        for run in kept:
+            goal = published / folder.name / run.name
+            new += not goal.exists()
+            goal.mkdir(parents=True, exist_ok=True)
+            for name in _KEPT:
+                if (run / name).is_file():
+                    shutil.copyfile(run / name, goal / name)
+        if kept:
+            shutil.copyfile(folder / STUDY, published / folder.name / STUDY)
+    for folder in studies_in(published):
+        if doubles := read_study(folder).results.doubles:
+            names = listed([cell.name for cell in doubles])
+            raise UserError(f"{folder}: another run has the same values as {names}; delete one")
+    if not studies_in(published):
+        raise UserError(f"path={sweeps}: no finished run of a study below it")
+    return new
+
+
+def write_page(published: Path) -> Path:
+    """Write ``<published>.md`` and return its path."""
+    path = published.with_suffix(".md")
+    write_atomic(path, page(published))
+    return path
+
+
+def page(published: Path) -> str:
+    """All that is published, as Markdown; nothing in it depends on when or where it is made."""
+    studies = sorted((read_study(path) for path in studies_in(published)), key=order)
+    blocks: list[Block] = [*_remarks(published)]
+    blocks += overview(studies, lambda results: f"#{_slug(_title(results))}")
+    blocks += [Text(FIGURES_NOTE), Text(CLAIMS_NOTE)]
+    for results in studies:
+        blocks += _section(results)
+    return to_markdown("Results of the studies", blocks, published)
+
+
+def _section(results: StudyResults) -> Iterator[Block]:
+    study = results.study
+    yield Heading(_title(results))
+    byline = "A study of our own." if study.source == OURS else f"Source: {study.source}."
+    yield Text(f"{byline} {study.about}".strip())
+    yield Code([command(results)])
+    yield Text(trained_on(results))
+    for block in summary(results):
+        if isinstance(block, Heading):
+            yield replace(block, level=3)
+        elif not (isinstance(block, Text) and block.text in (FIGURES_NOTE, CLAIMS_NOTE)):
+            yield block
+    if remarks := _remarks(results.folder):
+        yield Heading("Remarks", level=3)
+        yield from remarks
+
+
+def command(results: StudyResults) -> str:
+    """What trains the rows that are there, with all seeds that any of them has."""
+    typed = [item for item in results.study.typed if key_of(item) not in _UNSAID]
+    there = [line.row.id for line in results.measured if not line.row.like]
+    rows = [row.id for row in results.study.rows if not row.like]
+    only = [] if there == rows else [f"study.only=[{','.join(dict.fromkeys(there))}]"]
+    seeds = f"seed={','.join(map(str, results.seeds))}"
+    return " ".join(["python train.py -m", *map(shlex.quote, [*typed, *only, seeds])])
+
+
+def _title(results: StudyResults) -> str:
+    return results.study.title + (f": {results.mark}" if results.mark else "")
+
+
+def _remarks(folder: Path) -> Sequence[Text]:
+    path = folder / REMARKS
+    return [Text(path.read_text().strip())] if path.is_file() else []
+
+
+def _slug(title: str) -> str:
+    """The anchor that a heading gets where Markdown is shown."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
