@@ -3,13 +3,16 @@
 import csv
 import json
 import re
+import shutil
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.conftest import TINY
+from tests.conftest import ROOT, TINY
 
 STUDY = f"""
 title: A tiny study
@@ -111,6 +114,22 @@ def test_what_is_typed_takes_a_rows_place(study, tmp_path: Path) -> None:
     config = yaml.safe_load(cell.read_text())
     assert (config["max_epochs"], config["dropout"], config["optimizer"]["lr"]) == (1, 0.3, 0.05)
     assert "shortened to 50% of the epochs" in done.stdout and "dropout=0.3 typed" in done.stdout
+
+
+def test_published_runs_are_not_trained_again(study, tmp_path: Path) -> None:
+    one = ("study.only=[lab.slow]", "seed=0")
+    study(*one)
+    program = [sys.executable, str(ROOT / "scripts" / "publish.py")]
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "1 new runs in docs/results\ndocs/results.md\n"
+    assert (
+        "Not the source's experiment: data=synthetic" in (tmp_path / "docs/results.md").read_text()
+    )
+    shutil.rmtree(tmp_path / "outputs")
+    shutil.copytree(tmp_path / "docs" / "results", tmp_path / "outputs" / "sweeps")
+    again = study(*one)
+    assert again.returncode == 0 and "1 cells, 0 to run" in again.stdout, again.stderr
+    assert re.search(r"^\| slow +\| 1 ", again.stdout, re.M)
 
 
 @pytest.mark.parametrize(
