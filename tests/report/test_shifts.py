@@ -35,3 +35,11 @@ def test_names_of_configurations(tmp_path: Path) -> None:
         "lr=1", "lr=1", "lr=2 (1)", "lr=2 (2)",
     ]  # fmt: skip
     assert labels([read_run(folders[0])]) == ["baseline"]
+
+
+def test_rows_of_studies_are_names_among_themselves(tmp_path: Path) -> None:
+    row = ["lr=1", "study.row=a"], ["lr=2", "study.row=b"]
+    a, b = (read_run(finished(tmp_path / typed[1], [*typed, "seed=0"], 0.5)) for typed in row)
+    other = read_run(finished(tmp_path / "c", ["lr=3", "seed=0"], 0.5))
+    assert labels([a, b]) == ["lr=1 study.row=a", "lr=2 study.row=b"]
+    assert labels([a, b, other]) == ["lr=1", "lr=2", "lr=3"]

@@ -88,10 +88,13 @@ def find_runs(name: str, path: str) -> list[Cell]:
 def labels(cells: Sequence[Cell]) -> list[str]:
     """A name for the configuration of each run, the same for runs that differ in seed and fold.
 
-    The typed values that differ; a number behind where these are the same and others differ.
+    The typed values that differ; a number behind where these are the same and others differ. The
+    row of a study names a run only where all are of studies.
     """
     typed = dict.fromkeys(key for cell in cells for key in cell.typed if key not in NEUTRAL_KEYS)
     differ = [k for k in typed if k not in REPLICATES and len({c.value(k) for c in cells}) > 1]
+    if not all("study.row" in cell.typed for cell in cells):
+        differ = [key for key in differ if not key.startswith("study.")]
     names = [" ".join(f"{key}={c.value(key)}" for key in differ) for c in cells]
     names = [name or _record(cell).model for name, cell in zip(names, cells, strict=True)]
     known: dict[str, dict[tuple, int]] = {}

@@ -39,7 +39,8 @@ def overview(studies: Sequence[StudyResults], target: Callable[[StudyResults], s
     header += ["claims supported", "contradicted", "undecided", "not measured"]
     note = (
         "A figure agrees if it lies within the 95 % interval of prediction for one more run of "
-        "ours; claims are judged by 95 % intervals over seeds. The tables of each study have the numbers."
+        "ours; claims are judged by 95 % intervals over seeds. The tables of each study have the "
+        "numbers."
     )
     return [Grid(header, rows, words=(0, 1)), Text(note, "small")]
 
