@@ -11,6 +11,7 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from cifarlab.checks import check_config
+from cifarlab.report import publish
 from hydra_plugins.cifarlab_sweeper.search import examples, text
 from tests.conftest import ROOT, plain
 
@@ -65,6 +66,12 @@ def test_the_model_of_the_page_works() -> None:
     options = {key: value for key, value in config.items() if key != "_target_"}
     net = space[config["_target_"].rpartition(".")[2]](**options | {"dropout": 0.1})
     assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_the_results_are_those_of_their_records() -> None:
+    shown = (ROOT / "docs" / "results.md").read_text()
+    assert shown == publish.page(ROOT / "docs" / "results"), "python scripts/publish.py writes it anew"
+    assert shown.count("\n## ") == len(list((ROOT / "docs" / "results").glob("*/study.yaml"))) > 0
 
 
 def test_ci_runs_the_readmes_test_command() -> None:
