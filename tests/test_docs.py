@@ -70,7 +70,9 @@ def test_the_model_of_the_page_works() -> None:
 
 def test_the_results_are_those_of_their_records() -> None:
     shown = (ROOT / "docs" / "results.md").read_text()
-    assert shown == publish.page(ROOT / "docs" / "results"), "python scripts/publish.py writes it anew"
+    assert shown == publish.page(ROOT / "docs" / "results"), (
+        "python scripts/publish.py writes it anew"
+    )
     assert shown.count("\n## ") == len(list((ROOT / "docs" / "results").glob("*/study.yaml"))) > 0
 
 

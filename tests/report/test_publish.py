@@ -43,6 +43,7 @@ def test_more_runs_are_added_to_those_that_are_published(sweeps: Path, tmp_path:
     gather(sweeps, published)
     before = page(published)
     assert gather(sweeps, published) == 0 and page(published) == before
+    assert gather(tmp_path / "nowhere", published) == 0, "the page can be written without the runs"
     shutil.rmtree(sweeps / "s")
     write(sweeps / "s", typed("seed=3"), dict([row("a", 0.1, 3, 0.63)]))
     assert gather(sweeps, published) == 1
@@ -63,6 +64,8 @@ def test_two_runs_of_the_same_are_refused(sweeps: Path, tmp_path: Path) -> None:
 def test_nothing_to_publish(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no finished run of a study below it"):
         gather(tmp_path, tmp_path / "results")
+    with pytest.raises(UserError, match=r"path=.*/results: the folder of what is published"):
+        gather(tmp_path / "results", tmp_path / "sub" / ".." / "results")
 
 
 def test_the_page(sweeps: Path, tmp_path: Path) -> None:

@@ -31,9 +31,12 @@ def gather(sweeps: Path, published: Path) -> int:
     """Copy the records of finished runs of the studies below ``sweeps`` to those that are
     published already, and return how many are new.
 
-    Raises ``UserError`` where there is no finished run, or where two have the same row, values and
-    seed: they came of different versions, and which of them stands is not for us to say.
+    Raises ``UserError`` where there is no finished run in either, where both are one folder, or
+    where two runs have the same row, values and seed: they came of different versions, and which of
+    them stands is not for us to say.
     """
+    if sweeps.resolve() == published.resolve():
+        raise UserError(f"path={sweeps}: the folder of what is published; name one of sweeps")
     new = 0
     for folder in studies_in(sweeps):
         kept = [cell.folder for cell in read_study(folder).results.kept]
