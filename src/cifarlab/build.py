@@ -83,6 +83,8 @@ def build_trainer(
 
     Raises ``UserError`` for an accelerator or a number of devices that this machine has not.
     """
+    if hardware.find_device(options["accelerator"]).type == "cpu":
+        hardware.keep_freed_memory()
     bars = any("ProgressBar" in type(callback).__name__ for callback in callbacks)
     try:
         return instantiate(

@@ -1,6 +1,7 @@
 """What a run is trained on, and in which precision."""
 
 import contextlib
+import ctypes
 import importlib.metadata
 import itertools
 import os
@@ -49,6 +50,24 @@ def find_device(accelerator: str) -> torch.device:
     if accelerator in ("gpu", "mps", "auto") and torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def keep_freed_memory() -> bool:
+    """Have this process keep the memory it frees, for the next step; whether it now does.
+
+    Each training step on a CPU takes and frees the same large blocks. glibc gives those back to the
+    system, which zeroes every page of the next ones again. Only glibc is told, and not where the
+    environment has settings for it (``MALLOC_...``, ``GLIBC_TUNABLES``) or another allocator
+    (``LD_PRELOAD``).
+    """
+    settled = any(name.startswith("MALLOC_") for name in os.environ)
+    if settled or {"GLIBC_TUNABLES", "LD_PRELOAD"} & os.environ.keys():
+        return False
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    libc = ctypes.CDLL(None)
+    # M_MMAP_MAX: no block straight from the system; M_TRIM_THRESHOLD: the heap's end is kept
+    return bool(libc.mallopt(-4, 0) and libc.mallopt(-1, -1))
 
 
 def has_fast_bf16(device: torch.device) -> bool:
