@@ -101,6 +101,54 @@ def test_a_shortened_study_says_nothing_of_epochs() -> None:
     assert judge(late, {"x": runs(0.8, 0.8)}, shortened=True).verdict == "not measured"
 
 
+def curves(folder: Path, *reached: int | None) -> list[Run]:
+    """Of ten epochs, one run a seed: 60 % from the epoch given on, or never."""
+    made = []
+    for seed, epoch in enumerate(reached):
+        run = Run(folder / f"{len(list(folder.iterdir()))}", dataclasses.replace(RECORD, seed=seed))
+        run.folder.mkdir()
+        with (run.folder / "metrics.csv").open("w") as file:
+            writer = csv.DictWriter(file, ["epoch", "val_acc", "val_loss"])
+            writer.writeheader()
+            writer.writerows(
+                {"epoch": e, "val_acc": 0.6 if epoch and e >= epoch else 0.5, "val_loss": 1.0}
+                for e in range(1, 11)
+            )
+        made.append(run)
+    return made
+
+
+ABOUT = {"kind": "about", "a": "y", "b": "x", "within": 5}
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "check", "verdict"),
+    [
+        # 11 stands for 11 or more: y - x is 6 or more, and 8 is not ruled out
+        ((5, 5, 6), (None, None, None), {"kind": "greater", "a": "y", "b": "x"}, "supported"),
+        ((5, 5, 6), (None, None, None), {"kind": "greater", "a": "x", "b": "y"}, "contradicted"),
+        ((5, 5, 6), (None, 10, 10), {"kind": "greater", "a": "y", "b": "x", "by": 8}, "undecided"),
+        # at the last moment, or much later: about the same, or not
+        ((10, 10, 10), (10, 10, None), ABOUT, "undecided"),
+        ((10, 10, 10), (10, 10, 9), ABOUT, "supported"),
+        ((1, 1, 2), (None, None, None), ABOUT, "contradicted"),
+        ((None, None, None), (None, None, 9), {"kind": "greater", "a": "x", "b": "y"}, "undecided"),
+        ((5, 5, 6), (), {"kind": "at_most", "a": "x", "value": 8}, "supported"),
+        ((5, 5, None), (), {"kind": "at_most", "a": "x", "value": 18}, "undecided"),
+        ((None,), (None,), {"kind": "greater", "a": "x", "b": "y"}, "undecided"),
+        ((9, 10, None), (), {"kind": "at_least", "a": "x", "value": 7}, "supported"),
+    ],
+)  # fmt: skip
+def test_what_is_never_reached_is_a_lower_bound(
+    x: tuple, y: tuple, check: dict, verdict: str, tmp_path: Path
+) -> None:
+    plain = {"quote": "q", "check": {"metric": "epochs_to_60"} | check}
+    found = judge(parse_claim(plain, ""), {"x": curves(tmp_path, *x), "y": curves(tmp_path, *y)})
+    assert found.verdict == verdict
+    if verdict == "undecided":
+        assert "never get there" in found.text
+
+
 def test_the_mean_leaves_out_what_was_not_measured() -> None:
     assert estimate([math.nan]) is None
     found = estimate([0.5, math.nan, 0.7])

@@ -47,6 +47,11 @@ class Run:
         }
         return direct[name] if name in direct else of_epochs(self.epochs, name)
 
+    def reaches(self, name: str) -> bool:
+        """Whether it gets to the level that ``epochs_to_60`` asks for; true of other quantities."""
+        level = threshold(name)
+        return level is None or any(row["val_acc"] >= level for row in self.epochs)
+
 
 def of_epochs(epochs: Epochs, name: str) -> float:
     """A quantity of the curve. One that is never reached counts as one epoch after the last."""

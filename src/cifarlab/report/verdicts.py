@@ -86,6 +86,9 @@ def judge(claim: Claim, runs: Mapping[str, Sequence[Run]], *, shortened: bool = 
     """Supported where every comparison's interval lies within its bounds, contradicted where one
     lies outside, else undecided.
 
+    Epochs until a level that a run never gets to are a lower bound: they decide only what would
+    stand with any larger number too.
+
     No correction for the number of comparisons: that all hold needs none, and one that fails is
     shown with its numbers.
     """
@@ -93,7 +96,7 @@ def judge(claim: Claim, runs: Mapping[str, Sequence[Run]], *, shortened: bool = 
         return Finding(NOT_MEASURED, "speaks of epochs, of which these runs have fewer")
     found = tuple(_estimate(c, runs) for c in claim.comparisons)
     pairs = list(zip(claim.comparisons, found, strict=True))
-    verdicts = [UNDECIDED if e is None else _verdict(c, e) for c, e in pairs]
+    verdicts = [UNDECIDED if e is None else _verdict(c, e, runs) for c, e in pairs]
     missing = sorted({row for row in claim.rows if not runs.get(row)})
     if CONTRADICTED in verdicts:
         return Finding(CONTRADICTED, estimates=found)
@@ -103,6 +106,10 @@ def judge(claim: Claim, runs: Mapping[str, Sequence[Run]], *, shortened: bool = 
         return Finding(NOT_MEASURED, "these runs do not have the quantity", estimates=found)
     if all(verdict == SUPPORTED for verdict in verdicts):
         return Finding(SUPPORTED, estimates=found)
+    late = {row for c in claim.comparisons for row in (c.a, c.b) if _is_late(row, c, runs)}
+    if late:
+        text = f"runs of {', '.join(sorted(map(str, late)))} never get there"
+        return Finding(UNDECIDED, text, estimates=found)
     if any(e is not None and not e.has_interval for e in found):
         holds = all(e is not None and c.low <= e.mean <= c.high for c, e in pairs)
         few = any(e is not None and e.n < 2 for e in found)
@@ -148,15 +155,23 @@ def _prediction(values: Sequence[float], reported: Reported, ours: Estimate) -> 
     return float(stats.t.ppf((1 + LEVEL) / 2, len(there) - 1)) * variance**0.5
 
 
+def _is_late(row: str | None, c: Comparison, runs: Mapping[str, Sequence[Run]]) -> bool:
+    """Whether a run of the row never gets to the level that the quantity asks for."""
+    return not all(run.reaches(c.quantity.name) for run in runs.get(row or "", []))
+
+
 def _estimate(c: Comparison, runs: Mapping[str, Sequence[Run]]) -> Estimate | None:
     if c.b is not None:
         return difference(runs.get(c.a, []), runs.get(c.b, []), c.quantity.name)
     return estimate([run.value(c.quantity.name) for run in runs.get(c.a, [])])
 
 
-def _verdict(c: Comparison, e: Estimate) -> str:
+def _verdict(c: Comparison, e: Estimate, runs: Mapping[str, Sequence[Run]]) -> str:
     if not e.has_interval:
         return UNDECIDED
+    low_is_open, high_is_open = _is_late(c.b, c, runs), _is_late(c.a, c, runs)
     if c.low <= e.low and e.high <= c.high:
-        return SUPPORTED
-    return CONTRADICTED if e.high < c.low or e.low > c.high else UNDECIDED
+        beyond = (low_is_open and c.low > -math.inf) or (high_is_open and c.high < math.inf)
+        return UNDECIDED if beyond else SUPPORTED
+    below, above = e.high < c.low and not high_is_open, e.low > c.high and not low_is_open
+    return CONTRADICTED if below or above else UNDECIDED
