@@ -129,6 +129,15 @@ def test_index(tmp_path: Path) -> None:
     assert 'href="s/report.html"' in (tmp_path / "index.html").read_text()
 
 
+def test_a_shortened_study_of_our_own_has_no_source_to_differ_from(tmp_path: Path) -> None:
+    short = dict([row("a", 0.1, 0, 0.6, "study.scale=0.5")])
+    write(tmp_path / "t", CONTENT | {"source": "ours"}, short)
+    text = write_report(tmp_path / "t")
+    assert "Not the study as it is written: shortened to 50% of the epochs. Claims" in text
+    assert "the source's experiment" not in text
+    assert "ours; not as it is written: shortened to 50%" in write_report(tmp_path)
+
+
 def test_a_copy_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text("rows: [")
     with pytest.raises(UserError, match=r"study.yaml: not a study .* type its sweep again"):

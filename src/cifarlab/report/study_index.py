@@ -18,7 +18,8 @@ def overview(studies: Sequence[StudyResults], target: Callable[[StudyResults], s
         agree = figures_["agrees"] + figures_["reached"]
         differ = sum(figures_.values()) - agree - figures_[NOT_MEASURED]
         differ -= figures_[UNDECIDED] + figures_["not comparable"]
-        also = f"; not its experiment: {results.mark}" if results.mark else ""
+        whole = "as it is written" if results.study.source == OURS else "its experiment"
+        also = f"; not {whole}: {results.mark}" if results.mark else ""
         claims = Counter(item.finding.verdict for item in judged(results))
         measured = {line.row.id for line in results.measured}
         rows.append(

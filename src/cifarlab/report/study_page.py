@@ -130,12 +130,16 @@ def winner(results: StudyResults) -> str:
 
 
 def _warnings(results: StudyResults) -> Iterator[Block]:
-    if results.caveats:
-        yield Text(
+    if not results.caveats:
+        return
+    if results.study.source == OURS:
+        text = f"Not the study as it is written: {results.mark}. Claims are judged for these runs."
+    else:
+        text = (
             f"Not the source's experiment: {results.mark}. Figures are shown beside the reported "
-            "ones, without a verdict; claims are judged for these runs.",
-            "warn",
+            "ones, without a verdict; claims are judged for these runs."
         )
+    yield Text(text, "warn")
 
 
 def _state(results: StudyResults) -> str:
