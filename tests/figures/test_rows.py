@@ -62,3 +62,28 @@ def test_swept_has_ours_and_the_reports() -> None:
     labelled = {line.get_label(): line.get_data() for line in axes.lines}
     assert list(labelled["ours, test"][0]) == [0.1, 0.2], "in the order of the axis"
     assert list(labelled["report, test"][1]) == [0.83]
+
+
+def test_intervals_are_within_the_axis_but_do_not_squeeze_it() -> None:
+    """Means 0.70 and 0.80: intervals count to 0.60 and 0.90."""
+
+    def limits(half: float) -> tuple[float, float]:
+        ours = {"test": {1.0: Point(0.7, half, [0.7, 0.7]), 2.0: Point(0.8, half, [0.8, 0.8])}}
+        return swept.draw("x", ours, {}).axes[0].get_ylim()
+
+    assert limits(0.04)[0] < 0.66 and limits(0.04)[1] > 0.84
+    assert limits(0.04)[0] > 0.60 and limits(0.04)[1] < 0.90
+    assert limits(5) == pytest.approx(limits(0.1)), "that of two runs is cut off"
+    assert limits(5) == pytest.approx((0.575, 0.925))
+    assert limits(float("nan")) == pytest.approx((0.675, 0.825))
+
+
+def test_series_of_a_swept_figure_are_side_by_side() -> None:
+    point = {0.1: Point(0.8, 0.01, [0.8, 0.8])}
+    figure = swept.draw("dropout", {"validation": point, "test": point}, {"test": {0.1: 0.83}})
+    figure.draw_without_rendering()
+    at = {}
+    for line in figure.axes[0].lines:
+        if not line.get_label().startswith("_"):
+            at[line.get_label()] = line.get_transform().transform(line.get_xydata())[0][0]
+    assert at["ours, validation"] + 5 < at["ours, test"] == at["report, test"]

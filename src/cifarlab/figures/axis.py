@@ -22,6 +22,11 @@ class Point:
     half: float
     runs: Sequence[float]
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Of the interval."""
+        return self.mean - self.half, self.mean + self.half
+
 
 Series = Mapping[str, Sequence[Point]]  # label: a point a level
 
@@ -47,7 +52,8 @@ def draw(
             _series(axes, x, points, i, len(series), label, joined)
         axes.set(title=name, xlabel=key)
         plain(axes)
-    accuracy_axis(columns[0], [a for p in everything for a in (p.mean, *p.runs)])
+    accuracies = [a for p in everything for a in (p.mean, *p.runs)]
+    accuracy_axis(columns[0], accuracies, [end for p in everything for end in p.ends])
     columns[0].set_ylabel("accuracy")
     outside = {"loc": "outside right upper"} if len(panels) > 1 else {"loc": "best"}
     handles, labels = columns[0].get_legend_handles_labels()
@@ -103,27 +109,31 @@ def _series(
     follow; of very many series there are only the means.
     """
     colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
-    figure = axes.get_figure()
-    assert figure is not None
 
-    def aside(extra: float) -> Transform:
-        points_aside = (i - (of - 1) / 2) * min(9.0, 30 / of) + extra
-        return axes.transData + ScaledTranslation(points_aside / 72, 0, figure.dpi_scale_trans)
+    def moved(extra: float) -> Transform:
+        return aside(axes, i, of, extra)
 
     there = [(at, p) for at, p in zip(x, points, strict=True) if math.isfinite(p.mean)]
     line = ("-" if i < len(COLOURS) else "--") if joined else "none"
     axes.plot(
         [at for at, _ in there], [p.mean for _, p in there], ls=line, color=colour, marker=marker,
-        ms=5, lw=1, label=label, transform=aside(0),
+        ms=5, lw=1, label=label, transform=moved(0),
     )  # fmt: skip
     if of > _MOST:
         return
     dots = [(at, run) for at, p in there for run in p.runs if len(p.runs) > 1]
     axes.plot(
         [at for at, _ in dots], [run for _, run in dots], ".", color=colour, alpha=0.4, ms=5,
-        transform=aside(3.5),
+        transform=moved(3.5),
     )  # fmt: skip
     for at, p in there:
         if p.half > 0:
-            ends = [p.mean - p.half, p.mean + p.half]
-            axes.plot([at] * 2, ends, "-_", color=colour, lw=1, ms=6, transform=aside(0))
+            axes.plot([at] * 2, p.ends, "-_", color=colour, lw=1, ms=6, transform=moved(0))
+
+
+def aside(axes: Axes, i: int, of: int, extra: float = 0.0) -> Transform:
+    """Data coordinates, moved sideways for series ``i`` of ``of``; extra: further, in points."""
+    figure = axes.get_figure()
+    assert figure is not None
+    points = (i - (of - 1) / 2) * min(9.0, 30 / of) + extra
+    return axes.transData + ScaledTranslation(points / 72, 0, figure.dpi_scale_trans)

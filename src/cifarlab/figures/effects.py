@@ -43,7 +43,8 @@ def draw(factors: Mapping[str, Mapping[str, Point]], title: str = "") -> Figure:
         plain(axes)
     for axes in grid.flat[len(factors) :]:
         axes.remove()
-    accuracy_axis(grid[0, 0], [a for p in everything for a in (p.mean, *p.runs)])
+    accuracies = [a for p in everything for a in (p.mean, *p.runs)]
+    accuracy_axis(grid[0, 0], accuracies, [end for p in everything for end in p.ends])
     for axes in grid[:, 0]:
         axes.set_ylabel("validation accuracy")
     if title:

@@ -20,14 +20,18 @@ def plain(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def accuracy_axis(axes: Axes, accuracies: Sequence[float]) -> None:
+def accuracy_axis(axes: Axes, accuracies: Sequence[float], ends: Sequence[float] = ()) -> None:
     """The vertical axis in per cent, wide enough for ``accuracies`` (fractions).
 
-    Intervals do not count: that of two runs may be wider than the axis, and is cut off then.
+    ends: of intervals. They count as far out as the accuracies are apart: what goes further, as an
+        interval of two runs may, is cut off rather than squeeze the rest.
     """
     finite = [value for value in accuracies if math.isfinite(value)] or [0.0, 1.0]
     low, high = min(finite), max(finite)
-    margin = max(0.25 * (high - low), 0.005)
+    apart = max(high - low, 0.01)
+    near = [min(max(end, low - apart), high + apart) for end in ends if math.isfinite(end)]
+    low, high = min([low, *near]), max([high, *near])
+    margin = max(0.25 * (max(finite) - min(finite)), 0.005)
     axes.set_ylim(max(low - margin, -0.01), min(high + margin, 1.01))
     axes.yaxis.set_major_formatter(percent)
 

@@ -1,12 +1,10 @@
 """Accuracy over a swept number, ours beside the report's."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cifarlab.figures.axis import Point
+from cifarlab.figures.axis import Point, aside
 from cifarlab.figures.rows import add_note
 from cifarlab.figures.style import COLOURS, MARKERS, accuracy_axis, place, plain
 
@@ -31,34 +29,37 @@ def draw(
     values = sorted({x for series in (*ours.values(), *reported.values()) for x in series})
     place(axes, [f"{x:g}" for x in values])
     accuracies: list[float] = []
+    intervals: list[float] = []
     names = list(dict.fromkeys([*ours, *reported]))
     for i, label in enumerate(names):
-        colour, marker = COLOURS[i], MARKERS[i]
+        colour, marker, moved = COLOURS[i], MARKERS[i], aside(axes, i, len(names))
         points = dict(sorted(ours.get(label, {}).items()))
         if points:
             means = [point.mean for point in points.values()]
-            axes.plot(list(points), means, f"{marker}-", color=colour, ms=5, label=f"ours, {label}")
+            axes.plot(
+                list(points), means, f"{marker}-", color=colour, ms=5, label=f"ours, {label}",
+                transform=moved,
+            )  # fmt: skip
             accuracies += means
         for x, point in points.items():
             if len(point.runs) > 1:
-                _runs(axes, x, point.runs, colour)
+                dots = {"color": colour, "alpha": 0.35, "ms": 5}
+                where = aside(axes, i, len(names), 3.5)
+                axes.plot([x] * len(point.runs), point.runs, ".", transform=where, **dots)
+                accuracies += point.runs
             if point.half > 0:
-                ends = [point.mean - point.half, point.mean + point.half]
-                axes.plot([x, x], ends, "-_", color=colour, lw=1, ms=6)
+                axes.plot([x, x], point.ends, "-_", color=colour, lw=1, ms=6, transform=moved)
+                intervals += point.ends
         found = dict(sorted(reported.get(label, {}).items()))
         if found:
             axes.plot(
                 list(found), list(found.values()), marker, ls="--", lw=0.8, color=colour,
-                mfc="white", ms=8, mew=1.4, label=f"report, {label}",
+                mfc="white", ms=8, mew=1.4, label=f"report, {label}", transform=moved,
             )  # fmt: skip
             accuracies += list(found.values())
-    accuracy_axis(axes, [a for a in accuracies if math.isfinite(a)])
+    accuracy_axis(axes, accuracies, intervals)
     axes.set(xlabel=name, ylabel="accuracy")
     plain(axes)
     figure.legend(loc="outside right upper", frameon=False)
     add_note(figure, note)
     return figure
-
-
-def _runs(axes: Axes, x: float, runs: Sequence[float], colour: str) -> None:
-    axes.plot([x] * len(runs), runs, ".", color=colour, alpha=0.35, ms=5)
