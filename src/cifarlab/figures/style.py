@@ -28,10 +28,9 @@ def accuracy_axis(axes: Axes, accuracies: Sequence[float], ends: Sequence[float]
     """
     finite = [value for value in accuracies if math.isfinite(value)] or [0.0, 1.0]
     low, high = min(finite), max(finite)
-    apart = max(high - low, 0.01)
+    margin, apart = max(0.25 * (high - low), 0.005), max(high - low, 0.01)
     near = [min(max(end, low - apart), high + apart) for end in ends if math.isfinite(end)]
     low, high = min([low, *near]), max([high, *near])
-    margin = max(0.25 * (max(finite) - min(finite)), 0.005)
     axes.set_ylim(max(low - margin, -0.01), min(high + margin, 1.01))
     axes.yaxis.set_major_formatter(percent)
 
