@@ -44,6 +44,7 @@ NEUTRAL_KEYS = frozenset(
         "overrides",
     }
     | {"data.cache_dir", "trainer.log_every_n_steps"}
+    | {"data.url", "data.source.url"}  # the md5 decides what is read
     | {"evaluation"}  # a picture of the result
     | {"lr_find"}  # never true in a run that comes to a result
 )

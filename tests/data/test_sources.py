@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import pickle
 import shutil
 import tarfile
 import zipfile
@@ -10,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torchvision
 import zstandard
 from PIL import Image
 
 from cifarlab.data.archives import ARCHIVES
 from cifarlab.data.cache import Images
-from cifarlab.data.sources import CIFAR10, CIFAR100, ImageFolder, Synthetic
+from cifarlab.data.sources import ImageFolder, Synthetic
 from cifarlab.data.synthetic import CLASSES
 from cifarlab.errors import UserError
 
@@ -190,64 +188,6 @@ def test_the_key_follows_the_content(tree: Path) -> None:
     before = ImageFolder(str(archive)).key()
     archive.write_bytes(archive.read_bytes() + b"\0")
     assert ImageFolder(str(archive)).key() != before
-
-
-def cifar_files(root: Path, name: str) -> None:
-    """Files of CIFAR's form with a few random images."""
-    random = np.random.RandomState(0)
-    folder = root / ("cifar-10-batches-py" if name == "CIFAR10" else "cifar-100-python")
-    folder.mkdir(parents=True)
-    batches = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
-    for batch in batches if name == "CIFAR10" else ["train", "test"]:
-        labels = random.randint(0, 10, 20).tolist()
-        data = random.randint(0, 256, (20, 3072), dtype=np.uint8)
-        content = {"data": data, "labels" if name == "CIFAR10" else "fine_labels": labels}
-        (folder / batch).write_bytes(pickle.dumps(content))
-    names = [f"class {i}" for i in range(10)]
-    meta = "batches.meta" if name == "CIFAR10" else "meta"
-    key = "label_names" if name == "CIFAR10" else "fine_label_names"
-    (folder / meta).write_bytes(pickle.dumps({key: names}))
-
-
-@pytest.mark.parametrize("source", [CIFAR10, CIFAR100])
-def test_cifar_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: type) -> None:
-    dataset = getattr(torchvision.datasets, source._name)
-    cifar_files(tmp_path, source._name)
-    monkeypatch.setattr(dataset, "_check_integrity", lambda self: True)
-    monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *_: True)
-    images = source(str(tmp_path)).read()
-    assert len(images.train_labels) == (100 if source is CIFAR10 else 20)
-    assert images.train_images.shape[1:] == (32, 32, 3) and images.train_images.dtype == np.uint8
-    assert images.classes[3] == "class 3"
-
-
-@pytest.mark.parametrize("source", [CIFAR10, CIFAR100])
-def test_cifar_without_network_or_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: type
-) -> None:
-    from urllib.error import URLError
-
-    def offline(*_: object, **__: object) -> None:
-        raise URLError("Name or service not known")
-
-    monkeypatch.setattr("torchvision.datasets.utils._urlretrieve", offline)
-    with pytest.raises(
-        UserError, match=r"could not be downloaded .*put .*\.tar\.gz \(md5 .*\) into"
-    ):
-        source(str(tmp_path)).read()
-
-
-def test_cifar_files_that_are_not_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The md5 sums are checked: a damaged batch is not trained on."""
-    from urllib.error import URLError
-
-    cifar_files(tmp_path, "CIFAR10")
-    monkeypatch.setattr(
-        "torchvision.datasets.utils._urlretrieve",
-        lambda *_, **__: (_ for _ in ()).throw(URLError("offline")),
-    )
-    with pytest.raises(UserError, match="CIFAR10 is not in"):
-        CIFAR10(str(tmp_path)).read()
 
 
 def test_synthetic_is_deterministic_and_balanced() -> None:

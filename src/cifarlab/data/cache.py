@@ -4,9 +4,10 @@ A cache file is an uncompressed ``.npz``: whole (written aside, then renamed) an
 format carries a CRC-32 of every array, which is compared whenever one is read).
 """
 
+import contextlib
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,15 +39,34 @@ def cached(cache_dir: str | Path, key: str, make: Callable[[], Images]) -> Image
     """The images stored under ``key``, made and stored first where there are none.
 
     ``key`` must name the content: other content, other key. Several processes may ask at once; one
-    makes, the others wait. Raises ``UserError`` if the stored file is damaged.
+    makes, the others wait. Raises ``UserError`` if the stored file is damaged, or where none can be
+    stored.
     """
     path = Path(cache_dir).expanduser() / f"{key}.npz"
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
+        lock = FileLock(path.with_suffix(".lock"))
+        with _writable(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        try:
             if not path.is_file():
-                _write(path, make())
+                images = make()
+                with _writable(path.parent):
+                    _write(path, images)
+        finally:
+            lock.release()
     return _read(path)
+
+
+@contextlib.contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"data.cache_dir={folder}: cannot be written ({error.strerror or error}); set "
+            "data.cache_dir to a folder that can"
+        ) from error
 
 
 def _write(path: Path, images: Images) -> None:

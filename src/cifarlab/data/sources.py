@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
-from urllib.error import URLError
 
 import numpy as np
 from PIL import Image
@@ -14,8 +13,11 @@ from PIL import Image
 from cifarlab.data import synthetic
 from cifarlab.data.archives import ARCHIVES, File, archive_files, folder_files, is_archive
 from cifarlab.data.cache import Images
+from cifarlab.data.cifar import CIFAR10, CIFAR100
 from cifarlab.data.pictures import decode
 from cifarlab.errors import UserError
+
+__all__ = ["CIFAR10", "CIFAR100", "ImageFolder", "Source", "Statistics", "Synthetic"]
 
 _DECODING = 2  # counts the changes in how files become pixels: what was cached before is not read
 Statistics = tuple[tuple[float, float, float], tuple[float, float, float]]
@@ -35,57 +37,6 @@ class Source(Protocol):
     def read(self) -> Images:
         """Decode everything. Raises ``UserError`` for whatever the user can mend."""
         ...
-
-
-class CIFAR10:
-    """CIFAR-10 (Krizhevsky, 2009): torchvision's files, md5 sums and download.
-
-    Args:
-        root: folder with ``cifar-10-batches-py`` or ``cifar-10-python.tar.gz``; downloaded there if
-            neither is.
-        download: whether it may be.
-    """
-
-    statistics: Statistics | None = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
-    _name = "CIFAR10"
-
-    def __init__(self, root: str, download: bool = True) -> None:
-        self.root, self.download = Path(root).expanduser(), download
-
-    def key(self) -> str:
-        return f"{self._name.lower()}-{self._dataset().tgz_md5}"
-
-    def read(self) -> Images:
-        dataset = self._dataset()
-        try:
-            train = dataset(self.root, train=True, download=self.download)
-            test = dataset(self.root, train=False, download=False)
-        except (URLError, OSError, RuntimeError) as error:
-            reason = f" and could not be downloaded ({error})" if self.download else ""
-            raise UserError(
-                f"{self._name} is not in {self.root}{reason}: put "
-                f"{dataset.filename} (md5 {dataset.tgz_md5}) into {self.root}, or set data.root to "
-                "its folder, or try data=synthetic"
-            ) from error
-        return Images(
-            train_images=train.data,
-            train_labels=np.array(train.targets, dtype=np.int64),
-            test_images=test.data,
-            test_labels=np.array(test.targets, dtype=np.int64),
-            classes=tuple(train.classes),
-        )
-
-    def _dataset(self) -> type:
-        import torchvision.datasets  # slow to import, and other sources do without it
-
-        return getattr(torchvision.datasets, self._name)
-
-
-class CIFAR100(CIFAR10):
-    """CIFAR-100 (Krizhevsky, 2009), the 100 fine labels."""
-
-    statistics: Statistics | None = ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))
-    _name = "CIFAR100"
 
 
 class ImageFolder:

@@ -1,0 +1,279 @@
+"""The authors' files, in small: good, damaged, missing, downloaded."""
+
+import functools
+import hashlib
+import http.server
+import io
+import logging
+import os
+import pickle
+import tarfile
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torchvision
+
+from cifarlab.data.cache import Images, cached
+from cifarlab.data.cifar import CIFAR10, CIFAR100, Version
+from cifarlab.errors import UserError
+
+EACH = 20  # images of a batch file
+
+
+def md5(data: bytes) -> str:
+    return hashlib.md5(data).hexdigest()
+
+
+def contents(version: Version, source: type[CIFAR10]) -> dict[str, bytes]:
+    """Batch files of random images, the same ones in both versions."""
+    found = {}
+    for number, name in enumerate(version.names):
+        random = np.random.RandomState(number)
+        rows = random.randint(0, 256, (EACH, 3072), dtype=np.uint8)
+        labels = random.randint(0, len(source.classes), EACH).astype(np.uint8)
+        if version.folder.endswith(("-bin", "-binary")):
+            coarse = [] if source is CIFAR10 else [np.full(EACH, 99, np.uint8)]
+            found[name] = np.column_stack([*coarse, labels, rows]).tobytes()
+        else:
+            key = "labels" if source is CIFAR10 else "fine_labels"
+            found[name] = pickle.dumps({"data": rows, key: labels.tolist()})
+    return found
+
+
+def packed(version: Version, files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(f"{version.folder}/{name}")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+class Small:
+    """A source whose published sums are those of a few random images."""
+
+    def __init__(self, base: type[CIFAR10], root: Path) -> None:
+        self.root, self.files, self.archives, versions = root, {}, {}, []
+        for version in base.versions:
+            files = contents(version, base)
+            archive = packed(version, files)
+            self.files[version.folder], self.archives[version.archive] = files, archive
+            sums = [{n: md5(files[n]) for n in part} for part in (version.train, version.test)]
+            versions.append(replace(version, archive_md5=md5(archive), train=sums[0], test=sums[1]))
+        self.source = type(base.__name__, (base,), {"versions": tuple(versions)})
+
+    def unpack(self, folder: str) -> Path:
+        (self.root / folder).mkdir(parents=True)
+        for name, data in self.files[folder].items():
+            (self.root / folder / name).write_bytes(data)
+        return self.root / folder
+
+    def pack(self, archive: str) -> Path:
+        (self.root / archive).write_bytes(self.archives[archive])
+        return self.root / archive
+
+    def read(self, **options: object) -> Images:
+        return self.source(str(self.root), **{"download": False} | options).read()
+
+
+@pytest.fixture(params=[CIFAR10, CIFAR100], ids=lambda source: source.__name__)
+def small(tmp_path: Path, request: pytest.FixtureRequest) -> Small:
+    return Small(request.param, tmp_path)
+
+
+@pytest.fixture
+def ten(tmp_path: Path) -> Small:
+    return Small(CIFAR10, tmp_path)
+
+
+def expected(small: Small) -> Images:
+    version = small.source.versions[0]
+    parts = []
+    for names in (version.train, version.test):
+        images, labels = [], []
+        for number, _ in enumerate(version.names):
+            if version.names[number] in names:
+                random = np.random.RandomState(number)
+                rows = random.randint(0, 256, (EACH, 3072), dtype=np.uint8)
+                images.append(rows.reshape(EACH, 3, 32, 32).transpose(0, 2, 3, 1))
+                labels.append(random.randint(0, len(small.source.classes), EACH))
+        parts += [np.concatenate(images), np.concatenate(labels)]
+    return Images(*parts, small.source.classes)
+
+
+def assert_same(found: Images, images: Images) -> None:
+    assert found.classes == images.classes
+    for name in ("train_images", "train_labels", "test_images", "test_labels"):
+        one, other = getattr(found, name), getattr(images, name)
+        assert one.dtype == (np.uint8 if name.endswith("images") else np.int64)
+        assert np.array_equal(one, other), name
+
+
+def test_every_form_gives_the_same_images(small: Small) -> None:
+    wanted = expected(small)
+    assert len(wanted.train_labels) == EACH * len(small.source.versions[0].train)
+    keys = set()
+    for version in small.source.versions:
+        folder = small.unpack(version.folder)
+        assert_same(small.read(), wanted)
+        folder.rename(small.root / "away")
+        archive = small.pack(version.archive)
+        assert_same(small.read(), wanted)
+        keys.add(small.source(str(small.root)).key())
+        archive.unlink()
+        (small.root / "away").rename(small.root / f"away-{version.folder}")
+    assert len(keys) == 1, "one cache for all"
+
+
+def test_the_published_sums_of_the_python_version_are_torchvisions() -> None:
+    for source in (CIFAR10, CIFAR100):
+        theirs, ours = getattr(torchvision.datasets, source.__name__), source.versions[1]
+        assert [*ours.train.items()] == [tuple(pair) for pair in theirs.train_list]
+        assert [*ours.test.items()] == [tuple(pair) for pair in theirs.test_list]
+        assert (ours.folder, ours.archive) == (theirs.base_folder, theirs.filename)
+        assert ours.archive_md5 == theirs.tgz_md5
+        assert source("data").key() == f"{source.__name__.lower()}-{theirs.tgz_md5}"
+    assert len(set(CIFAR100.classes)) == 100 and list(CIFAR100.classes) == sorted(CIFAR100.classes)
+
+
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize("harm", ["cut", "bit", "gone", "folder"])
+def test_a_damaged_batch_is_named(ten: Small, version: int, harm: str) -> None:
+    name = ten.source.versions[version].names[2]
+    path = ten.unpack(ten.source.versions[version].folder) / name
+    data = path.read_bytes()
+    path.unlink()
+    if harm == "cut":
+        path.write_bytes(data[:-1])
+    elif harm == "bit":
+        path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    elif harm == "folder":
+        path.mkdir()
+    told = {"gone": "missing", "folder": "cannot be read"}.get(harm, r"damaged \(md5 .*\)")
+    with pytest.raises(UserError, match=rf"^{path}: {told}[^\n]*$"):
+        ten.read(download=True)  # a damaged one is not covered up by a download
+
+
+def test_no_pickle_is_opened_whose_md5_is_not_published(
+    ten: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple:
+            return os.mkdir, (str(ten.root / "evil"),)
+
+    version = ten.source.versions[1]
+    folder = ten.unpack(version.folder)
+    for name in version.names:
+        (folder / name).write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(UserError, match="data_batch_1: damaged"):
+        ten.read()
+    evil = packed(version, dict.fromkeys(version.names, pickle.dumps(Evil())))
+    (ten.root / version.archive).write_bytes(evil)
+    with pytest.raises(UserError, match=r"data_batch_1: damaged.*python\.tar\.gz: damaged"):
+        ten.read()
+    assert not (ten.root / "evil").exists()
+
+
+def test_of_two_versions_the_whole_one_is_read(
+    ten: Small, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = ten.unpack("cifar-10-batches-bin") / "test_batch.bin"
+    bad.write_bytes(bad.read_bytes()[:-1])
+    good = ten.unpack("cifar-10-batches-py")
+    with caplog.at_level(logging.WARNING, "cifarlab"):
+        assert_same(ten.read(), expected(ten))
+    (line,) = caplog.messages
+    assert line.startswith(f"{bad}: damaged") and line.endswith(f"; read {good} instead")
+    (good / "test_batch").unlink()
+    with pytest.raises(UserError, match=r"test_batch\.bin: damaged .*; .*/test_batch: missing$"):
+        ten.read()
+
+
+def test_an_archive_cut_short(ten: Small) -> None:
+    archive = ten.pack("cifar-10-binary.tar.gz")
+    archive.write_bytes(archive.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"cifar-10-binary\.tar\.gz: damaged"):
+        ten.read()
+
+
+def test_without_files_or_network(small: Small) -> None:
+    """Port 9 discards; nobody listens there."""
+    binary, python = small.source.versions
+    forms = [rf"{v.folder}/ or {v.archive} \(md5 {v.archive_md5}\)" for v in (binary, python)]
+    put, start = (
+        f"put {forms[0]}, or {forms[1]} there",
+        f"{small.source.name} is not in {small.root}",
+    )
+    with pytest.raises(UserError, match=f"^{start}: {put}"):
+        small.read()
+    offline = r"and http://127.0.0.1:9/x could not be downloaded \(.*Connection refused.*\)"
+    with pytest.raises(UserError, match=f"^{start}, {offline}: {put}"):
+        small.read(download=True, url="http://127.0.0.1:9/x")
+    assert list(small.root.iterdir()) == []
+
+
+@pytest.fixture
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Address and folder of a server on this machine."""
+    folder = tmp_path_factory.mktemp("mirror")
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    handler = functools.partial(Handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", folder
+        server.shutdown()
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_a_mirror(small: Small, mirror: tuple[str, Path], version: int) -> None:
+    """Whatever the file is called there, its md5 tells which version it is."""
+    address, folder = mirror
+    archive = small.source.versions[version].archive
+    (folder / "some.bin").write_bytes(small.archives[archive])
+    assert_same(small.read(download=True, url=f"{address}/some.bin"), expected(small))
+    assert [path.name for path in small.root.iterdir()] == [archive]
+    assert_same(small.read(), expected(small))
+
+
+def test_a_mirror_of_something_else(ten: Small, mirror: tuple[str, Path]) -> None:
+    address, folder = mirror
+    (folder / "x.tar.gz").write_bytes(b"not CIFAR")
+    with pytest.raises(UserError, match=rf"{address}/x.tar.gz: not an archive of CIFAR-10: md5"):
+        ten.read(download=True, url=f"{address}/x.tar.gz")
+    with pytest.raises(UserError, match=r"could not be downloaded \(HTTP Error 404"):
+        ten.read(download=True, url=f"{address}/nothing")
+    with pytest.raises(UserError, match=r"data\.url=no-url: must begin with one of https"):
+        ten.read(download=True, url="no-url")
+    assert list(ten.root.iterdir()) == [], "nothing half written"
+
+
+@pytest.mark.parametrize("place", ["/proc/nowhere", "file/below"])
+def test_a_cache_that_cannot_be_written(ten: Small, place: str) -> None:
+    """Root may write wherever there are folders; not so in /proc, and not below a file."""
+    ten.unpack("cifar-10-batches-bin")
+    (ten.root / "file").write_text("in the way")
+    folder = ten.root / place
+    source = ten.source(str(ten.root))
+    with pytest.raises(UserError, match=rf"^data\.cache_dir={folder}: cannot be written \("):
+        cached(folder, source.key(), source.read)
+
+
+def test_a_disk_that_is_full(ten: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    ten.unpack("cifar-10-batches-bin")
+    source = ten.source(str(ten.root))
+    monkeypatch.setattr("cifarlab.data.cache.np.savez", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        cached(ten.root / "cache", source.key(), source.read)
+    assert [path.suffix for path in (ten.root / "cache").iterdir()] in ([], [".lock"])
