@@ -47,13 +47,14 @@ ALLOWED: dict[str, set[str]] = {
     "worker": {"callbacks", "cli", "hardware", "record", "runner"},
     "cells": {"compose", "record", "search", "worker"},
     "compose": set(),
+    "campaign": {"build", "checkpoint", "hardware", "record", "report", "session", "studies"},
     "search": {"record"},
     "runner": {"callbacks", "session", "lr_find", "checkpoint", "record", "report"},
     "cli": set(),
     "hydra_plugins": {"cells", "checks", "compose", "record", "report", "search", "studies"},
     "train.py": {"cells", "cli", "checks", "runner"},
-    "scripts": {"build", "checkpoint", "checks", "cli", "data", "figures", "report"}
-    | {"shifts", "theory", "visualize"}
+    "scripts": {"build", "campaign", "checkpoint", "checks", "cli", "data", "figures", "report"}
+    | {"compose", "shifts", "theory", "visualize"}
     | {"export", "predict", "predictor", "web"},
 }
 RESTRICTED = {

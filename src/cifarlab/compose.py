@@ -1,9 +1,10 @@
-"""The configuration of a sweep's cell, plain and resolved, from overrides."""
+"""The configuration of a run or of a sweep's cell, plain and resolved, from overrides."""
 
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 
@@ -13,7 +14,15 @@ def cell_config(loader: ConfigLoader, master: DictConfig, overrides: list[str]) 
     master: the sweep's configuration, or a job's; of it only ``hydra`` counts. Raises what Hydra
     and OmegaConf raise for overrides that do not compose.
     """
-    config = loader.load_sweep_config(master, overrides)
+    return _plain(loader.load_sweep_config(master, overrides))
+
+
+def run_config(loader: ConfigLoader, overrides: list[str]) -> dict[str, Any]:
+    """What ``python train.py <overrides>`` would train, composed by another program of ours."""
+    return _plain(loader.load_configuration("train", overrides, run_mode=RunMode.RUN))
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
     previous = HydraConfig.instance().cfg
     try:
         HydraConfig.instance().set_config(config)  # which ${hydra:...} reads

@@ -7,7 +7,7 @@ runs are read as those of a sweep are; copied below ``outputs/sweeps``, the swee
 import re
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,9 +27,11 @@ _KEPT = (RESULT, CONFIG, METRICS)
 _UNSAID = NEUTRAL_KEYS - {"study"} | {"seed", "study.only"}  # of what was typed
 
 
-def gather(sweeps: Path, published: Path) -> int:
+def gather(sweeps: Path, published: Path, only: Collection[str] | None = None) -> int:
     """Copy the records of finished runs of the studies below ``sweeps`` to those that are
     published already, and return how many are new.
+
+    only: names of folders, ``None``: all.
 
     Raises ``UserError`` where there is no finished run in either, where both are one folder, or
     where two runs have the same row, values and seed: they came of different versions, and which of
@@ -39,6 +41,8 @@ def gather(sweeps: Path, published: Path) -> int:
         raise UserError(f"path={sweeps}: the folder of what is published; name one of sweeps")
     new = 0
     for folder in studies_in(sweeps):
+        if only is not None and folder.name not in only:
+            continue
         kept = [cell.folder for cell in read_study(folder).results.kept]
         for run in kept:
             goal = published / folder.name / run.name

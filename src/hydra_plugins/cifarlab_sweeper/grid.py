@@ -2,13 +2,16 @@
 
 import itertools
 import logging
+import os
 import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
@@ -22,8 +25,18 @@ from cifarlab.cells import add_to_plan
 from cifarlab.checks import check_config
 from cifarlab.compose import cell_config
 from cifarlab.errors import UserError, told
-from cifarlab.lock import is_held
-from cifarlab.record import FAILURE, NEUTRAL_KEYS, STOP, config_hash, is_over
+from cifarlab.lock import LOCK, is_held
+from cifarlab.record import (
+    CONFIG,
+    FAILURE,
+    NEUTRAL_KEYS,
+    STOP,
+    RunRecord,
+    config_hash,
+    is_finished,
+    is_over,
+    write_atomic,
+)
 from hydra_plugins.cifarlab_sweeper.study import chosen, without_study
 
 log = logging.getLogger(__name__)
@@ -65,10 +78,15 @@ class GridSweeper(Sweeper):
         else:
             folder = self._settle(study.folder(sweep_name(study.named(typed))))
             runs = study.expand(runs, self._compose)
-        cells = {cell_name(names, self._compose(values)): values for names, values in runs}
+        configs = [self._compose(values) for _, values in runs]
+        names = [cell_name(names, cfg) for (names, _), cfg in zip(runs, configs, strict=True)]
+        cells = dict(zip(names, (values for _, values in runs), strict=True))
         if study is not None:
             study.save(folder, arguments)
         plan(folder, cells, fresh=self.config.fresh)
+        if study is not None and not self.config.fresh:
+            for name, config in zip(names, configs, strict=True):
+                take_over(folder / name, config)
         return self._run(folder, cells)
 
     def _parse(self, arguments: list[str]) -> dict[str, Override]:
@@ -160,6 +178,35 @@ def plan(folder: Path, cells: dict[str, list[str]], *, fresh: bool) -> None:
             shutil.rmtree(folder / cell, ignore_errors=True)
         (folder / cell / FAILURE).unlink(missing_ok=True)
     add_to_plan(folder, cells, replace=fresh)
+
+
+def take_over(cell: Path, config: dict[str, Any]) -> None:
+    """Fill a study's cell with the run of another sweep beside it that has the same configuration.
+
+    Two reports of one recipe are one experiment: it is trained once. What says where the run
+    belongs, its ``study`` and ``overrides``, becomes the cell's; the record keeps all else. Nothing
+    happens where the cell is over or being trained, or where there is no such run.
+    """
+    digits = config_hash(config)
+    if is_over(cell) or is_held(cell):
+        return
+    for twin in sorted(cell.parent.parent.glob(f"*/*_{digits[:8]}")):
+        if twin.parent == cell.parent or not is_finished(twin) or is_held(twin):
+            continue
+        try:
+            record = RunRecord.load(twin)
+        except UserError:  # damaged: as if it were not there
+            continue
+        if record.config_hash != digits:
+            continue
+        shutil.rmtree(cell, ignore_errors=True)
+        temporary = cell.with_name(f".{cell.name}.{os.getpid()}")
+        shutil.copytree(twin, temporary, ignore=shutil.ignore_patterns(LOCK))
+        write_atomic(temporary / CONFIG, yaml.safe_dump(config, sort_keys=False))
+        replace(record, name=config["name"], overrides=config["overrides"]).save(temporary)
+        temporary.rename(cell)
+        log.info("%s: as %s, not trained again", cell.name, twin)
+        return
 
 
 def is_open(folder: Path) -> bool:

@@ -1,0 +1,44 @@
+"""Train what the studies still lack: ``python scripts/campaign.py hours=2``."""
+
+import os
+import sys
+from pathlib import Path
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from cifarlab import cli
+from cifarlab.compose import run_config
+from cifarlab.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+
+
+@cli.app(ROOT / "conf", "campaign")
+def main(cfg: DictConfig) -> None:
+    options = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    assert isinstance(options, dict)
+    with cli.quick_imports():
+        from cifarlab.campaign.campaign import Campaign
+
+    loader = GlobalHydra.instance().config_loader()
+    known = loader.get_group_options("study")
+    for name in options["studies"] or ():
+        if name not in known:
+            raise UserError(f"studies={name}: no such study; {', '.join(known)}")
+    sources = HydraConfig.get().runtime.config_sources
+    more = [f"--config-dir={s.path}" for s in sources if s.provider == "command-line"]
+    if hasattr(os, "nice"):
+        os.nice(19)
+    campaign = Campaign(
+        options,
+        options["studies"] or known,
+        lambda overrides: run_config(loader, overrides),
+        [sys.executable, str(ROOT / "train.py"), *more],
+    )
+    campaign.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,251 @@
+"""The studies' open rows, their order, the queue that trains them, and what it tells."""
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cifarlab.campaign.cost import Costs, Machine
+from cifarlab.campaign.queue import Estimate, Queue, estimates, threads
+from cifarlab.campaign.rows import Compose, Item, Waiting, open_items
+from cifarlab.errors import UserError
+from cifarlab.record import NEUTRAL_KEYS, RunRecord, config_hash, is_finished
+from cifarlab.report.cells import Cell, read_cells
+from cifarlab.report.publish import gather, write_page
+from cifarlab.report.tables import markdown_table
+from cifarlab.studies.rows import key_of
+from cifarlab.studies.schema import Study, parse_study
+
+log = logging.getLogger("cifarlab")
+
+TRAINING_IMAGES = 50_000  # of CIFAR-10, before the split
+_SETTINGS = ("scale", "only", "id", "row")  # of the study part of a run's configuration
+
+
+class Campaign:
+    """What ``conf/campaign.yaml`` describes.
+
+    Args:
+        options: that configuration, plain.
+        names: of the studies.
+        compose: overrides of ``train.py`` to its plain configuration.
+        command: that starts ``train.py``.
+
+    Raises ``UserError`` for options that are none and a device that is not there.
+    """
+
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        names: Sequence[str],
+        compose: Compose,
+        command: Sequence[str],
+    ) -> None:
+        _check(options)
+        self.options, self.compose, self.command = options, compose, command
+        self.sweeps = Path(options["output_root"]) / "sweeps"
+        self.published = Path(options["out"])
+        self.seeds: list[int] = options["seeds"]
+        self.jobs: int = options["jobs"]
+        self.is_gpu = options["device"] == "gpu"
+        self.typed: list[str] = options["overrides"]
+        self.changes = [item for item in self.typed if key_of(item) not in NEUTRAL_KEYS]
+        self.studies = [self._study(name) for name in names]
+        self.folders = {study.id: self._folder(study.id) for study in self.studies}
+        self.machine = self._machine()
+
+    def run(self) -> None:
+        """Show the plan, train until the time is up, tell what is left."""
+        log.info("reading %d studies and the runs that there are", len(self.studies))
+        items, waiting = self._open()
+        ordered = self._ordered(items)
+        log.info("%s", self._plan(ordered, waiting))
+        if self.options["dry_run"] or not ordered:
+            return
+        self._take_up_published()
+        queue = Queue(
+            self._command,
+            Path(self.options["output_root"]) / "campaign",
+            jobs=self.jobs,
+            seconds=3600 * self.options["hours"],
+            gpus=_gpus() if self.is_gpu else 0,
+        )
+        queue.run([estimate.item for estimate in ordered], self._finished)
+        self._publish()
+        log.info("%s", self._left(queue.failed))
+        if queue.stopped is not None:
+            raise SystemExit(128 + queue.stopped)
+
+    def _command(self, item: Item) -> list[str]:
+        """A sweep over the item's seeds."""
+        seeds = ",".join(map(str, item.seeds))
+        own = [f"study={item.study}", f"study.only=[{item.row}]", f"seed={seeds}"]
+        own += ["logger=none", f"output_root={self.options['output_root']}"]
+        own += [f"sweep={self.folders[item.study].name}"] if self.changes else []
+        return [*self.command, "-m", *own, *self.typed]
+
+    def _study(self, name: str) -> Study:
+        settings = self.compose([f"study={name}"])["study"]
+        plain = {key: value for key, value in settings.items() if key not in _SETTINGS}
+        return parse_study({"id": name} | plain)
+
+    def _folder(self, study: str) -> Path:
+        """A study's sweep; another one where runs are not what the study says."""
+        if not self.changes:
+            return self.sweeps / study
+        return self.sweeps / f"{study}__{config_hash({'overrides': self.changes})[:8]}"
+
+    def _machine(self) -> Machine:
+        from cifarlab.build import precision
+        from cifarlab.hardware import describe, find_device
+
+        trainer = self.compose(self.typed)["trainer"]
+        if not self.is_gpu:
+            trainer |= {"accelerator": "cpu"}
+        device = find_device(trainer["accelerator"])
+        if self.is_gpu and device.type == "cpu":
+            raise UserError("device=gpu: there is none on this machine; device=cpu")
+        described = describe(device, 1, precision(trainer))
+        count = 0 if device.type == "cuda" else threads(self.jobs)
+        return Machine(device.type, described["name"], described["precision"], count)
+
+    def _take_up_published(self) -> None:
+        """Put published runs beside the sweep's own, so that they are not trained again."""
+        for folder in self.folders.values():
+            for run in sorted((self.published / folder.name).glob("*/")):
+                if not is_finished(folder / run.name) and is_finished(run):
+                    shutil.copytree(run, folder / run.name, dirs_exist_ok=True)
+
+    def _open(self) -> tuple[list[Item], list[Waiting]]:
+        def runs(study: Study) -> list[Cell]:
+            folder = self.folders[study.id]
+            places = (folder, self.published / folder.name)
+            return [cell for place in places if place.is_dir() for cell in read_cells(place)]
+
+        return open_items(self.studies, runs, self.seeds, self.typed, self.compose)
+
+    def _records(self) -> list[RunRecord]:
+        """Of all finished runs that can be found, published ones included, each once."""
+        found = {}
+        for above in (self.published, self.sweeps):
+            for path in sorted(above.glob("*/*/result.json")):
+                try:
+                    found[path.parent.parent.name, path.parent.name] = RunRecord.load(path.parent)
+                except UserError as error:
+                    log.warning("%s", error)
+        return list(found.values())
+
+    def _ordered(self, items: Sequence[Item]) -> list[Estimate]:
+        self.costs = Costs(self._records(), self.machine)
+        return estimates(items, self.costs, _macs, TRAINING_IMAGES)
+
+    def _finished(self, item: Item, waiting: Sequence[Item]) -> list[Item]:
+        log.info("%s: ended", item.name)
+        self._publish()
+        first = [other for other in waiting if (other.study, other.row) in item.twins]
+        rest = [other for other in waiting if other not in first]
+        return [*first, *(estimate.item for estimate in self._ordered(rest))]
+
+    def _publish(self) -> None:
+        if not self.options["publish"]:
+            return
+        names = {folder.name for folder in self.folders.values()}
+        try:
+            new = gather(self.sweeps, self.published, names)
+        except UserError as error:
+            log.warning("%s", error)
+            return
+        if new:
+            log.info("%d new runs in %s, see %s", new, self.published, write_page(self.published))
+
+    def _plan(self, ordered: Sequence[Estimate], waiting: Sequence[Waiting]) -> str:
+        budget, at = self.options["hours"], 0.0
+        rows = []
+        for estimate in ordered:
+            hours = estimate.seconds / 3600
+            at += hours / self.jobs
+            item = estimate.item
+            also = ", ".join("/".join(twin) for twin in item.twins)
+            rows.append(
+                [
+                    item.name + (f" (also {also})" if also else ""),
+                    ",".join(map(str, item.seeds)),
+                    f"{item.worth:g}",
+                    f"{hours:.2f}",
+                    f"{estimate.rate:.1f}",
+                    f"{at:.2f}",
+                    ""
+                    if at <= budget
+                    else "in part"
+                    if at - hours / self.jobs < budget
+                    else "later",
+                ]
+            )
+        header = [
+            "row",
+            "seeds",
+            "worth",
+            "hours",
+            "worth / hour",
+            "done after h",
+            f"hours={budget:g}",
+        ]
+        lines = [markdown_table([header, *rows])] if rows else ["nothing is open"]
+        lines += [f"not here: {w.study}/{w.row}: needs {w.reason}" for w in waiting]
+        return "\n".join(["", *lines, self._basis()])
+
+    def _basis(self) -> str:
+        m = self.machine
+        on = f"{m.name}, {m.precision}" + (f", {m.threads} threads a run" if m.threads else "")
+        if self.costs.is_measured:
+            return f"hours: from the speeds of runs on {on}"
+        return f"hours: from the speeds of runs on other machines; none yet on {on}"
+
+    def _left(self, failed: Sequence[Item]) -> str:
+        items, _ = self._open()
+        ordered = self._ordered(items)
+        runs = sum(len(estimate.item.seeds) for estimate in ordered)
+        hours = sum(estimate.seconds for estimate in ordered) / 3600 / self.jobs
+        told = f"left: {runs} runs of {len(ordered)} rows, about {hours:.1f} h; {self._basis()}"
+        if failed:
+            told += f"\nfailed: {', '.join(item.name for item in failed)}"
+        return f"{told}\ntype the same command again to go on" if ordered else "nothing is left"
+
+
+def _macs(item: Item) -> int:
+    """Of one image of 32x32 pixels, by building the net."""
+    from cifarlab.checkpoint import build_net
+    from cifarlab.session import count_macs
+
+    return count_macs(build_net(item.config["model"], 10, 32, pretrained=False), 32)
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    hours, jobs, seeds = options["hours"], options["jobs"], options["seeds"]
+    if isinstance(hours, bool) or not isinstance(hours, int | float) or hours <= 0:
+        raise UserError(f"hours={hours}: must be a number above 0")
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
+        raise UserError(f"jobs={jobs}: must be a whole number, 1 or more")
+    if options["device"] not in ("cpu", "gpu"):
+        raise UserError(f"device={options['device']}: must be cpu or gpu")
+    good = isinstance(seeds, list) and seeds and len(set(seeds)) == len(seeds)
+    if not good or not all(
+        isinstance(s, int) and not isinstance(s, bool) and s >= 0 for s in seeds
+    ):
+        raise UserError(f"seeds={seeds}: must be a list of different whole numbers, [0,1,2]")
+    for key in ("dry_run", "publish"):
+        if not isinstance(options[key], bool):
+            raise UserError(f"{key}={options[key]}: must be true or false")
+    for key in ("studies", "overrides"):
+        if options[key] is not None and not isinstance(options[key], list):
+            raise UserError(f"{key}={options[key]}: must be a list, {key}=[...]")
+    for item in options["overrides"]:
+        if not isinstance(item, str) or "=" not in item:
+            raise UserError(f"overrides={item}: must be <key>=<value>")

@@ -1,0 +1,126 @@
+"""How long a run will take, from the runs that there are."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from cifarlab.record import RunRecord
+
+DEFAULT = 1e-3  # s an image and epoch where nothing has been measured: only relative costs count
+
+
+What = tuple[str, int]
+_BATCH = 64  # the default of the configuration
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What decides the speed of a run besides the run: of a record's ``hardware``."""
+
+    device: str
+    name: str
+    precision: str
+    threads: int
+
+    @classmethod
+    def of(cls, record: RunRecord) -> "Machine":
+        hardware = record.hardware
+        threads = 0 if hardware["device"] == "cuda" else int(hardware.get("threads", 0))
+        return cls(hardware["device"], hardware["name"], hardware["precision"], threads)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds an image and epoch, validation included.
+
+    what: model and batch size. macs: of one image.
+    """
+
+    machine: Machine
+    what: What
+    macs: int
+    seconds: float
+
+    @classmethod
+    def of(cls, record: RunRecord) -> "Speed":
+        images = record.epochs_run * record.data["num_train"]
+        seconds = record.time["fit_s"] / images
+        what = record.model, batch_size(record.overrides)
+        return cls(Machine.of(record), what, record.macs, seconds)
+
+
+class Costs:
+    """Estimates for ``machine`` from ``records`` of it and of others.
+
+    A model that was measured there with that batch size takes what it took, in the median. Else it
+    takes what it took on the machine that shares most of what was measured with this one, times the
+    median ratio over that. Else, what a line through seconds over multiply-accumulates says.
+    """
+
+    def __init__(self, records: Iterable[RunRecord], machine: Machine) -> None:
+        by: dict[Machine, dict[What, list[Speed]]] = {}
+        for speed in map(Speed.of, records):
+            by.setdefault(speed.machine, {}).setdefault(speed.what, []).append(speed)
+        tables = {
+            where: {what: median(s.seconds for s in found) for what, found in measured.items()}
+            for where, measured in by.items()
+        }
+        macs = {what: found[0].macs for measured in by.values() for what, found in measured.items()}
+        here = tables.pop(machine, {})
+        self.is_measured = bool(here)
+        for table in sorted(tables.values(), key=lambda t: (-len(t.keys() & here.keys()), -len(t))):
+            shared = table.keys() & here.keys()
+            factor = median(here[what] / table[what] for what in shared) if shared else 1.0
+            here = {what: factor * seconds for what, seconds in table.items()} | here
+        self._seconds = here
+        self._line = _line([macs[what] for what in here], list(here.values()))
+
+    def knows(self, model: str, batch: int) -> bool:
+        return (model, batch) in self._seconds
+
+    def seconds(self, model: str, batch: int, macs: int, images: int) -> float:
+        """Of an epoch of ``images`` training images. macs: used where that is unknown."""
+        if (model, batch) in self._seconds:
+            return images * self._seconds[model, batch]
+        fixed, each = self._line
+        return images * (fixed + each * macs)
+
+
+def batch_size(overrides: Iterable[str]) -> int:
+    """As typed, else the default."""
+    typed = [item.partition("=")[2] for item in overrides if item.startswith("batch_size=")]
+    return int(typed[-1]) if typed else _BATCH
+
+
+def epochs(config: Mapping[str, Any], finished: Sequence[RunRecord]) -> float:
+    """That a run will have: the mean over finished ones of its row, else all of them."""
+    if finished:
+        return sum(record.epochs_run for record in finished) / len(finished)
+    return float(config["max_epochs"])
+
+
+def train_images(config: Mapping[str, Any], available: int) -> int:
+    """How many of ``available`` images a configuration trains on."""
+    data = config["data"]
+    if data.get("folds"):
+        left = available * (1 - 1 / data["folds"])
+    else:
+        size = data["val_size"]
+        left = available - (size if size >= 1 else size * available)
+    return round(left * data["fraction"])
+
+
+def _line(macs: Sequence[float], seconds: Sequence[float]) -> tuple[float, float]:
+    """Seconds without multiply-accumulates and for each of them, neither below zero."""
+    if not macs:
+        return DEFAULT, 0.0
+    from scipy.optimize import nnls
+
+    unit = max(macs)  # so that both columns are of one size
+    columns = np.column_stack([np.ones(len(macs)), np.array(macs) / unit])
+    weights = 1 / np.array(seconds)  # relative errors count
+    (fixed, each), _ = nnls(columns * weights[:, None], np.ones(len(macs)))
+    return float(fixed), float(each) / unit

@@ -1,0 +1,169 @@
+"""The queue: what is open, in order of worth for cost, trained until the time is up."""
+
+import logging
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+from cifarlab.campaign.cost import Costs, epochs, train_images
+from cifarlab.campaign.rows import Item
+from cifarlab.slurm import SIGNALS
+
+log = logging.getLogger("cifarlab")
+
+PATIENCE = 90.0  # s that a run has to write its checkpoint when the time is up
+_LOOK = 0.5  # s between two looks at what is running
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An item with its cost: ``seconds`` of all its seeds, one run after another."""
+
+    item: Item
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Worth an hour."""
+        return 3600 * self.item.worth / self.seconds
+
+
+def estimates(
+    items: Sequence[Item], costs: Costs, macs: Callable[[Item], int], images: int
+) -> list[Estimate]:
+    """The items, the most worth for its cost first.
+
+    macs: of a model that has not been measured, for one image. images: that there are to train on.
+    """
+    found = []
+    for item in items:
+        what = item.config["choices"]["model"], item.config["batch_size"]
+        count = 0 if costs.knows(*what) else macs(item)
+        each = costs.seconds(*what, count, train_images(item.config, images))
+        each *= epochs(item.config, item.finished)
+        found.append(Estimate(item, each * len(item.seeds)))
+    return sorted(found, key=lambda e: (-e.rate, e.item.study, e.item.row))
+
+
+@dataclass
+class _Job:
+    item: Item
+    process: subprocess.Popen[bytes]
+    place: int
+
+
+class Queue:
+    """Trains items in their order, ``jobs`` at a time, until ``seconds`` are over.
+
+    Each is a process, which resumes, locks and notes failures as any sweep does; what it prints
+    goes to ``<logs>/<study>.<row>.log``. When the time is up, or a signal says so, the runs under
+    way write their checkpoints and the queue ends.
+
+    Args:
+        command: that trains an item, a sweep of its own.
+        gpus: how many the jobs share; 0: they see none.
+    """
+
+    def __init__(
+        self,
+        command: Callable[[Item], list[str]],
+        logs: Path,
+        *,
+        jobs: int,
+        seconds: float,
+        gpus: int = 0,
+    ) -> None:
+        self.command, self.logs = command, logs
+        self.jobs, self.gpus = jobs, gpus
+        self.end = time.monotonic() + seconds
+        self.stopped: int | None = None  # the signal that ended it
+        self.failed: list[Item] = []
+
+    def run(
+        self, items: Sequence[Item], finished: Callable[[Item, Sequence[Item]], Sequence[Item]]
+    ) -> None:
+        """finished: called after each item that ended by itself, with those that wait; returns them
+        in the order in which they are trained from then on."""
+        waiting, running = list(items), list[_Job]()
+        self.logs.mkdir(parents=True, exist_ok=True)
+        with self._signals():
+            while not self._over() and (waiting or running):
+                while waiting and len(running) < self.jobs:
+                    taken = {job.place for job in running}
+                    place = next(i for i in range(self.jobs) if i not in taken)
+                    running.append(self._start(waiting.pop(0), place))
+                for job in [job for job in running if job.process.poll() is not None]:
+                    running.remove(job)
+                    if job.process.returncode != 0:
+                        self.failed.append(job.item)
+                        log.error("%s: failed, see %s", job.item.name, self._log(job.item))
+                    else:
+                        same = [
+                            replace(job.item, study=s, row=r, twins=()) for s, r in job.item.twins
+                        ]
+                        waiting = [*same, *waiting]  # taken over, not trained
+                    waiting = list(finished(job.item, waiting))
+                time.sleep(_LOOK)
+            self._stop(running)
+
+    def _over(self) -> bool:
+        return self.stopped is not None or time.monotonic() >= self.end
+
+    def _start(self, item: Item, place: int) -> _Job:
+        visible = str(place % self.gpus) if self.gpus else ""
+        environment = os.environ | {"CUDA_VISIBLE_DEVICES": visible}
+        environment.setdefault("OMP_NUM_THREADS", str(threads(self.jobs)))
+        log.info("%s: seeds %s", item.name, ", ".join(map(str, item.seeds)))
+        with self._log(item).open("ab") as file:
+            process = subprocess.Popen(
+                self.command(item),
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # the terminal's Ctrl-C comes to us alone
+            )
+        return _Job(item, process, place)
+
+    def _stop(self, running: Sequence[_Job]) -> None:
+        for job in running:
+            job.process.send_signal(signal.SIGTERM)
+        end = time.monotonic() + PATIENCE
+        for job in running:
+            try:
+                job.process.wait(max(0.0, end - time.monotonic()))
+                log.info("%s: interrupted, goes on next time", job.item.name)
+            except subprocess.TimeoutExpired:
+                log.error("%s: does not stop; killed", job.item.name)
+                job.process.kill()
+                job.process.wait()
+
+    def _log(self, item: Item) -> Path:
+        return self.logs / f"{item.study}.{item.row}.log"
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        def stop(signum: int, _: FrameType | None) -> None:
+            self.stopped = signum
+
+        before = {s: signal.signal(s, stop) for s in (signal.SIGINT, *SIGNALS)}
+        try:
+            yield
+        finally:
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+
+
+def threads(jobs: int) -> int:
+    """That each of ``jobs`` at once computes with: its share of the cores, unless OMP_NUM_THREADS
+    says otherwise."""
+    if os.environ.get("OMP_NUM_THREADS", "").isdecimal():
+        return int(os.environ["OMP_NUM_THREADS"])
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (cores or 1) // jobs)

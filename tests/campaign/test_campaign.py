@@ -1,0 +1,219 @@
+"""What is open, what it costs, in which order, and the queue, with made-up runs and processes."""
+
+import dataclasses
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from cifarlab.campaign.cost import Costs, Machine, epochs, train_images
+from cifarlab.campaign.queue import Queue, estimates
+from cifarlab.campaign.rows import Item, agrees, open_items, worth
+from cifarlab.record import RunRecord
+from cifarlab.report.cells import read_cells
+from cifarlab.studies.schema import parse_study
+from tests.report.folders import finished
+from tests.test_record import RECORD
+
+HERE = Machine("cpu", "a toaster", "32-true", 1)
+
+
+def record(model: str, seconds: float, where: Machine = HERE, **fields: object) -> RunRecord:
+    """Of a run that takes ``seconds`` an epoch of 1,000 images."""
+    hardware = {"device": where.device, "name": where.name, "precision": where.precision}
+    hardware["threads"] = where.threads
+    changes = {"model": model, "hardware": hardware, "epochs_run": 2, "overrides": []} | fields
+    time_ = {"fit_s": 2 * seconds, "total_s": 0.0, "images_per_s": 1.0}
+    data = RECORD.data | {"num_train": 1000}
+    return dataclasses.replace(RECORD, time=time_, data=data, **changes)
+
+
+def item(row: str, worth_: float = 1.0, **fields: object) -> Item:
+    config = {
+        "choices": {"model": row},
+        "batch_size": 64,
+        "max_epochs": 10,
+        "data": {"val_size": 0.1, "fraction": 1.0, "folds": None},
+    }
+    return Item("s", row, (0, 1, 2), config, worth_, (), **fields)
+
+
+def test_costs() -> None:
+    there = Machine("cpu", "a kettle", "bf16-mixed", 1)
+    known = [
+        record("mlp", 1, macs=100), record("mlp", 3, macs=100), record("mlp", 2, macs=100),
+        record("mlp", 1, there, macs=100), record("cnn", 10, there, macs=1000),
+        record("mlp", 7, there, macs=100, overrides=["batch_size=2"]),
+    ]  # fmt: skip
+    costs = Costs(known, HERE)
+    assert costs.is_measured and not Costs(known, Machine("cuda", "x", "16", 0)).is_measured
+    assert costs.seconds("mlp", 64, 0, 1000) == pytest.approx(2), "the median here"
+    assert costs.seconds("cnn", 64, 0, 1000) == pytest.approx(20), "twice as slow as there"
+    assert costs.seconds("mlp", 2, 0, 1000) == pytest.approx(14), "batches of 2 are another thing"
+    assert not costs.knows("vgg", 64)
+    line = Costs([record("a", 1.1, macs=100), record("b", 2.1, macs=200)], HERE)
+    assert line.seconds("vgg", 64, 400, 1000) == pytest.approx(4.1), "0.1 s and 1 s for 100 MACs"
+    assert Costs([], HERE).seconds("vgg", 64, 400, 1000) > 0
+
+
+def test_a_run_has_as_many_epochs_and_images_as_it_says() -> None:
+    config = item("a").config
+    assert epochs(config, []) == 10
+    assert epochs(config, [record("a", 1), record("a", 1, epochs_run=5)]) == 3.5
+    assert train_images(config, 50_000) == 45_000
+    sizes = {"val_size": 1000, "fraction": 0.5, "folds": None}
+    assert train_images({"data": sizes}, 50_000) == 24_500
+    assert train_images({"data": sizes | {"folds": 5, "fraction": 1.0}}, 50_000) == 40_000
+
+
+def test_the_most_worth_for_its_time_comes_first() -> None:
+    costs = Costs([record("cheap", 1), record("dear", 10)], HERE)
+    items = [item("dear", 5.0), item("cheap", 1.0), item("unknown", 1e-3)]
+    found = estimates(items, costs, lambda _: 10**9, 50_000)
+    assert [e.item.row for e in found[:2]] == ["cheap", "dear"]
+    cheap = found[0]
+    assert cheap.seconds == pytest.approx(3 * 10 * 45)  # seeds, epochs, thousands of images
+    assert cheap.rate == pytest.approx(3600 / cheap.seconds)
+
+
+STUDY = {
+    "id": "s",
+    "title": "S",
+    "source": "a report",
+    "rows": [
+        {"id": "a", "overrides": ["lr=1"], "reported": {"test_acc": 70}},
+        {"id": "b", "overrides": ["lr=2"]},
+        {"id": "same", "like": "a", "reported": {"test_acc": 60, "val_acc": 60}},
+        {"id": "far", "needs": "a rocket"},
+    ],
+    "claims": [{"quote": "q", "check": {"kind": "greater", "a": "a", "b": "b", "metric": "gap"}}],
+}
+
+
+def compose(overrides: list[str]) -> dict:
+    typed = dict(o.split("=") for o in overrides)
+    seed = int(typed["seed"])
+    return {"seed": seed, "data": {"seed": seed, "root": "data"}, "lr": typed["lr"], "new": 1}
+
+
+def found(folder: Path, row: str, seed: int, lr: str) -> None:
+    config = {"seed": seed, "data": {"seed": seed, "root": "data"}, "lr": lr, "gone": 3}
+    overrides = [f"study.row={row}", f"seed={seed}"]
+    finished(folder / f"{row}_{seed}_{lr}", overrides, 0.5, config)
+
+
+def test_what_is_open(tmp_path: Path) -> None:
+    study = parse_study(STUDY)
+    own = parse_study(STUDY | {"id": "own", "source": "ours", "rows": STUDY["rows"][:2]})
+    assert [worth(study, row) for row in study.rows[:2]] == [4, 1]
+    assert [worth(own, row) for row in own.rows] == [1, 0.5]
+    found(tmp_path, "a", 0, "1")
+    found(tmp_path, "a", 2, "1")
+    found(tmp_path, "b", 0, "9")  # of another recipe than the study has now
+    items, waiting = open_items(
+        [study, own],
+        lambda s: read_cells(tmp_path) if s is study else [],
+        [0, 1, 2],
+        [],
+        compose,
+    )
+    assert [(i.study, i.row, i.seeds, i.worth) for i in items] == [
+        ("s", "a", (1,), 4),
+        ("s", "b", (0, 1, 2), 1.5),
+        ("own", "a", (0, 1, 2), 1),
+    ]
+    assert items[1].twins == (("own", "b"),), "the same experiment, trained once"
+    assert [r.seed for r in items[0].finished] == [0, 2]
+    assert [(w.row, w.reason) for w in waiting] == [("far", "a rocket")]
+
+
+def test_a_key_that_came_since_makes_no_other_run() -> None:
+    old, new = compose(["seed=1", "lr=1"]), compose(["seed=2", "lr=1"])
+    assert agrees(old, new) and agrees({**old, "name": "x"}, {**new, "name": "y"})
+    assert agrees(old, new | {"loss": "focal"})
+    assert not agrees(old, new | {"lr": "2"})
+    assert not agrees(old, new | {"data": {"seed": 2, "root": "elsewhere"}})
+
+
+def program(folder: Path, code: str):
+    """Of an item: a process that leaves a file named after its row, then runs ``code``."""
+
+    def command(item: Item) -> list[str]:
+        start = f"import os, pathlib, sys, time; row = {item.row!r}"
+        start += f"; pathlib.Path({str(folder)!r}, row).write_text(repr(dict(os.environ)))"
+        return [sys.executable, "-c", f"{start}\n{code}"]
+
+    return command
+
+
+def started(folder: Path) -> list[str]:
+    paths = [path for path in folder.iterdir() if path.is_file()]
+    return [path.name for path in sorted(paths, key=lambda path: path.stat().st_mtime_ns)]
+
+
+def test_the_queue_goes_through_its_items(tmp_path: Path) -> None:
+    ended = []
+    code = "sys.exit(row == 'bad')"
+    queue = Queue(program(tmp_path, code), tmp_path / "logs", jobs=1, seconds=60, gpus=2)
+    items = [item("one", twins=(("t", "twin"),)), item("bad"), item("three"), item("four")]
+
+    def then(which: Item, rest: list[Item]) -> list[Item]:
+        ended.append(which.row)
+        return list(reversed(rest)) if which.row == "bad" else rest
+
+    queue.run(items, then)
+    assert ended == started(tmp_path) == ["one", "twin", "bad", "four", "three"]
+    assert [i.row for i in queue.failed] == ["bad"]
+    assert "'CUDA_VISIBLE_DEVICES': '0'" in (tmp_path / "one").read_text()
+    assert (tmp_path / "logs" / "s.one.log").exists()
+
+
+def test_several_at_once_share_gpus_and_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    queue = Queue(program(tmp_path, "time.sleep(1)"), tmp_path / "logs", jobs=3, seconds=60, gpus=2)
+    began = time.monotonic()
+    queue.run([item(name) for name in "abc"], lambda _, rest: rest)
+    assert time.monotonic() - began < 2.9, "side by side"
+    seen = [eval((tmp_path / name).read_text()) for name in "abc"]
+    assert [env["CUDA_VISIBLE_DEVICES"] for env in seen] == ["0", "1", "0"]
+    assert int(seen[0]["OMP_NUM_THREADS"]) == max(1, len(os.sched_getaffinity(0)) // 3)
+
+
+@pytest.mark.parametrize("signum", [None, signal.SIGINT, signal.SIGTERM])
+def test_when_the_time_is_up_what_runs_is_asked_to_stop(
+    tmp_path: Path, signum: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    code = f"""
+import signal
+def stop(*_):
+    os.replace(folder / row, folder / 'stopped')
+    sys.exit(143)
+folder = pathlib.Path({str(tmp_path)!r})
+signal.signal(signal.SIGTERM, stop)
+(folder / 'ready').touch()
+time.sleep(60)
+"""
+    ended = []
+    seconds = 3 if signum is None else 60
+    queue = Queue(program(tmp_path, code), tmp_path / "logs", jobs=1, seconds=seconds)
+
+    def send() -> None:
+        while not (tmp_path / "ready").exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signum)
+
+    if signum is not None:
+        threading.Thread(target=send).start()
+    with caplog.at_level(logging.INFO, "cifarlab"):
+        queue.run([item("one"), item("two")], lambda which, rest: ended.append(which) or rest)
+    assert set(started(tmp_path)) == {"ready", "stopped"} and not ended
+    assert queue.stopped == signum
+    assert "s/one: interrupted, goes on next time" in caplog.messages
+    assert signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL, signal.default_int_handler)

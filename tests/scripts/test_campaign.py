@@ -1,0 +1,97 @@
+"""``scripts/campaign.py`` over two tiny studies, as a user starts it."""
+
+import json
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, TINY
+from tests.scripts.test_scripts import start
+
+ROWS = f"""
+title: {{}}
+source: a report
+common: {{{{overrides: [{", ".join(TINY)}, callbacks=none]}}}}
+rows:
+  - {{{{id: slow, overrides: [optimizer.lr=0.001], reported: {{{{test_acc: 10}}}}}}}}
+  - {{{{id: {{}}, overrides: [optimizer.lr=0.05]}}}}
+"""
+
+
+@pytest.fixture
+def campaign(tmp_path: Path, cache: Path):
+    folder = tmp_path / "conf" / "study"
+    folder.mkdir(parents=True)
+    (folder / "tiny.yaml").write_text(textwrap.dedent(ROWS).format("Tiny", "fast"))
+    (folder / "more.yaml").write_text(textwrap.dedent(ROWS).format("More", "quick"))
+
+    def launch(*arguments: str):
+        own = ["--config-dir", str(folder.parent), "studies=[tiny,more]", "seeds=[0,1]"]
+        own += [f"overrides=['data.cache_dir={cache}']", "device=cpu"]
+        return start("campaign.py", *own, *arguments, cwd=tmp_path)
+
+    return launch
+
+
+def test_a_campaign(campaign, tmp_path: Path) -> None:
+    shown = campaign("hours=1", "dry_run=true")
+    assert shown.returncode == 0, shown.stderr
+    rows = [line.split("|")[1:4] for line in shown.stdout.splitlines() if "| 0,1 " in line]
+    names = [[cell.strip() for cell in row] for row in rows]
+    assert names == [
+        ["tiny/fast (also more/quick)", "0,1", "2"],
+        ["tiny/slow (also more/slow)", "0,1", "2"],
+    ], "of one worth and cost: by name"
+    assert not (tmp_path / "outputs").exists() and not (tmp_path / "docs").exists()
+
+    done = campaign("hours=1", "jobs=2")
+    assert done.returncode == 0, done.stderr
+    assert "nothing is left" in done.stdout
+    results = sorted(tmp_path.glob("outputs/sweeps/*/*/result.json"))
+    assert len(results) == 8
+    logs = " ".join(path.read_text() for path in (tmp_path / "outputs/campaign").glob("*.log"))
+    assert logs.count("not trained again") == 4, "the other study's rows are the same runs"
+    hashes = {json.loads(path.read_text())["config_hash"] for path in results}
+    assert len(hashes) == 4
+    page = (tmp_path / "docs" / "results.md").read_text()
+    assert "Tiny" in page and "More" in page
+    published = list((tmp_path / "docs" / "results").glob("*/*/result.json"))
+    assert len(published) == 8
+
+    # what is published is not open, wherever the sweeps have gone
+    (tmp_path / "outputs").rename(tmp_path / "away")
+    again = campaign("hours=1", "dry_run=true")
+    assert "nothing is open" in again.stdout
+    assert re.search(r"hours: from the speeds of runs on .*32-true", again.stdout)
+
+
+def test_its_time_is_up(campaign, tmp_path: Path) -> None:
+    done = campaign("hours=0.002")  # 7 s, of which the first run's start takes most
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"left: [1-8] runs of [1-4] rows, about .* h;", done.stdout)
+    assert "type the same command again to go on" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("hours=0", "hours=0: must be a number above 0"),
+        ("jobs=0", "jobs=0: must be a whole number, 1 or more"),
+        ("device=tpu", "device=tpu: must be cpu or gpu"),
+        ("studies=[nothing]", "studies=nothing: no such study; baseline,"),
+        ("seeds=[1,1]", "seeds=[1, 1]: must be a list of different whole numbers"),
+        ("overrides=[x]", "overrides=x: must be <key>=<value>"),
+    ],
+)
+def test_mistakes(argument: str, message: str, tmp_path: Path) -> None:
+    hours = [] if argument.startswith("hours") else ["hours=1"]
+    done = start("campaign.py", argument, *hours, cwd=tmp_path)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert message in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_its_help_and_readme_agree() -> None:
+    assert "scripts/campaign.py hours=" in (ROOT / "README.md").read_text()
