@@ -11,6 +11,7 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from cifarlab.checks import check_config
+from cifarlab.record import RunRecord
 from cifarlab.report import publish
 from hydra_plugins.cifarlab_sweeper.search import examples, text
 from tests.conftest import ROOT, plain
@@ -69,11 +70,23 @@ def test_the_model_of_the_page_works() -> None:
 
 
 def test_the_results_are_those_of_their_records() -> None:
+    folder, told = ROOT / "docs" / "results", "python scripts/publish.py writes it anew"
     shown = (ROOT / "docs" / "results.md").read_text()
-    assert shown == publish.page(ROOT / "docs" / "results"), (
-        "python scripts/publish.py writes it anew"
-    )
-    assert shown.count("\n## ") == len(list((ROOT / "docs" / "results").glob("*/study.yaml"))) > 0
+    assert shown == publish.page(folder), told
+    assert (ROOT / "docs" / "results_appendix.md").read_text() == publish.appendix(folder), told
+    assert shown.count("\n## ") > 0
+
+
+def test_published_runs_of_the_main_page_are_whole_and_of_the_originals() -> None:
+    """But for the study of what JPEG costs, and the appendix."""
+    for path in (ROOT / "docs" / "results").glob("*/*/result.json"):
+        folder = path.parents[1].name
+        if "__" in folder:  # something was typed: the appendix
+            continue
+        record = RunRecord.load(path.parent)
+        config = yaml.safe_load((path.parent / "config.yaml").read_text())
+        assert config["study"]["scale"] == config["data"]["fraction"] == 1
+        assert record.data["name"] == "cifar10" or path.parent.name.partition("_jpeg_")[1]
 
 
 def test_ci_runs_the_readmes_test_command() -> None:

@@ -122,9 +122,9 @@ def test_published_runs_are_not_trained_again(study, tmp_path: Path) -> None:
     program = [sys.executable, str(ROOT / "scripts" / "publish.py")]
     done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == "1 new runs in docs/results\ndocs/results.md\n"
-    assert (
-        "Not the source's experiment: data=synthetic" in (tmp_path / "docs/results.md").read_text()
-    )
+    other = (tmp_path / "docs/results_appendix.md").read_text()
+    assert "## A tiny study: data=synthetic" in other
+    assert "A tiny study" not in (tmp_path / "docs/results.md").read_text()
     shutil.rmtree(tmp_path / "outputs")
     shutil.copytree(tmp_path / "docs" / "results", tmp_path / "outputs" / "sweeps")
     again = study(*one)

@@ -215,6 +215,10 @@ def test_without_files_or_network(small: Small) -> None:
     with pytest.raises(UserError, match=f"^{start}, {offline}: {put}"):
         small.read(download=True, url="http://127.0.0.1:9/x")
     assert list(small.root.iterdir()) == []
+    away = small.root / "away"
+    with pytest.raises(UserError, match="could not be downloaded"):
+        small.source(str(away), url="http://127.0.0.1:9/x").read()
+    assert not away.exists(), "a folder made for nothing"
 
 
 @pytest.fixture

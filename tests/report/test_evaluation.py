@@ -100,7 +100,7 @@ def test_nothing_is_downloaded_for_a_report(copy: Path, tmp_path: Path) -> None:
     source = {"_target_": "cifarlab.data.sources.CIFAR10", "root": str(tmp_path / "empty")}
     config["data"] |= {"source": source, "cache_dir": str(tmp_path / "cache")}
     (copy / "config.yaml").write_text(yaml.safe_dump(config))
-    with pytest.raises(UserError, match=r"CIFAR10 is not in .*empty: put"):
+    with pytest.raises(UserError, match=r"CIFAR-10 is not in .*empty: put"):
         RunFolder.load(copy).images()
 
 

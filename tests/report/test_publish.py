@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cifarlab.errors import UserError
-from cifarlab.report.publish import command, gather, page, write_page
+from cifarlab.report.publish import appendix, command, gather, page, write_page
 from cifarlab.report.study import read_study
 from tests.report.test_study import CELLS, CONTENT, row, write
 from tests.test_docs import LINK
@@ -68,7 +68,8 @@ def test_nothing_to_publish(tmp_path: Path) -> None:
         gather(tmp_path / "results", tmp_path / "sub" / ".." / "results")
 
 
-def test_the_page(sweeps: Path, tmp_path: Path) -> None:
+def test_the_page_and_its_appendix(sweeps: Path, tmp_path: Path) -> None:
+    """Whole runs have verdicts; shortened ones are elsewhere, until the whole row is there."""
     published = tmp_path / "results"
     gather(sweeps, published)
     (published / "remarks.md").write_text("Of a toaster.\n")
@@ -77,14 +78,24 @@ def test_the_page(sweeps: Path, tmp_path: Path) -> None:
     assert path == tmp_path / "results.md"
     text = path.read_text()
     assert text == page(published)
-    titles = re.findall(r"^## (.*)$", text, re.M)
-    assert titles == ["Made up", "Made up: shortened to 50% of the epochs"]
-    first, _, second = text.partition(f"## {titles[1]}")
-    assert "Of a toaster." in first and "### Remarks\n\nRow a surprised." in first
-    assert re.search(r"a +\| test accuracy .*60.00 ± 2.48 .*\| agrees", first)
-    assert "    python train.py -m study=s 'study.only=[a,b]' seed=0,1,2\n" in first
-    assert "Not the source's experiment: shortened to 50% of the epochs" in second
-    assert "not comparable" in second and "agrees" not in second
+    assert re.findall(r"^## (.*)$", text, re.M) == ["Made up"]
+    assert "Of a toaster." in text and "### Remarks\n\nRow a surprised." in text
+    assert re.search(r"a +\| test accuracy .*60.00 ± 2.48 .*\| agrees", text)
+    assert "    python train.py -m study=s 'study.only=[a,b]' seed=0,1,2\n" in text
     assert text.count("Intervals are each claim's own") == 1, "how to read a table is said once"
-    slugs = [f"#{re.sub(r'[^a-z0-9 -]', '', t.lower()).replace(' ', '-')}" for t in titles]
-    assert LINK.findall(text) == slugs
+    assert LINK.findall(text) == ["#made-up"]
+
+    other = (tmp_path / "results_appendix.md").read_text()
+    assert other == appendix(published) and "Made up" not in other, "row a is whole in the page"
+    for run in (published / "s").glob("a_*"):
+        shutil.rmtree(run)
+    other = appendix(published)
+    assert re.findall(r"^## (.*)$", other, re.M) == ["Made up: shortened to 50% of the epochs"]
+    assert "python train.py -m study=s study.scale=0.5 'study.only=[a]' seed=0" in other
+    assert re.search(r"^\| a +\| 1 \| 40.00", other, re.M) and not re.search(r"^\| b ", other, re.M)
+    assert "agrees" not in other and "not comparable" not in other
+
+
+def test_a_campaign_publishes_its_own_folders(sweeps: Path, tmp_path: Path) -> None:
+    assert gather(sweeps, tmp_path / "results", ["s"]) == 5
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["s"]

@@ -55,8 +55,8 @@ def test_a_campaign(campaign, tmp_path: Path) -> None:
     assert logs.count("not trained again") == 4, "the other study's rows are the same runs"
     hashes = {json.loads(path.read_text())["config_hash"] for path in results}
     assert len(hashes) == 4
-    page = (tmp_path / "docs" / "results.md").read_text()
-    assert "Tiny" in page and "More" in page
+    page = (tmp_path / "docs" / "results_appendix.md").read_text()
+    assert "## Tiny: data=synthetic" in page and "## More: data=synthetic" in page
     published = list((tmp_path / "docs" / "results").glob("*/*/result.json"))
     assert len(published) == 8
 

@@ -1,5 +1,6 @@
 """CIFAR-10 and CIFAR-100 from their authors' files, in either form that they are given away in."""
 
+import contextlib
 import hashlib
 import logging
 import pickle
@@ -178,6 +179,7 @@ class CIFAR10:
         url = self.url or f"{_PAGE}/{self.versions[0].archive}"
         reason = ""
         if self.download:
+            is_new = not self.root.exists()
             try:
                 self.root.mkdir(parents=True, exist_ok=True)
                 with TemporaryDirectory(prefix=".download-", dir=self.root) as folder:
@@ -187,6 +189,9 @@ class CIFAR10:
                 return version.read(place, self.classes)
             except OSError as error:  # URLError is one
                 reason = f", and {url} could not be downloaded ({error})"
+                if is_new:
+                    with contextlib.suppress(OSError):
+                        self.root.rmdir()
         forms = [
             f"{version.folder}/ or {version.archive} (md5 {version.archive_md5})"
             for version in self.versions

@@ -13,16 +13,27 @@ from pathlib import Path
 
 from cifarlab.errors import UserError
 from cifarlab.record import CONFIG, METRICS, NEUTRAL_KEYS, RESULT, write_atomic
-from cifarlab.report.document import Block, Code, Heading, Text, to_markdown
+from cifarlab.report.document import Block, Code, Grid, Heading, Text, to_markdown
 from cifarlab.report.study import StudyResults, read_study
 from cifarlab.report.study_files import studies_in
 from cifarlab.report.study_index import order, overview
-from cifarlab.report.study_page import CLAIMS_NOTE, FIGURES_NOTE, summary, trained_on
+from cifarlab.report.study_page import (
+    CLAIMS_NOTE,
+    FIGURES_NOTE,
+    all_rows,
+    summary,
+    trained_on,
+)
 from cifarlab.report.tables import listed
 from cifarlab.studies.rows import key_of
 from cifarlab.studies.schema import OURS, STUDY
 
 REMARKS = "remarks.md"  # of a study or of the whole: written by hand, shown with the tables
+_APPENDIX = (
+    "Rows that have not been trained at full length on the data they are meant for: fewer epochs, "
+    "a part of the images, other data. That a row runs and roughly what it does is all they say; "
+    "each goes when the whole run is there."
+)
 _KEPT = (RESULT, CONFIG, METRICS)
 _UNSAID = NEUTRAL_KEYS - {"study"} | {"seed", "study.only"}  # of what was typed
 
@@ -63,21 +74,57 @@ def gather(sweeps: Path, published: Path, only: Collection[str] | None = None) -
 
 
 def write_page(published: Path) -> Path:
-    """Write ``<published>.md`` and return its path."""
-    path = published.with_suffix(".md")
+    """Write ``<published>.md`` and ``<published>_appendix.md``; return the path of the former."""
+    path, other = published.with_suffix(".md"), _appendix_of(published)
     write_atomic(path, page(published))
+    write_atomic(other, appendix(published))
     return path
 
 
 def page(published: Path) -> str:
-    """All that is published, as Markdown; nothing in it depends on when or where it is made."""
-    studies = sorted((read_study(path) for path in studies_in(published)), key=order)
+    """All that is published at full length and on the data that it is meant for, as Markdown.
+
+    Nothing in it depends on when or where it is made.
+    """
+    studies = [results for results in _studies(published) if not results.mark]
     blocks: list[Block] = [*_remarks(published)]
     blocks += overview(studies, lambda results: f"#{_slug(_title(results))}")
     blocks += [Text(FIGURES_NOTE), Text(CLAIMS_NOTE)]
     for results in studies:
         blocks += _section(results)
     return to_markdown("Results of the studies", blocks, published)
+
+
+def appendix(published: Path) -> str:
+    """What is published besides: shortened runs, on a part of the images or on other data.
+
+    Of rows that the page has none of; no verdicts, since these are other experiments.
+    """
+    there = {
+        (results.study.id, line.row.id)
+        for results in _studies(published)
+        if not results.mark
+        for line in results.measured
+    }
+    blocks: list[Block] = [Text(_APPENDIX)]
+    for results in _studies(published):
+        measured = {line.row.id for line in results.measured}
+        open_ = {row for row in measured if (results.study.id, row) not in there}
+        if results.mark and open_:
+            blocks += [Heading(_title(results)), Code([command(results)])]
+            blocks.append(Text(trained_on(results)))
+            hidden = {row.id for row in results.study.rows} - open_
+            blocks += [b for b in all_rows(results, hidden) if isinstance(b, Grid)]
+            blocks += _remarks(results.folder)
+    return to_markdown("Appendix: shortened runs", blocks, published)
+
+
+def _studies(published: Path) -> list[StudyResults]:
+    return sorted((read_study(path) for path in studies_in(published)), key=order)
+
+
+def _appendix_of(published: Path) -> Path:
+    return published.with_name(f"{published.name}_appendix.md")
 
 
 def _section(results: StudyResults) -> Iterator[Block]:

@@ -12,10 +12,10 @@ from cifarlab.report.cells import Cell, as_shown, select
 from cifarlab.report.measured import Run
 from cifarlab.report.results import REPLICATES, Results, collect
 from cifarlab.studies.rows import EPOCH_KEYS, key_of, merged
-from cifarlab.studies.schema import STUDY, Row, Study, parse_study
+from cifarlab.studies.schema import OURS, STUDY, Row, Study, parse_study
 
 ROW = "study.row"
-_COMPARABLE = ("cifar10", "image_folder")  # the latter may be CIFAR-10 in another form
+_DATA = "cifar10"  # of every report, and of a row of ours that names no other
 # Where the runs are made and of which files, not what is trained
 _PLACES = {
     "data",
@@ -129,9 +129,7 @@ def _lines(row: Row, study: Study, results: Results, folder: Path) -> list[Line]
                 if cell.record
             ),
             "",
-            tuple(
-                dict.fromkeys(text for cell in cells for text in _caveats(study.row(name), cell))
-            ),
+            tuple(dict.fromkeys(text for cell in cells for text in _caveats(study, name, cell))),
         )
         for setting, cells in by.items()
     ]
@@ -155,16 +153,17 @@ def _absent(row: Row, cells: Sequence[Cell]) -> str:
     return f"not run; needs {row.needs}" if row.needs else "not run"
 
 
-def _caveats(row: Row, cell: Cell) -> list[str]:
-    """Why a cell is not the experiment of the report."""
+def _caveats(study: Study, row: str, cell: Cell) -> list[str]:
+    """Why a cell is not the experiment of the report, or of our own study."""
     found, config = [], cell.config or {}
     if (scale := _scale(cell)) != 1:
         found.append(f"shortened to {scale:.0%} of the epochs")
-    if cell.record and (name := cell.record.data["name"]) not in _COMPARABLE:
+    of_row = {key_of(o): o.partition("=")[2] for o in merged(study.row(row).overrides)}
+    meant = of_row.get("data", _DATA) if study.source == OURS else _DATA
+    if cell.record and (name := cell.record.data["name"]) != meant:
         found.append(f"data={name}")
     if (fraction := select(config, "data.fraction")) not in (None, 1):
         found.append(f"{float(fraction):.0%} of the training images")
-    of_row = {key_of(o): o.partition("=")[2] for o in merged(row.overrides)}
     unsaid = _PLACES | NEUTRAL_KEYS | set(REPLICATES) | {"study.id", ROW, "study.scale"}
     for key, value in cell.typed.items():
         if key in unsaid or (scale != 1 and key in EPOCH_KEYS):

@@ -1,9 +1,10 @@
 """What there is to say about a study: reported beside ours, claims, assumptions, slips."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from math import isnan
 
+from cifarlab.record import RunRecord
 from cifarlab.report.document import Block, Chip, Code, Entry, Grid, Heading, Items, Picture, Text
 from cifarlab.report.study import Line, StudyResults
 from cifarlab.report.study_nets import chosen, mean
@@ -88,7 +89,7 @@ def compared(results: StudyResults) -> list[Compared]:
 
 def summary(results: StudyResults, longest: int | None = None) -> list[Block]:
     """The tables that the end of a sweep shows. longest: letters of a claim, ``None`` for all."""
-    tables = [*_reported(results), *_rows(results), *_claims(results, longest)]
+    tables = [*_reported(results), *all_rows(results), *_claims(results, longest)]
     return [*_warnings(results), *tables]
 
 
@@ -167,14 +168,22 @@ def trained_on(results: StudyResults) -> str:
             for r in records
         ]
     )
-    machines = each([str(r.hardware.get("name", "?")) for r in records])
+    machines = each([_machine(r) for r in records])
     torch = each([str(r.versions.get("torch", "?")) for r in records])
     commits = each([str(r.git.get("sha") or "?")[:8] for r in records])
     hours = sum(r.time["fit_s"] for r in records) / 3600
     return (
-        f"Data: {data}. Trained on {machines}, torch {torch}, commit {commits}; "
+        f"Data: {data}. Trained on {machines}; torch {torch}, commit {commits}; "
         f"{hours:.1f} hours in all."
     )
+
+
+def _machine(record: RunRecord) -> str:
+    hardware = record.hardware
+    words = [str(hardware.get("name", "?")), str(hardware.get("precision", "?"))]
+    if hardware.get("device") == "cpu":
+        words.append(f"{hardware.get('threads', '?')} thread(s)")
+    return f"{words[0]} ({', '.join(words[1:])})"
 
 
 def _reported(results: StudyResults) -> Iterator[Block]:
@@ -209,12 +218,13 @@ def _reported(results: StudyResults) -> Iterator[Block]:
     yield Text(FIGURES_NOTE, "small")
 
 
-def _rows(results: StudyResults) -> Iterator[Block]:
+def all_rows(results: StudyResults, left_out: Collection[str] = ()) -> Iterator[Block]:
+    """What each row came to. left_out: rows that are not shown."""
     yield Heading("All rows")
     names = [QUANTITIES[name] for name in _ALL]
     table: list[list[Entry]] = []
     for line in results.lines:
-        if line.row.like:
+        if line.row.like or line.row.id in left_out:
             continue
         params = {f"{run.record.num_params:,}" for run in line.runs}
         said = line.row.params
