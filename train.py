@@ -1,14 +1,15 @@
 """Train a network: ``python train.py``; a grid: ``python train.py -m``; more: ``--help``."""
 
+import logging
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from cifarlab import cli
-from cifarlab.checks import check_config
-from cifarlab.errors import UserError
+from cifarlab.base import cli
+from cifarlab.base.checks import check_config
+from cifarlab.base.errors import UserError
 
 
 @cli.app(Path(__file__).parent / "conf", "train")
@@ -16,7 +17,7 @@ def main(cfg: DictConfig) -> float | None:
     check_config(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
     job = HydraConfig.get()
     if job.mode == RunMode.MULTIRUN:
-        from cifarlab.cells import run_cell
+        from cifarlab.sweep.launching import run_cell
 
         return run_cell(cfg)
     if job.sweeper.get("params"):
@@ -28,8 +29,17 @@ def main(cfg: DictConfig) -> float | None:
                 "study.only=[<row>]"
             )
     with cli.quick_imports():
-        from cifarlab.runner import run
-    return run(cfg)
+        from cifarlab.run.runner import run
+    return run(cfg, draw_evaluation)
+
+
+def draw_evaluation(folder: Path) -> None:
+    """``figures/evaluation.png``; of single runs, since nobody looks at each cell of a sweep."""
+    from cifarlab.report.evaluation import SHEET, write_sheet  # matplotlib
+    from cifarlab.run.session import shown
+
+    write_sheet(folder)
+    logging.getLogger("cifarlab").info("evaluation %s", shown(folder / SHEET))
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from cifarlab import cli
-from cifarlab.checks import check_config
-from cifarlab.errors import UserError
+from cifarlab.base import cli
+from cifarlab.base.checks import check_config
+from cifarlab.base.errors import UserError
 
 log = logging.getLogger("cifarlab")
 
@@ -63,7 +63,7 @@ def measure(config: dict[str, Any], folder: Path, pipeline: str) -> tuple[float,
     import torch
     from lightning.pytorch import Callback
 
-    from cifarlab.build import build, build_trainer
+    from cifarlab.run.build import build, build_trainer
 
     first, last = config["warmup"], config["warmup"] + config["steps"]
 

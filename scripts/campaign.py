@@ -8,9 +8,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from cifarlab import cli
-from cifarlab.compose import run_config
-from cifarlab.errors import UserError
+from cifarlab.base import cli
+from cifarlab.base.compose import run_config
+from cifarlab.base.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 

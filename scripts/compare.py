@@ -5,8 +5,8 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
-from cifarlab import cli
-from cifarlab.errors import UserError
+from cifarlab.base import cli
+from cifarlab.base.errors import UserError
 
 
 @cli.app(Path(__file__).parents[1] / "conf", "compare")
@@ -15,8 +15,8 @@ def main(cfg: DictConfig) -> None:
         raise UserError(
             f"width={cfg.width}: must be a fraction between 0 and 1; 0.005 is half a point"
         )
-    from cifarlab.report.compare import folder_name, write_comparison
-    from cifarlab.report.sides import read_side
+    from cifarlab.report.compare.selection import read_side
+    from cifarlab.report.compare.write import folder_name, write_comparison
 
     where = listed(cfg.where)
     a = read_side("a", listed(cfg.a), [*where, *listed(cfg.where_a)])

@@ -8,9 +8,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from cifarlab import cli
-from cifarlab.checks import check_config
-from cifarlab.errors import UserError
+from cifarlab.base import cli
+from cifarlab.base.checks import check_config
+from cifarlab.base.errors import UserError
 
 Config = dict[str, Any]
 
@@ -62,8 +62,8 @@ def read(config: Config) -> Any:
 
 def describe_model(config: Config, data: Any) -> None:
     """Layer by layer, formulas beside what is counted; on the screen, as CSV and as Markdown."""
-    from cifarlab.checkpoint import build_net
     from cifarlab.report.tables import markdown_table, write_csv
+    from cifarlab.store.checkpoint import build_net
     from cifarlab.theory.sheet import trace
     from cifarlab.theory.table import as_records, table, text
 
@@ -88,10 +88,10 @@ def describe_augmentation(config: Config, data: Any) -> None:
     """Images of up to ten classes above what a policy makes of them."""
     import torch
 
+    from cifarlab.base.seeding import derive
     from cifarlab.data.loader import Normalize, Policy
     from cifarlab.figures.curves import save
     from cifarlab.figures.sheet import before_and_after
-    from cifarlab.seeding import derive
 
     labels = torch.from_numpy(data.images.train_labels)
     first = torch.tensor([labels.tolist().index(i) for i in range(min(10, len(data.classes)))])

@@ -4,15 +4,15 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from cifarlab import cli
-from cifarlab.checks import check_export
+from cifarlab.base import cli
+from cifarlab.base.checks import check_export
 
 
 @cli.app(Path(__file__).parents[1] / "conf", "export")
 def main(cfg: DictConfig) -> None:
     check_export(str(cfg.format))
-    from cifarlab.checkpoint import load_run
-    from cifarlab.export import export
+    from cifarlab.store.checkpoint import load_run
+    from cifarlab.use.export import export
 
     exported = export(load_run(str(cfg.run)), str(cfg.format), Path(cfg.output))
     print(f"{exported.path}  {exported.path.stat().st_size / 1e6:.1f} MB")

@@ -8,8 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from cifarlab import cli
-from cifarlab.errors import UserError
+from cifarlab.base import cli
+from cifarlab.base.errors import UserError
 
 SHOWN = 10  # predictions on the screen
 SOME_SKIPPED = 3  # exit code
@@ -26,8 +26,8 @@ def main(cfg: DictConfig) -> None:
     from tqdm import tqdm
 
     from cifarlab.data.archives import is_archive
-    from cifarlab.predict import predict_files, write_csv
-    from cifarlab.predictor import load
+    from cifarlab.use.files import predict_files, write_csv
+    from cifarlab.use.predictor import load
 
     warnings.filterwarnings("ignore", module=r"PIL\.")  # damaged files are told below
     model = load(*cli.several(cfg.run), device=cfg.device)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from cifarlab import cli
+from cifarlab.base import cli
 
 
 @cli.app(Path(__file__).parents[1] / "conf", "publish")
 def main(cfg: DictConfig) -> None:
-    from cifarlab.report.publish import gather, write_page
+    from cifarlab.report.study.publish import gather, write_page
 
     published = Path(cfg.out)
     new = gather(Path(cfg.path), published)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
 
-from cifarlab import cli
-from cifarlab.errors import UserError
+from cifarlab.base import cli
+from cifarlab.base.errors import UserError
 
 
 @cli.app(Path(__file__).parents[1] / "conf", "report")

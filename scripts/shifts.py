@@ -6,15 +6,15 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
-from cifarlab import cli
-from cifarlab.errors import UserError
+from cifarlab.base import cli
+from cifarlab.base.errors import UserError
 
 
 @cli.app(Path(__file__).parents[1] / "conf", "shifts")
 def main(cfg: DictConfig) -> None:
     if cfg.images is not None and (not isinstance(cfg.images, int) or cfg.images < 1):
         raise UserError(f"images={cfg.images}: must be a whole number, 1 or more, or null")
-    from cifarlab.report.sides import find_runs, labels
+    from cifarlab.report.compare.selection import find_runs, labels
 
     paths = cfg.run if isinstance(cfg.run, ListConfig) else [cfg.run]
     cells = [cell for path in paths for cell in find_runs("run", str(path))]
@@ -34,9 +34,9 @@ def measured(folder: Path, cfg: DictConfig) -> tuple[list[Any], int]:
     import torch
     from hydra.utils import instantiate
 
-    from cifarlab.checkpoint import load_run
     from cifarlab.data.loader import Normalize
-    from cifarlab.shifts import measure
+    from cifarlab.store.checkpoint import load_run
+    from cifarlab.use.shifts import measure
 
     run = load_run(folder)
     data = instantiate(run.config["data"], _convert_="all")

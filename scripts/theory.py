@@ -4,7 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from cifarlab import cli
+from cifarlab.base import cli
 from cifarlab.theory.questions import answer
 
 

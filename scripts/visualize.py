@@ -8,8 +8,8 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from cifarlab import cli
-from cifarlab.errors import UserError
+from cifarlab.base import cli
+from cifarlab.base.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "examples" / "photo.png"
@@ -26,7 +26,7 @@ def main(cfg: DictConfig) -> None:
     config["run"] = [str(run) for run in config["run"] or ()]
     check(config)
     from cifarlab.data.pictures import decode
-    from cifarlab.visualize import Options, visualize
+    from cifarlab.use.visualize import Options, visualize
 
     given = config["image"] or SAMPLE
     image = decode(Path(given).expanduser(), f"image={given}")
@@ -61,7 +61,7 @@ def check(config: Mapping[str, Any]) -> None:
 
 def subjects(config: Mapping[str, Any]) -> Iterator[Any]:
     """The nets to look at, one at a time."""
-    from cifarlab.visualize import of_model, of_run
+    from cifarlab.use.visualize import of_model, of_run
 
     size = {} if config["size"] is None else {"size": config["size"]}
     out = None if config["out"] is None else Path(config["out"])

@@ -4,16 +4,16 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from cifarlab import cli
-from cifarlab.errors import UserError
+from cifarlab.base import cli
+from cifarlab.base.errors import UserError
 
 
 @cli.app(Path(__file__).parents[1] / "conf", "web")
 def main(cfg: DictConfig) -> None:
     if not isinstance(cfg.port, int) or not 0 <= cfg.port < 65536:
         raise UserError(f"port={cfg.port}: must be a whole number from 0 to 65535")
-    from cifarlab.predictor import load
-    from cifarlab.web import serve
+    from cifarlab.use.predictor import load
+    from cifarlab.use.web import serve
 
     model = load(*cli.several(cfg.run), device=cfg.device)
     page, address = serve(model, cfg.host, cfg.port)

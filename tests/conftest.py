@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from cifarlab import cli
+from cifarlab.base import cli
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
@@ -61,7 +61,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def launch(folder: Path, cache: Path, *overrides: str) -> float | None:
     """A tiny run in this process, into ``folder``; returns what a search would be given."""
-    from cifarlab.runner import run
+    from cifarlab.run.runner import run
 
     config = composed(*TINY, f"data.cache_dir={cache}", *overrides, "hydra.mode=RUN")
     with read_write(config.hydra), open_dict(config.hydra):

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from cifarlab.record import RunRecord, read_metrics
 from cifarlab.report.page import write_report
+from cifarlab.store.record import RunRecord, read_metrics
 from tests.conftest import launch
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")

@@ -1,17 +1,18 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from cifarlab.calibration import cross_entropy, fit_temperature, reliability
-from cifarlab.predictions import Predictions, softmax
+from cifarlab.stats.answers import Predictions
+from cifarlab.stats.calibration import cross_entropy, fit_temperature, reliability
 
 
 def drawn(images: int, scale: float = 1.0, seed: int = 0) -> Predictions:
     """Logits, and labels drawn from their probabilities; then the logits times ``scale``."""
     random = np.random.RandomState(seed)
     logits = 2.0 * random.randn(images, 5)
-    cumulative = softmax(logits).cumsum(axis=1)
+    cumulative = softmax(logits, axis=1).cumsum(axis=1)
     labels = (random.rand(images, 1) > cumulative).sum(axis=1)
     return Predictions(scale * logits, labels.clip(0, 4))
 
@@ -34,7 +35,7 @@ def test_the_error_is_that_of_torchmetrics(bins: int) -> None:
     predictions = drawn(2000, scale=2.0)
     predictions.logits[:200] *= 1000  # confidence of exactly 1, a bin of its own there
     theirs = multiclass_calibration_error(
-        torch.from_numpy(softmax(predictions.logits)),
+        torch.from_numpy(softmax(predictions.logits, axis=1)),
         torch.from_numpy(predictions.labels),
         num_classes=5,
         n_bins=bins,

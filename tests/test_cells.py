@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
-from cifarlab import cells, hardware
-from cifarlab.checkpoint import LAST
-from cifarlab.lock import RunLock
-from cifarlab.record import FAILURE, RunRecord, is_finished
+from cifarlab.base import hardware
+from cifarlab.store.checkpoint import LAST
+from cifarlab.store.lock import RunLock
+from cifarlab.store.record import FAILURE, RunRecord, is_finished
+from cifarlab.sweep import launching as cells
 from hydra_plugins.cifarlab_sweeper.grid import GridSweeper, plan
 from tests.conftest import ROOT, TINY
 

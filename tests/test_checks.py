@@ -2,8 +2,8 @@
 
 import pytest
 
-from cifarlab.checks import check_config
-from cifarlab.errors import UserError
+from cifarlab.base.checks import check_config
+from cifarlab.base.errors import UserError
 from tests.conftest import plain
 
 
@@ -18,7 +18,7 @@ from tests.conftest import plain
         ("label_smoothing=1", r"label_smoothing=1: must be a number in \[0, 1\)"),
         ("decay_all=some", "decay_all=some: must be one of True, False"),
         ("tta=rotate", "tta=rotate: must be one of null, flip, flip_shift"),
-        ("lr_find=maybe", "lr_find=maybe: must be one of True, False"),
+        ("lr_find=true", "lr_find=true: is a program now: python scripts/lr_find.py"),
         ("seed=-1", "seed=-1: must be a whole number, 0 or more"),
         ("seed=0.5", "seed=0.5: must be a whole number"),
         ("batch_size=0", "batch_size=0: must be a whole number, 1 or more"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cifarlab import cli
+from cifarlab.base import cli
 from tests.conftest import TINY
 
 HINT = re.compile(r"^error: [^\n]+\n$")

@@ -6,9 +6,9 @@ import pytest
 import torch
 from hydra.utils import instantiate
 
-from cifarlab.checkpoint import build_net
-from cifarlab.checks import check_config
-from cifarlab.record import NEUTRAL_KEYS, config_hash
+from cifarlab.base.checks import check_config
+from cifarlab.store.checkpoint import build_net
+from cifarlab.store.record import NEUTRAL_KEYS, config_hash
 from tests.conftest import CONF, options, plain
 
 ELSEWHERE = ("hydra", "study", "ablation")  # the last two: tests/studies/test_conf.py, row by row
@@ -94,7 +94,6 @@ def test_the_hash_sees_what_changes_results(override: str) -> None:
         "output_root=x",
         "logger=none",
         "data.cache_dir=x",
-        "lr_find=true",
         "evaluation=false",
     ],
 )

@@ -5,7 +5,7 @@ import csv
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cifarlab.record import RunRecord
+from cifarlab.store.record import RunRecord
 from tests.conftest import TINY
 
 

@@ -10,9 +10,9 @@ import torch
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from cifarlab.checks import check_config
-from cifarlab.record import RunRecord
-from cifarlab.report import publish
+from cifarlab.base.checks import check_config
+from cifarlab.report.study import publish
+from cifarlab.store.record import RunRecord
 from hydra_plugins.cifarlab_sweeper.search import examples, text
 from tests.conftest import ROOT, plain
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from cifarlab.checkpoint import LoadedRun, build_net, load_run
-from cifarlab.checks import EXPORTS, check_export
+from cifarlab.base.checks import EXPORTS, check_export
+from cifarlab.base.errors import UserError
 from cifarlab.data.synthetic import CLASSES, draw
-from cifarlab.errors import UserError
-from cifarlab.export import FORMATS, VerificationError, export
-from cifarlab.predictor import Predictor
+from cifarlab.store.checkpoint import LoadedRun, build_net, load_run
+from cifarlab.use.export import FORMATS, VerificationError, export
+from cifarlab.use.predictor import Predictor
 from tests.conftest import plain
 
 SMALL = {  # additions, concatenations, resizing; all of conf/model was tried by hand

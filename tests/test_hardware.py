@@ -6,8 +6,8 @@ import sys
 import pytest
 import torch
 
-from cifarlab import hardware
-from cifarlab.build import precision
+from cifarlab.base import hardware
+from cifarlab.run.build import precision
 
 
 def test_precision_follows_the_hardware(monkeypatch) -> None:
@@ -47,7 +47,7 @@ def test_describe() -> None:
 FAULTS = """
 import resource, sys
 import torch
-from cifarlab.hardware import keep_freed_memory
+from cifarlab.base.hardware import keep_freed_memory
 
 kept = keep_freed_memory() if sys.argv[1] == "keep" else None
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -5,9 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from cifarlab.build import build
 from cifarlab.callbacks import SeedEachStep
-from cifarlab.checkpoint import BEST, INITIAL, LAST, net_weights, read_checkpoint, read_initial
+from cifarlab.run.build import build
+from cifarlab.store.checkpoint import (
+    BEST,
+    INITIAL,
+    LAST,
+    net_weights,
+    read_checkpoint,
+    read_initial,
+)
 from tests.conftest import TINY, plain
 
 

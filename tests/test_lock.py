@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from cifarlab.errors import UserError
-from cifarlab.lock import RunLock, is_held
+from cifarlab.base.errors import UserError
+from cifarlab.store.lock import RunLock, is_held
 
 HOLDER = """
 import sys, time
-from cifarlab.lock import RunLock
+from cifarlab.store.lock import RunLock
 lock = RunLock(sys.argv[1])
 assert lock.acquire()
 print("held", flush=True)

@@ -1,12 +1,17 @@
 import csv
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from cifarlab.base.errors import UserError
 from cifarlab.data.datamodule import CIFAR10DataModule
-from cifarlab.errors import UserError
-from cifarlab.lr_find import HIGHEST, LOWEST, WINDOW, smooth, suggest
+from cifarlab.run.build import build
+from cifarlab.run.lr_find import HIGHEST, LOWEST, WINDOW, find_lr, smooth, suggest
+from tests.conftest import ROOT, TINY, plain
 
 RATES = np.geomspace(LOWEST, HIGHEST, 200)
 
@@ -34,10 +39,13 @@ def test_smooth_by_hand() -> None:
     assert smooth(line)[WINDOW : 50 - WINDOW] == pytest.approx(line[WINDOW : 50 - WINDOW])
 
 
-def test_it_finds_and_leaves_nothing_else(run_here, tmp_path, monkeypatch, caplog) -> None:
-    from cifarlab.build import build
-    from tests.conftest import TINY, plain
+def find(folder: Path, cache: Path, *overrides: str) -> Path:
+    folder.mkdir(parents=True)
+    find_lr(plain(*TINY, f"data.cache_dir={cache}", *overrides), folder)
+    return folder
 
+
+def test_it_finds_and_leaves_nothing_else(cache, tmp_path, monkeypatch, caplog) -> None:
     loaders = []
     handed_out = CIFAR10DataModule.eval_loader
 
@@ -48,9 +56,9 @@ def test_it_finds_and_leaves_nothing_else(run_here, tmp_path, monkeypatch, caplo
     monkeypatch.setattr(CIFAR10DataModule, "eval_loader", counted)
     folder = tmp_path / "run"
     with caplog.at_level("INFO", logger="cifarlab"):
-        run_here(folder, "lr_find=true", "optimizer.momentum=0.9", "callbacks=[default,ema]")
+        find(folder, cache, "optimizer.momentum=0.9", "callbacks=[default,ema]")
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert found == {"config.yaml", "lr_find.csv", "figures/lr_find.png"}
+    assert found == {"lr_find.csv", "figures/lr_find.png"}
     assert "test" not in loaders
     assert (folder / "figures" / "lr_find.png").read_bytes().startswith(b"\x89PNG")
     with (folder / "lr_find.csv").open() as file:
@@ -68,20 +76,25 @@ def test_it_finds_and_leaves_nothing_else(run_here, tmp_path, monkeypatch, caplo
     assert [row["loss"] for row in rows[:4]] == pytest.approx(fresh, rel=1e-3)
 
 
-def test_accumulated_batches_are_one_step(run_here, tmp_path) -> None:
-    folder = run_here(tmp_path / "run", "lr_find=true", "trainer.accumulate_grad_batches=2")
-    rows = (folder / "lr_find.csv").read_text().splitlines()[1:]
+def test_accumulated_batches_are_one_step(cache, tmp_path) -> None:
+    folder = find(tmp_path / "run", cache, "trainer.accumulate_grad_batches=2")
+    rows = list(csv.DictReader((folder / "lr_find.csv").open()))
     assert 100 < len(rows) <= 200
+    assert 2.2 < float(rows[0]["loss"]) < 3, "of a net that knows nothing: about ln 10, not half"
 
 
-def test_refused(run_here, tmp_path) -> None:
+def test_refused(cache, tmp_path) -> None:
     with pytest.raises(UserError, match="finds one learning rate; this optimizer has several"):
-        run_here(tmp_path / "run", "lr_find=true", "optimizer=muon")
-    assert not (tmp_path / "run").exists()
+        find(tmp_path / "run", cache, "optimizer=muon")
 
 
-def test_refused_in_a_sweep(train) -> None:
-    for values in ("lr_find=true", "lr_find=false,true"):
-        done = train("-m", values, "seed=0,1")
+def test_the_program_and_the_old_key(train, tmp_path) -> None:
+    program = [sys.executable, str(ROOT / "scripts" / "lr_find.py"), *TINY, "name=x"]
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "optimizer.lr=" in done.stdout or "no suggestion" in done.stdout
+    assert len(list(tmp_path.glob("outputs/lr_find/x/*/lr_find.csv"))) == 1
+    for arguments in (["lr_find=true"], ["-m", "lr_find=false,true", "seed=0,1"]):
+        done = train(*arguments)
         assert done.returncode == 2, done.stderr
-        assert "error: lr_find=true: only for single runs" in done.stderr
+        assert "lr_find=true: is a program now: python scripts/lr_find.py" in done.stderr

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from cifarlab.checkpoint import LAST, load_run, net_weights, read_checkpoint
 from cifarlab.data.datamodule import CIFAR10DataModule
-from cifarlab.record import RunRecord
-from cifarlab.report.results import collect, result_rows
-from cifarlab.runner import summary
+from cifarlab.report.sweep.results import collect, result_rows
+from cifarlab.run.runner import summary
+from cifarlab.store.checkpoint import LAST, load_run, net_weights, read_checkpoint
+from cifarlab.store.record import RunRecord
 
 
 def test_tta_is_reported_apart(run_here, tmp_path, monkeypatch) -> None:
@@ -101,7 +101,7 @@ def test_two_accumulated_batches_of_32_are_one_of_64(run_here, tmp_path) -> None
 @pytest.mark.parametrize("clip", [None, 0.01])
 def test_clipping_bounds_the_update(run_here, tmp_path, clip: float | None) -> None:
     """One step of SGD at learning rate 1 moves the weights by the norm of the gradient."""
-    from cifarlab.build import build
+    from cifarlab.run.build import build
 
     once = ["data.num_train=66", "max_epochs=1", "optimizer.lr=1", "callbacks=none"]
     clipped = [] if clip is None else [f"trainer.gradient_clip_val={clip}"]

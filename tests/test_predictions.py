@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from cifarlab import predictions
-from cifarlab.errors import UserError
-from cifarlab.predictions import Predictions, confusion, precision, recall, softmax
+from cifarlab.base.errors import UserError
+from cifarlab.stats.answers import Predictions, confusion, precision, recall
+from cifarlab.store import predictions
 
 # answers 0, 0, 1, 2, 0, 1 at confidence by hand: two wrong, images 1 and 4
 LABELS = np.array([0, 1, 1, 2, 2, 1])
@@ -18,12 +18,6 @@ PROBABILITIES = np.array(
     ]
 )
 BY_HAND = Predictions(np.log(PROBABILITIES), LABELS)
-
-
-def test_softmax_gives_the_probabilities_back() -> None:
-    np.testing.assert_allclose(softmax(np.log(PROBABILITIES)), PROBABILITIES)
-    np.testing.assert_allclose(softmax(np.array([[1e4, 0.0]])), [[1.0, 0.0]], atol=1e-12)
-    np.testing.assert_allclose(softmax(np.array([[2 * np.log(3), 0.0]]), 2.0), [[0.75, 0.25]])
 
 
 def test_confusion_precision_and_recall_by_hand() -> None:

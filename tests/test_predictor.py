@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 import cifarlab
-from cifarlab.checkpoint import load_run
+from cifarlab.base.errors import UserError
 from cifarlab.data.pictures import find
 from cifarlab.data.synthetic import CLASSES, draw
-from cifarlab.errors import UserError
-from cifarlab.predict import predict_files, write_csv
-from cifarlab.predictor import PixelsToLogits, Prediction, Predictor
+from cifarlab.store.checkpoint import load_run
+from cifarlab.use.files import predict_files, write_csv
+from cifarlab.use.predictor import PixelsToLogits, Prediction, Predictor
 
 TEST_IMAGES, _ = draw(100, seed=2)  # the test images of data.num_test=100
 

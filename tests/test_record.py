@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from cifarlab.errors import UserError
-from cifarlab.record import RunRecord, config_hash, is_finished, write_atomic
+from cifarlab.base.errors import UserError
+from cifarlab.store.record import RunRecord, config_hash, is_finished, write_atomic
 
 RECORD = RunRecord(
     name="baseline",

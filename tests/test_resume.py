@@ -12,9 +12,9 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-from cifarlab.checkpoint import BEST, LAST, read_checkpoint
-from cifarlab.errors import UserError
-from cifarlab.record import RunRecord
+from cifarlab.base.errors import UserError
+from cifarlab.store.checkpoint import BEST, LAST, read_checkpoint
+from cifarlab.store.record import RunRecord
 from tests.conftest import ROOT, TINY
 
 OPTIONS = [
@@ -132,7 +132,7 @@ def test_a_signal_at_any_time(run_here, tmp_path, undisturbed, monkeypatch, hook
 
 
 def test_a_signal_to_a_run_that_is_being_measured(run_here, tmp_path, monkeypatch) -> None:
-    from cifarlab.session import Session
+    from cifarlab.run.session import Session
 
     evaluate = Session._evaluate
 
@@ -150,7 +150,7 @@ def test_a_signal_to_a_run_that_is_being_measured(run_here, tmp_path, monkeypatc
 
 
 def test_cut_after_early_stopping_decided(run_here, tmp_path, monkeypatch) -> None:
-    from cifarlab.session import Session
+    from cifarlab.run.session import Session
 
     options = ["max_epochs=20", "optimizer.lr=3", "callbacks.early_stopping.patience=2"]
     whole = RunRecord.load(run_here(tmp_path / "whole", *options))
@@ -169,7 +169,7 @@ def test_cut_after_early_stopping_decided(run_here, tmp_path, monkeypatch) -> No
 
 
 def test_a_second_reading_of_the_test_set_is_counted(run_here, tmp_path, monkeypatch) -> None:
-    from cifarlab.session import Session
+    from cifarlab.run.session import Session
 
     def cut(self, *_) -> None:
         raise Cut
@@ -270,7 +270,7 @@ def test_a_checkpoint_that_is_not_ours(tmp_path) -> None:
 
 
 def test_a_checkpoint_is_never_half_written(tmp_path, monkeypatch) -> None:
-    from cifarlab.checkpoint import AtomicCheckpointIO
+    from cifarlab.store.checkpoint import AtomicCheckpointIO
 
     writer, path = AtomicCheckpointIO(), tmp_path / "checkpoints" / "last.ckpt"
     writer.save_checkpoint({"cifarlab": {}, "state_dict": {}, "epoch": 1}, path)

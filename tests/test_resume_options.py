@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cifarlab.checkpoint import LAST, read_checkpoint
+from cifarlab.store.checkpoint import LAST, read_checkpoint
 from tests.test_resume import Cut, same
 
 COMMON = [

@@ -8,10 +8,10 @@ import pytest
 import torch
 import yaml
 
+from cifarlab.base.errors import UserError, told
 from cifarlab.callbacks.epochs import COLUMNS
-from cifarlab.checkpoint import BEST, LAST, load_run, read_checkpoint
-from cifarlab.errors import UserError, told
-from cifarlab.record import RunRecord, config_hash
+from cifarlab.store.checkpoint import BEST, LAST, load_run, read_checkpoint
+from cifarlab.store.record import RunRecord, config_hash
 from tests.conftest import TINY, launch, plain
 
 OPTIONS = ["aug=crop_flip", "max_epochs=3", "data.eval_batch_size=20"]

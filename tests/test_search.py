@@ -14,10 +14,10 @@ from optuna.distributions import (
 )
 from optuna.trial import TrialState
 
-from cifarlab.errors import UserError
-from cifarlab.lock import RunLock
-from cifarlab.record import FAILURE, PRUNED, RunRecord, is_finished, is_over
-from cifarlab.search import Trial, begin_study, open_study
+from cifarlab.base.errors import UserError
+from cifarlab.store.lock import RunLock
+from cifarlab.store.record import FAILURE, PRUNED, RunRecord, is_finished, is_over
+from cifarlab.sweep.search import Trial, begin_study, open_study
 from hydra_plugins.cifarlab_sweeper.search import SearchSweeper, distribution, examples
 from tests.conftest import TINY
 from tests.report.folders import finished

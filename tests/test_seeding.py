@@ -1,4 +1,4 @@
-from cifarlab.seeding import derive
+from cifarlab.base.seeding import derive
 
 
 def test_stable_and_spread() -> None:

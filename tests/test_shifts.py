@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cifarlab.errors import UserError
-from cifarlab.shifts import measure, shifted
+from cifarlab.base.errors import UserError
+from cifarlab.use.shifts import measure, shifted
 
 
 def row(*values: int) -> Tensor:

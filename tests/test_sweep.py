@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from hydra_plugins.cifarlab_sweeper.grid import grid, reason, sweep_name
 from tests.conftest import TINY
 

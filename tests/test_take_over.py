@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from cifarlab.record import RunRecord
+from cifarlab.store.record import RunRecord
 from hydra_plugins.cifarlab_sweeper.grid import take_over
 from tests.conftest import plain
 from tests.report.folders import finished
@@ -16,7 +16,7 @@ def config(row: str, *overrides: str) -> dict:
 
 
 def run(folder: Path, config: dict) -> Path:
-    from cifarlab.record import config_hash
+    from cifarlab.store.record import config_hash
 
     digits = config_hash(config)
     cell = folder / f"a_0_{digits[:8]}"

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torchvision import models
 
-from cifarlab.checkpoint import BEST, load_run, read_checkpoint
-from cifarlab.errors import UserError
-from cifarlab.record import RunRecord
+from cifarlab.base.errors import UserError
+from cifarlab.store.checkpoint import BEST, load_run, read_checkpoint
+from cifarlab.store.record import RunRecord
 from tests.conftest import plain
 
 VGG = ["model=vgg11_bn", "batch_size=64", "data.eval_batch_size=30", "callbacks=none"]

@@ -15,11 +15,11 @@ import pytest
 import torch
 from PIL import Image
 
-from cifarlab.checkpoint import load_run
+from cifarlab.base.errors import UserError
 from cifarlab.data.synthetic import CLASSES, draw
-from cifarlab.errors import UserError
-from cifarlab.predictor import Predictor
-from cifarlab.web import answer
+from cifarlab.store.checkpoint import load_run
+from cifarlab.use.predictor import Predictor
+from cifarlab.use.web import answer
 from tests.conftest import ROOT
 
 PAGE_S, ANSWER_S = 120, 60  # seconds to wait at most

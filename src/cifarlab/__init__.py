@@ -7,7 +7,7 @@ In a notebook: ``model = cifarlab.load("outputs/runs/<name>/<time>")``, then
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cifarlab.predictor import Prediction, Predictor, load
+    from cifarlab.use.predictor import Prediction, Predictor, load
 
 __version__ = "0.1.0"
 __all__ = ["Prediction", "Predictor", "load"]
@@ -17,7 +17,7 @@ def __getattr__(name: str) -> Any:
     """The names above, imported when first used: they bring torch with them."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from cifarlab import predictor
+    from cifarlab.use import predictor
 
     return getattr(predictor, name)
 

@@ -9,8 +9,8 @@ import torch
 from lightning.pytorch import Callback
 from torch import Tensor
 
-from cifarlab.checkpoint import BEST, LAST, load_run, net_weights, read_checkpoint
-from cifarlab.record import RunRecord
+from cifarlab.store.checkpoint import BEST, LAST, load_run, net_weights, read_checkpoint
+from cifarlab.store.record import RunRecord
 
 # 4 steps an epoch; batch norm, so that there are buffers
 OPTIONS = ["model=baseline", "model.batchnorm=true", "max_epochs=5", "optimizer.lr=0.01"]

@@ -17,12 +17,13 @@ from torch import nn
 from cifarlab.callbacks import SeedEachStep, TensorBoard
 from cifarlab.callbacks.panels import _gathered, first_filters
 from cifarlab.callbacks.tensorboard import hyperparameters
-from cifarlab.checkpoint import LAST, load_run, load_weights, read_checkpoint
 from cifarlab.data.sources import Synthetic
 from cifarlab.figures import confusion as figure
 from cifarlab.figures.curves import pixels
-from cifarlab.predictions import Predictions, confusion, load
-from cifarlab.record import RunRecord, read_metrics
+from cifarlab.stats.answers import Predictions, confusion
+from cifarlab.store.checkpoint import LAST, load_run, load_weights, read_checkpoint
+from cifarlab.store.predictions import load
+from cifarlab.store.record import RunRecord, read_metrics
 from tests.conftest import launch, plain
 
 OPTIONS = ["max_epochs=4", "logger.images_every=2", "dropout=0.1"]

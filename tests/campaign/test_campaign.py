@@ -14,8 +14,8 @@ import pytest
 from cifarlab.campaign.cost import Costs, Machine, epochs, train_images
 from cifarlab.campaign.queue import Queue, estimates
 from cifarlab.campaign.rows import Item, agrees, open_items, worth
-from cifarlab.record import RunRecord
-from cifarlab.report.cells import read_cells
+from cifarlab.store.record import RunRecord
+from cifarlab.store.sweep import read_cells
 from cifarlab.studies.schema import parse_study
 from tests.report.folders import finished
 from tests.test_record import RECORD

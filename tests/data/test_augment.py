@@ -8,6 +8,7 @@ from hydra.utils import instantiate
 from torch import Generator, Tensor
 from torchvision.transforms.v2 import functional as reference
 
+from cifarlab.base.errors import UserError
 from cifarlab.data.augment import (
     Cutout,
     GaussianBlur,
@@ -20,7 +21,6 @@ from cifarlab.data.augment import (
     rotate,
     to_unit,
 )
-from cifarlab.errors import UserError
 from tests.conftest import options, plain
 
 

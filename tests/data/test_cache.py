@@ -3,8 +3,8 @@ import os
 import numpy as np
 import pytest
 
+from cifarlab.base.errors import UserError
 from cifarlab.data.cache import Images, cached
-from cifarlab.errors import UserError
 
 
 def images(seed: int = 0) -> Images:

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 import torchvision
 
+from cifarlab.base.errors import UserError
 from cifarlab.data.cache import Images, cached
 from cifarlab.data.cifar import CIFAR10, CIFAR100, Version
-from cifarlab.errors import UserError
 
 EACH = 20  # images of a batch file
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as reference
 
+from cifarlab.base.errors import UserError
 from cifarlab.data.augment import to_unit
 from cifarlab.data.colour import ADJUST, ColorJitter, Grayscale, luma
-from cifarlab.errors import UserError
 
 torch.manual_seed(0)
 PIXELS = torch.randint(0, 256, (16, 3, 8, 8), dtype=torch.uint8)

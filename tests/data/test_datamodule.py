@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
+from cifarlab.base.errors import UserError
 from cifarlab.data import datamodule
 from cifarlab.data.augment import HFlip
 from cifarlab.data.datamodule import CIFAR10DataModule
 from cifarlab.data.mixing import MixUp
 from cifarlab.data.sources import CIFAR10, Synthetic
-from cifarlab.errors import UserError
 
 
 def module(cache, **options) -> CIFAR10DataModule:

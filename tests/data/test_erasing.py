@@ -7,8 +7,8 @@ import torch
 from scipy import stats
 from torchvision.transforms.v2 import functional as reference
 
+from cifarlab.base.errors import UserError
 from cifarlab.data.erasing import RandomErasing
-from cifarlab.errors import UserError
 from tests.data.test_augment import generator, photos
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from cifarlab.base.errors import UserError
 from cifarlab.data.augment import HFlip, RandomCrop
 from cifarlab.data.loader import EvalLoader, Normalize, Policy, TrainLoader
 from cifarlab.data.mixing import CutMix, MixUp
-from cifarlab.errors import UserError
 
 CPU = torch.device("cpu")
 PLAIN = Normalize((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255), CPU)  # pixels come out as they are

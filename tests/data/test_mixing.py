@@ -5,9 +5,9 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from cifarlab.base.errors import UserError
 from cifarlab.data.augment import HFlip, ImageOp, RandomCrop, dirichlet
 from cifarlab.data.mixing import CutMix, MixOp, MixUp, partition
-from cifarlab.errors import UserError
 from tests.data.test_augment import MIXING, build, generator
 
 POLICIES = [*MIXING, "[mixup,cutmix]", "[cutmix,mixup]"]

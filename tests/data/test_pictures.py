@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cifarlab.base.errors import UserError
 from cifarlab.data.pictures import contents, decode, find, fit, to_rgb
-from cifarlab.errors import UserError
 
 PIXELS = np.random.RandomState(0).randint(0, 256, (6, 5, 3), dtype=np.uint8)
 GREY = PIXELS[:, :, 0]

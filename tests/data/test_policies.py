@@ -6,9 +6,9 @@ from scipy import stats
 from torch import Tensor
 from torchvision.transforms import v2
 
+from cifarlab.base.errors import UserError
 from cifarlab.data import policies
 from cifarlab.data.policies import AugMix, RandAugment, Space, TrivialAugment
-from cifarlab.errors import UserError
 from tests.data.test_augment import generator, photos
 
 THEIRS = {

@@ -12,11 +12,11 @@ import pytest
 import zstandard
 from PIL import Image
 
+from cifarlab.base.errors import UserError
 from cifarlab.data.archives import ARCHIVES
 from cifarlab.data.cache import Images
 from cifarlab.data.sources import ImageFolder, Synthetic
 from cifarlab.data.synthetic import CLASSES
-from cifarlab.errors import UserError
 
 SIZE = 8
 

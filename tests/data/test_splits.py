@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from cifarlab.base.errors import UserError
 from cifarlab.data.splits import fold, split, split_hash, subset
-from cifarlab.errors import UserError
 
 LABELS = np.repeat(np.arange(10), 500)[np.random.RandomState(0).permutation(5000)]
 

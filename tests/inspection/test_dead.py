@@ -3,8 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cifarlab.checkpoint import build_net
 from cifarlab.inspection import DeadFilters
+from cifarlab.store.checkpoint import build_net
 from tests.conftest import plain
 
 

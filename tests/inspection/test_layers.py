@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from cifarlab.checkpoint import build_net
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.inspection import as_pictures, calls, capture, first_layer, last_maps, maps_of
+from cifarlab.store.checkpoint import build_net
 from tests.conftest import plain
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cifarlab import cli
+from cifarlab.base import cli
 from tests.conftest import CONF, ROOT, TINY, composed, options
 
 SWEEP = ["-m", *TINY, "logger=none", "seed=0,1"]

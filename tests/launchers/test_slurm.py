@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from cifarlab.record import RunRecord
+from cifarlab.store.record import RunRecord
 from tests.conftest import ROOT, TINY
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]  # one after another

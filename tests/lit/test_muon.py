@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from cifarlab.checkpoint import build_net
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.lit.muon import Muon
 from cifarlab.lit.optim import Part, param_groups
+from cifarlab.store.checkpoint import build_net
 from tests.conftest import options, plain
 
 

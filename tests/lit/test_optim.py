@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.lit import optim
 
 STEPS = 100

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.lit import TransferClassifier
 from cifarlab.lit.optim import constant
 from cifarlab.models.pretrained import TwoParts

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from cifarlab.checks import TTA
+from cifarlab.base.checks import TTA
 from cifarlab.lit import VIEWS, evaluate
 
 IMAGE = torch.arange(27.0).view(1, 3, 3, 3)

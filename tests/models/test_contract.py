@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from cifarlab.checkpoint import build_net
+from cifarlab.store.checkpoint import build_net
 from tests.conftest import options, plain
 
 MODELS = options("model")

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from cifarlab.checkpoint import build_net
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.models.convnet import ConvNet
+from cifarlab.store.checkpoint import build_net
 from tests.conftest import plain
 
 Row = tuple[str, tuple[int, ...], int, int]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.models.densenet import DenseLayer, DenseNet
 from cifarlab.models.preact import PreActBlock, PreActResNet, WideResNet
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.models.pretrained import Resize, Timm, Torchvision, last_block_of
 from cifarlab.models.vgg import VGG
 

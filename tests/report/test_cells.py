@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from cifarlab.errors import UserError
-from cifarlab.lock import RunLock
-from cifarlab.report.cells import Cell, is_sweep, read_cells
+from cifarlab.base.errors import UserError
+from cifarlab.store.lock import RunLock
+from cifarlab.store.sweep import Cell, is_sweep, read_cells
 from tests.report.folders import failed, finished, plan
 
 

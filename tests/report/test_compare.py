@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cifarlab.errors import UserError
-from cifarlab.report.compare import folder_name, write_comparison
-from cifarlab.report.sides import Side, read_side
-from cifarlab.report.words import agreement, interval, p_is, points
+from cifarlab.base.errors import UserError
+from cifarlab.report.compare.selection import Side, read_side
+from cifarlab.report.compare.sentences import agreement, interval, p_is, points
+from cifarlab.report.compare.write import folder_name, write_comparison
 from tests.report.folders import finished, predicted
 from tests.test_record import RECORD
 

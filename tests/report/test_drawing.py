@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cifarlab.report import drawing
-from cifarlab.report.results import Results, collect
+from cifarlab.report.sweep import figures as drawing
+from cifarlab.report.sweep.results import Results, collect
 from tests.report.folders import finished
 
 

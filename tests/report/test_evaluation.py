@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from scipy.special import softmax
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from cifarlab.calibration import reliability
+from cifarlab.base.errors import UserError
 from cifarlab.data.sources import Synthetic
-from cifarlab.errors import UserError
-from cifarlab.predictions import Predictions, softmax
 from cifarlab.report.evaluation import SHEET, evaluate, make_sheet, sections
 from cifarlab.report.folder import RunFolder
 from cifarlab.report.page import write_report
 from cifarlab.report.tables import markdown
+from cifarlab.stats.answers import Predictions
+from cifarlab.stats.calibration import reliability
 from tests.conftest import launch
 
 IMAGES = Synthetic(300, 100).read()
@@ -61,7 +62,7 @@ def test_the_temperature_is_that_of_validation(folder: Path) -> None:
     """Of logits three times too large there, whatever those of the test images are."""
     run, random = RunFolder.load(folder), np.random.RandomState(0)
     logits = 2 * random.randn(5000, 10)
-    labels = (random.rand(5000, 1) > softmax(logits).cumsum(axis=1)).sum(axis=1).clip(0, 9)
+    labels = (random.rand(5000, 1) > softmax(logits, axis=1).cumsum(axis=1)).sum(axis=1).clip(0, 9)
     split = dataclasses.replace(run.predictions, val=Predictions(3 * logits, labels))
     numbers = evaluate(dataclasses.replace(run, predictions=split))
     assert numbers.temperature == pytest.approx(3, rel=0.05)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cifarlab.report.images import bootstrap, crossed, mcnemar, single
+from cifarlab.stats.images import bootstrap, crossed, mcnemar, single
 
 
 def answers(both: int, only_a: int, only_b: int, neither: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.report.page import write_report
 from tests.report.folders import failed, finished, plan
 from tests.test_record import RECORD

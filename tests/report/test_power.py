@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.power import TTestIndPower, TTestPower
 
-from cifarlab.report.power import seeds_for_width, seeds_to_show
+from cifarlab.stats.power import seeds_for_width, seeds_to_show
 
 A, B = [1.0, 3.0, 2.0, 4.0], [0.0, 2.5, 2.0, 2.5]
 

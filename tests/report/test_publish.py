@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cifarlab.errors import UserError
-from cifarlab.report.publish import appendix, command, gather, page, write_page
-from cifarlab.report.study import read_study
+from cifarlab.base.errors import UserError
+from cifarlab.report.study.publish import appendix, command, gather, page, write_page
+from cifarlab.report.study.results import read_study
 from tests.report.test_study import CELLS, CONTENT, row, write
 from tests.test_docs import LINK
 

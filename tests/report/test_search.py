@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from cifarlab.record import JOURNAL, PRUNED
-from cifarlab.report.results import collect
-from cifarlab.report.search import confirmation, importances, is_search
-from cifarlab.report.sweep import write_results
+from cifarlab.report.sweep.page import write_results
+from cifarlab.report.sweep.results import collect
+from cifarlab.report.sweep.search import confirmation, importances, is_search
+from cifarlab.store.record import JOURNAL, PRUNED
 from tests.report.folders import finished, plan
 
 

@@ -1,9 +1,9 @@
 import csv
 from pathlib import Path
 
-from cifarlab.report.cells import read_run
+from cifarlab.report.compare.selection import labels
 from cifarlab.report.shifts import write_shifts
-from cifarlab.report.sides import labels
+from cifarlab.store.sweep import read_run
 from tests.report.folders import finished
 
 

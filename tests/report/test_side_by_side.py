@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.report.folder import RunFolder
 from cifarlab.report.side_by_side import agreement, differences, disagreements, write_comparison
 from tests.test_record import RECORD

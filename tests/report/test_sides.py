@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cifarlab.errors import UserError
-from cifarlab.report.differences import match
-from cifarlab.report.sides import Side, check_comparable, read_side
+from cifarlab.base.errors import UserError
+from cifarlab.report.compare.differences import match
+from cifarlab.report.compare.selection import Side, check_comparable, read_side
 from tests.report.folders import aged, failed, finished, predicted
 
 

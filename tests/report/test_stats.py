@@ -9,7 +9,7 @@ from scipy import stats as scipy_stats
 from statsmodels.stats.meta_analysis import effectsize_smd
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from cifarlab.report.stats import (
+from cifarlab.stats.intervals import (
     effect_independent,
     effect_paired,
     holm,

@@ -8,12 +8,12 @@ import pytest
 import torch
 import yaml
 
-from cifarlab.checkpoint import BEST, INITIAL
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.report.page import write_report
-from cifarlab.report.study import read_study
-from cifarlab.report.study_nets import chosen, first_layer, pictures
-from cifarlab.report.study_page import winner
+from cifarlab.report.study.nets import chosen, first_layer, pictures
+from cifarlab.report.study.page import winner
+from cifarlab.report.study.results import read_study
+from cifarlab.store.checkpoint import BEST, INITIAL
 from tests.report.folders import finished, plan, predicted
 
 COMMON = ["model=mlp", "study.id=s"]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cifarlab.lock import RunLock
-from cifarlab.report.sweep import write_results
+from cifarlab.report.sweep.page import write_results
+from cifarlab.store.lock import RunLock
 from tests.report.folders import aged, failed, finished, plan
 
 
@@ -161,8 +161,8 @@ def test_again_is_the_same_and_what_no_longer_holds_goes(tmp_path) -> None:
 def test_matplotlib_only_where_there_is_something_to_draw(tmp_path) -> None:
     plan(tmp_path, {"a": ["seed=0"]})
     program = (
-        "import sys; from pathlib import Path; from cifarlab.report.sweep import write_results; "
-        "write_results(Path(sys.argv[1])); print('matplotlib' in sys.modules)"
+        "import sys; from pathlib import Path; from cifarlab.report.sweep.page import "
+        "write_results; write_results(Path(sys.argv[1])); print('matplotlib' in sys.modules)"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]
     assert subprocess.check_output(command, text=True).strip() == "False"

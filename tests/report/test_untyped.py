@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from cifarlab.report.cells import select
-from cifarlab.report.untyped import GLOBAL_GROUPS, together, untyped
+from cifarlab.store.configs import GLOBAL_GROUPS, together, untyped
+from cifarlab.store.sweep import select
 from tests.conftest import CONF, plain
 
 Typed = dict[str, str]

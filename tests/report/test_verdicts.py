@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cifarlab.report.measured import Run, of_epochs
-from cifarlab.report.verdicts import compare, difference, estimate, judge
+from cifarlab.report.study.runs import Run, of_epochs
+from cifarlab.report.study.verdicts import compare, difference, estimate, judge
 from cifarlab.studies.claims import parse_claim
 from cifarlab.studies.quantities import quantity
 from cifarlab.studies.schema import Reported

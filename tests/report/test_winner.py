@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cifarlab.report.results import collect, summarize
-from cifarlab.report.winner import remarks
+from cifarlab.report.sweep.ranking import remarks
+from cifarlab.report.sweep.results import collect, summarize
 from tests.report.folders import finished
 from tests.test_record import RECORD
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.studies.claims import parse_claim
 from cifarlab.studies.quantities import quantity
 

@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from cifarlab.checkpoint import build_net
-from cifarlab.checks import check_config
+from cifarlab.base.checks import check_config
+from cifarlab.store.checkpoint import build_net
 from cifarlab.studies.ladder import expand
 from cifarlab.studies.rows import merged, scaled
 from cifarlab.studies.schema import OURS, Study, parse_study

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.studies.ladder import expand
 from cifarlab.studies.rows import merged, replaced, scaled, selected
 from cifarlab.studies.schema import parse_study

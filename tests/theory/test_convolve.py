@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from scipy.signal import convolve2d
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.theory.convolve import correlate, matrix, same_paddings, turned, values
 from cifarlab.theory.reports import IMAGE, SOBEL
 

@@ -8,7 +8,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.theory.questions import QUESTIONS, answer
 from cifarlab.theory.reports import ELFARRI, GROUP14, checks, compare
 from tests.conftest import CONF, ROOT

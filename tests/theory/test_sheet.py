@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cifarlab.checkpoint import build_net
-from cifarlab.session import count_macs
+from cifarlab.run.session import count_macs
+from cifarlab.store.checkpoint import build_net
 from cifarlab.theory import sheet as module
 from cifarlab.theory.dispatch import FieldMode
 from cifarlab.theory.fields import Field

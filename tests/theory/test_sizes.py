@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.theory.fields import Field
 from cifarlab.theory.sizes import (
     kernels,

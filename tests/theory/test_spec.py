@@ -3,7 +3,7 @@
 import pytest
 from torch import nn
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.theory.layers import shown
 from cifarlab.theory.reports import BASELINE
 from cifarlab.theory.sheet import trace

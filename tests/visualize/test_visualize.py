@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 
+from cifarlab.base.errors import UserError
 from cifarlab.data.pictures import decode
-from cifarlab.errors import UserError
 from cifarlab.figures import curves
-from cifarlab.visualize import Options, Subject, of_model, of_run, visualize
+from cifarlab.use.visualize import Options, Subject, of_model, of_run, visualize
 from tests.conftest import ROOT, launch, plain
 
 SAMPLE = decode(ROOT / "examples" / "photo.png", "photo.png")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from cifarlab.record import METRICS, read_metrics
+from cifarlab.store.record import METRICS, read_metrics
 
 
 class Curves(Callback):

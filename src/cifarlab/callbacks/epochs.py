@@ -10,8 +10,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from cifarlab.errors import UserError
-from cifarlab.record import read_metrics, write_atomic
+from cifarlab.base.errors import UserError
+from cifarlab.store.record import read_metrics, write_atomic
 
 log = logging.getLogger("cifarlab")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from cifarlab.slurm import SIGNALS
+from cifarlab.base.slurm import SIGNALS
 
 
 class Interrupted(Exception):

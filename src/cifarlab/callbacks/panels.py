@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cifarlab.callbacks.epochs import EpochRecorder
 from cifarlab.callbacks.tensorboard import TensorBoard
 from cifarlab.inspection import as_pictures, calls, first_layer
-from cifarlab.predictions import Predictions, confusion
+from cifarlab.stats.answers import Predictions, confusion
 
 log = logging.getLogger("cifarlab")
 

@@ -7,7 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import Metric
 
-from cifarlab.seeding import derive
+from cifarlab.base.seeding import derive
 
 
 class SeedEachStep(Callback):

@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from cifarlab.inspection import evaluating
-from cifarlab.record import NEUTRAL_KEYS
+from cifarlab.store.record import NEUTRAL_KEYS
 
 # Chart of the "Custom Scalars" tab: the tags in it, as regular expressions
 LAYOUT = {

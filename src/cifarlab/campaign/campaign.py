@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cifarlab.base.errors import UserError
 from cifarlab.campaign.cost import Costs, Machine
 from cifarlab.campaign.queue import Estimate, Queue, estimates, threads
 from cifarlab.campaign.rows import Compose, Item, Waiting, open_items
-from cifarlab.errors import UserError
-from cifarlab.record import NEUTRAL_KEYS, RunRecord, config_hash, is_finished
-from cifarlab.report.cells import Cell, read_cells
-from cifarlab.report.publish import gather, write_page
+from cifarlab.report.study.publish import gather, write_page
 from cifarlab.report.tables import markdown_table
+from cifarlab.store.record import NEUTRAL_KEYS, RunRecord, config_hash, is_finished
+from cifarlab.store.sweep import Cell, read_cells
 from cifarlab.studies.rows import key_of
 from cifarlab.studies.schema import Study, parse_study
 
@@ -97,8 +97,8 @@ class Campaign:
         return self.sweeps / f"{study}__{config_hash({'overrides': self.changes})[:8]}"
 
     def _machine(self) -> Machine:
-        from cifarlab.build import precision
-        from cifarlab.hardware import describe, find_device
+        from cifarlab.base.hardware import describe, find_device
+        from cifarlab.run.build import precision
 
         trainer = self.compose(self.typed)["trainer"]
         if not self.is_gpu:
@@ -215,8 +215,8 @@ class Campaign:
 
 def _macs(item: Item) -> int:
     """Of one image of 32x32 pixels, by building the net."""
-    from cifarlab.checkpoint import build_net
-    from cifarlab.session import count_macs
+    from cifarlab.run.session import count_macs
+    from cifarlab.store.checkpoint import build_net
 
     return count_macs(build_net(item.config["model"], 10, 32, pretrained=False), 32)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cifarlab.record import RunRecord
+from cifarlab.store.record import RunRecord
 
 DEFAULT = 1e-3  # s an image and epoch where nothing has been measured: only relative costs count
 

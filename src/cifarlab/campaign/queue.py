@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
+from cifarlab.base.slurm import SIGNALS
 from cifarlab.campaign.cost import Costs, epochs, train_images
 from cifarlab.campaign.rows import Item
-from cifarlab.slurm import SIGNALS
 
 log = logging.getLogger("cifarlab")
 

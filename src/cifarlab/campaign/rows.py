@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cifarlab.record import RunRecord, config_hash
-from cifarlab.report.cells import Cell
-from cifarlab.report.study import ROW
-from cifarlab.report.untyped import leaves
+from cifarlab.report.study.results import ROW
+from cifarlab.store.configs import leaves
+from cifarlab.store.record import RunRecord, config_hash
+from cifarlab.store.sweep import Cell
 from cifarlab.studies.rows import merged
 from cifarlab.studies.schema import OURS, Row, Study
 

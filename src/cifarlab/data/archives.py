@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 import zstandard
 from PIL import Image
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 
 ARCHIVES = (
     ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".zip",

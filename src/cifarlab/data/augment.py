@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Generator, Tensor
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 
 Pixels = UInt8[Tensor, "batch channels height width"]
 Unit = Float[Tensor, "batch channels height width"]  # pixels as floats in [0, 1]

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import numpy as np
 from jaxtyping import Int64, UInt8
 
+from cifarlab.base.errors import UserError
 from cifarlab.data.archives import members
 from cifarlab.data.cache import Images
-from cifarlab.errors import UserError
 
 log = logging.getLogger("cifarlab")
 

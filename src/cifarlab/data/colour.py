@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
+from cifarlab.base.errors import UserError
 from cifarlab.data.augment import (
     PerImage,
     Pixels,
@@ -15,7 +16,6 @@ from cifarlab.data.augment import (
     to_unit,
     uniform,
 )
-from cifarlab.errors import UserError
 
 _LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601-2, as torchvision has it
 

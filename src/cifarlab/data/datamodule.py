@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 
+from cifarlab.base.errors import UserError
 from cifarlab.data import splits
 from cifarlab.data.augment import ImageOp
 from cifarlab.data.cache import Images, cached
 from cifarlab.data.loader import EvalLoader, Normalize, TrainLoader
 from cifarlab.data.mixing import MixOp, partition
 from cifarlab.data.sources import Source, Statistics
-from cifarlab.errors import UserError
 
 _IMAGENET: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _HALF: Statistics = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

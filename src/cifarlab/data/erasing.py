@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator
 
+from cifarlab.base.errors import UserError
 from cifarlab.data.augment import (
     Pixels,
     Whole,
@@ -15,7 +16,6 @@ from cifarlab.data.augment import (
     probability,
     uniform,
 )
-from cifarlab.errors import UserError
 
 _ATTEMPTS = 10  # rectangles drawn until one fits
 

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Generator, Tensor
 
+from cifarlab.base.seeding import derive
 from cifarlab.data.augment import ImageOp, Pixels
 from cifarlab.data.mixing import Images, MixOp, Targets, one_hot, partition
-from cifarlab.seeding import derive
 
 Labels = Int[Tensor, " batch"]
 Batch = tuple[Images, Labels]

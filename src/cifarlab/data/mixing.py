@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
+from cifarlab.base.errors import UserError
 from cifarlab.data.augment import (
     ImageOp,
     PerImage,
@@ -29,7 +30,6 @@ from cifarlab.data.augment import (
     positive,
     probability,
 )
-from cifarlab.errors import UserError
 
 Images = Float[Tensor, "batch channels height width"]  # normalised
 Targets = Float[Tensor, "batch classes"]  # shares, which sum to one

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
+from cifarlab.base.errors import UserError
 from cifarlab.data.archives import is_archive, is_image, members
-from cifarlab.errors import UserError
 
 _DAMAGE = (  # what Pillow raises for files that are no images, damaged, cut short or far too large
     OSError,  # UnidentifiedImageError is one

@@ -7,6 +7,7 @@ shift is a share of the image's side, so that it means the same at every size.
 import torch
 from torch import Generator
 
+from cifarlab.base.errors import UserError
 from cifarlab.data.augment import (
     Pixels,
     Whole,
@@ -18,7 +19,6 @@ from cifarlab.data.augment import (
     whole,
 )
 from cifarlab.data.elementary import apply_each
-from cifarlab.errors import UserError
 
 
 class Space:

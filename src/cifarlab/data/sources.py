@@ -10,12 +10,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from PIL import Image
 
+from cifarlab.base.errors import UserError
 from cifarlab.data import synthetic
 from cifarlab.data.archives import ARCHIVES, File, archive_files, folder_files, is_archive
 from cifarlab.data.cache import Images
 from cifarlab.data.cifar import CIFAR10, CIFAR100
 from cifarlab.data.pictures import decode
-from cifarlab.errors import UserError
 
 __all__ = ["CIFAR10", "CIFAR100", "ImageFolder", "Source", "Statistics", "Synthetic"]
 

@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 
 Indices = np.ndarray  # int64 (n,), ascending positions in the training images
 _UNKNOWN = "data.split={}: must be random, stratified or tail"

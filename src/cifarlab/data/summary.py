@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from cifarlab.base.seeding import derive
 from cifarlab.data.datamodule import CIFAR10DataModule
-from cifarlab.seeding import derive
 
 
 def class_counts(data: CIFAR10DataModule) -> dict[str, list[int]]:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 
 Output = Float[Tensor, "maps map_height map_width"] | Float[Tensor, " units"]
 

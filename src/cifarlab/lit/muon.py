@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 
 Group = dict[str, Any]
 

@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.lit.classifier import ImageClassifier
 from cifarlab.lit.optim import Part
 

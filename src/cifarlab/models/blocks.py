@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,

@@ -8,7 +8,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.models.blocks import activation_layer, dropout_layer, initialize
 
 

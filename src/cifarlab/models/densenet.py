@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.models.blocks import dropout_layer, initialize
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision import models
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.models.blocks import dropout_layer
 
 

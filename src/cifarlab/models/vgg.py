@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.models.blocks import dropout_layer, initialize
 from cifarlab.models.pretrained import TwoParts, last_block_of, torchvision_net
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cifarlab.calibration import Reliability, cross_entropy, fit_temperature, reliability
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.figures import classes as per_class
 from cifarlab.figures import confusion as confusion_figure
 from cifarlab.figures import curves, pictures
@@ -15,10 +14,11 @@ from cifarlab.figures import evaluation as sheet_figure
 from cifarlab.figures import reliability as reliability_figure
 from cifarlab.figures.evaluation import Sheet, Shown
 from cifarlab.figures.reliability import Panel
-from cifarlab.predictions import Predictions, confusion, precision, recall
-from cifarlab.record import RunRecord
 from cifarlab.report.folder import RunFolder
 from cifarlab.report.tables import Picture, Section, Table
+from cifarlab.stats.answers import Predictions, confusion, precision, recall
+from cifarlab.stats.calibration import Reliability, cross_entropy, fit_temperature, reliability
+from cifarlab.store.record import RunRecord
 
 SHEET = Path("figures") / "evaluation.png"
 _SHOWN = sheet_figure.COLUMNS  # images, of the wrong ones and of the samples
@@ -28,7 +28,7 @@ _SHOWN = sheet_figure.COLUMNS  # images, of the wrong ones and of the samples
 class Evaluation:
     """What is computed from a run's predictions.
 
-    counts: of the test images, see ``cifarlab.predictions.confusion``.
+    counts: of the test images, see ``cifarlab.stats.answers.confusion``.
     temperature: fitted on validation, applied to test in ``after``; ``loss`` (nats) is the test
     loss at it.
     """

@@ -9,11 +9,11 @@ import numpy as np
 import yaml
 from hydra.utils import get_class, instantiate
 
-from cifarlab import predictions
+from cifarlab.base.errors import UserError, told
 from cifarlab.data.cache import Images, cached
-from cifarlab.errors import UserError, told
-from cifarlab.predictions import RunPredictions
-from cifarlab.record import CONFIG, METRICS, RunRecord, read_metrics
+from cifarlab.store import predictions
+from cifarlab.store.predictions import RunPredictions
+from cifarlab.store.record import CONFIG, METRICS, RunRecord, read_metrics
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
-from cifarlab.errors import UserError
-from cifarlab.record import RunRecord, is_finished, write_atomic
-from cifarlab.report.cells import is_sweep
-from cifarlab.report.study import is_study
-from cifarlab.report.study_files import studies_in, write_index
-from cifarlab.report.sweep import publish, write_results
+from cifarlab.base.errors import UserError
+from cifarlab.report.study.files import studies_in, write_index
+from cifarlab.report.study.results import is_study
+from cifarlab.report.sweep.page import publish, write_results
 from cifarlab.report.tables import Picture, Section, Table, markdown
+from cifarlab.store.record import RunRecord, is_finished, write_atomic
+from cifarlab.store.sweep import is_sweep
 
 _STYLE = """
 :root { color-scheme: light; }

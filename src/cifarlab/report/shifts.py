@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cifarlab.record import write_atomic
-from cifarlab.report.stats import mean_interval
 from cifarlab.report.tables import Section, markdown, write_csv
+from cifarlab.stats.intervals import mean_interval
+from cifarlab.store.record import write_atomic
 
 MEASURES = ("acc", "same", "features", "logits")
 _SHOWN = (0, 1, 2, 4, 8)  # pixels; shifts.csv has all

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from cifarlab.calibration import reliability
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.figures import curves, pictures
-from cifarlab.predictions import RunPredictions
-from cifarlab.record import NEUTRAL_KEYS
-from cifarlab.report.cells import ABSENT, shown
 from cifarlab.report.folder import RunFolder
 from cifarlab.report.page import write_page
 from cifarlab.report.tables import Picture, Section, Table, write_csv
+from cifarlab.stats.calibration import reliability
+from cifarlab.store.predictions import RunPredictions
+from cifarlab.store.record import NEUTRAL_KEYS
+from cifarlab.store.sweep import ABSENT, shown
 
 _SHOWN = 24  # images
 _LONGEST_NAME = 100  # characters of a folder name

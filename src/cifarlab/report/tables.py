@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cifarlab.record import write_atomic
+from cifarlab.store.record import write_atomic
 
 Table = Sequence[Sequence[str]]  # the first row is the header
 

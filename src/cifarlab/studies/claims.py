@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import Any
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.studies.quantities import Quantity, quantity
 
 _INFINITE = math.inf

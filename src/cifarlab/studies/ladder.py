@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 
 MODES = ("cumulative", "leave_one_out", "both")
 _KEYS = frozenset({"title", "source", "about", "base", "ingredients", "mode", "assumptions"})

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.studies.schema import Row, Study
 
 _SHARED = ("data", "trainer")  # groups whose options have the same keys

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.studies.claims import Claim, parse_claims
 from cifarlab.studies.quantities import Quantity, quantity
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.theory.sizes import output_size, same_padding
 
 Matrix = Sequence[Sequence[int]]

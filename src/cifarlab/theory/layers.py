@@ -8,7 +8,7 @@ addition of the bias, as ``torch.utils.flop_counter`` counts them.
 from dataclasses import dataclass
 from math import prod
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.theory.fields import Field
 from cifarlab.theory.sizes import output_size
 

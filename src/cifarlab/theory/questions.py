@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.theory import convolve as by_hand
 from cifarlab.theory.layers import Shape
 from cifarlab.theory.reports import report

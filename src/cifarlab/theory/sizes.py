@@ -4,7 +4,7 @@ The reports' formula, W2 = (W1 - F + 2P) / S + 1, with dilation D and rounding: 
 D(F - 1) + 1 pixels, and what does not divide is rounded down (pooling may round up).
 """
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 
 
 def span(kernel: int, dilation: int = 1) -> int:

@@ -13,7 +13,7 @@ fc 64           dense layer; nobias
 import re
 from collections.abc import Sequence
 
-from cifarlab.errors import UserError
+from cifarlab.base.errors import UserError
 from cifarlab.theory.fields import Field
 from cifarlab.theory.layers import (
     FLOAT,

@@ -21,12 +21,11 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from cifarlab.cells import add_to_plan
-from cifarlab.checks import check_config
-from cifarlab.compose import cell_config
-from cifarlab.errors import UserError, told
-from cifarlab.lock import LOCK, is_held
-from cifarlab.record import (
+from cifarlab.base.checks import check_config
+from cifarlab.base.compose import cell_config
+from cifarlab.base.errors import UserError, told
+from cifarlab.store.lock import LOCK, is_held
+from cifarlab.store.record import (
     CONFIG,
     FAILURE,
     NEUTRAL_KEYS,
@@ -37,6 +36,7 @@ from cifarlab.record import (
     is_over,
     write_atomic,
 )
+from cifarlab.sweep.launching import add_to_plan
 from hydra_plugins.cifarlab_sweeper.study import chosen, without_study
 
 log = logging.getLogger(__name__)
@@ -148,14 +148,12 @@ class GridSweeper(Sweeper):
         assert self.config is not None and self.hydra_context is not None
         config = cell_config(self.hydra_context.config_loader, self.config, overrides)
         check_config(config)
-        if config["lr_find"]:
-            raise UserError("lr_find=true: only for single runs; a sweep trains; leave it out")
         return config
 
     def _close(self, folder: Path, cells: Iterable[str]) -> None:
         """Write and show the results of the whole folder; exit with 1 unless all cells are over or
         left to another process."""
-        from cifarlab.report.sweep import write_results
+        from cifarlab.report.sweep.page import write_results
 
         log.info("\n%s", write_results(folder))
         if any(not is_over(folder / cell) and not is_held(folder / cell) for cell in cells):

@@ -7,8 +7,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Sweep
 from hydra.core.utils import JobReturn
 
-from cifarlab.errors import UserError
-from cifarlab.record import config_hash
+from cifarlab.base.errors import UserError
+from cifarlab.store.record import config_hash
 from hydra_plugins.cifarlab_sweeper.grid import GridSweeper, plan, sweep_name
 from hydra_plugins.cifarlab_sweeper.study import chosen
 
@@ -47,7 +47,7 @@ class SearchSweeper(GridSweeper):
         self.n_trials, self.params = n_trials, params or {}
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
-        from cifarlab.search import begin_study  # Optuna takes half a second to import
+        from cifarlab.sweep.search import begin_study  # Optuna takes half a second to import
 
         assert self.config is not None
         typed = self._parse(arguments)

@@ -10,8 +10,8 @@ import yaml
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from cifarlab.errors import UserError
-from cifarlab.record import write_atomic
+from cifarlab.base.errors import UserError
+from cifarlab.store.record import write_atomic
 from cifarlab.studies.ladder import expand
 from cifarlab.studies.rows import key_of, merged, replaced, scaled, selected
 from cifarlab.studies.schema import STUDY, Study, parse_study

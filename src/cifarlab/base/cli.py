@@ -1,0 +1,210 @@
+"""What all command-line programs share: Hydra, with mistakes told in one line.
+
+Imports nothing slow, so that ``--help`` and a misspelt override answer at once.
+"""
+
+import atexit
+import contextlib
+import difflib
+import functools
+import gc
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from hydra.types import RunMode
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
+
+from cifarlab.base.errors import UserError, told
+
+_FULL_ERROR = "HYDRA_FULL_ERROR"
+_IN_RESOLVER = "UserError raised while resolving interpolation: "
+_OURS = "CIFARLAB_FULL_ERROR"  # tells the variable we set from the one a user sets
+_LAUNCHERS = {  # option of hydra/launcher: the extra that brings its plugin
+    "joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray",
+}  # fmt: skip
+
+
+class ConsoleHandler(logging.StreamHandler):
+    """Log lines on standard output, above a progress bar where one is on the screen."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm = sys.modules.get("tqdm")
+        if tqdm is None:
+            print(self.format(record), flush=True)
+        else:
+            tqdm.tqdm.write(self.format(record))
+            sys.stdout.flush()
+
+
+def app(config_dir: Path, config_name: str) -> Callable[[Callable], Callable[[], None]]:
+    """Decorator: a program configured by ``config_dir/config_name.yaml`` and overrides.
+
+    Exit codes: 0; 1 for a failure of the program, with traceback; 2 for a mistake of the user, in
+    one line; 130 when interrupted. ``HYDRA_FULL_ERROR=1`` shows the traceback of mistakes too.
+    """
+
+    def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
+        @functools.wraps(task)
+        def main() -> None:
+            OmegaConf.register_new_resolver("cifarlab.run_dir", _run_dir, replace=True)
+            verbose = os.environ.get(_FULL_ERROR) == "1" and _OURS not in os.environ
+            os.environ |= {_FULL_ERROR: "1"} if verbose else {_FULL_ERROR: "1", _OURS: "1"}
+            os.environ.setdefault("SUBMITIT_LOG_LEVEL", "NOCONFIG")  # else each line comes twice
+            caught: list[Exception] = []
+
+            @functools.wraps(task)
+            def job(cfg: DictConfig) -> Any:
+                try:
+                    return task(cfg)
+                except Exception as error:
+                    hydra_config = HydraConfig.get()
+                    made = Path(hydra_config.runtime.output_dir)
+                    if made != Path.cwd():  # Hydra made it; leave no empty folder
+                        with contextlib.suppress(OSError):
+                            made.rmdir()
+                    if hydra_config.mode == RunMode.MULTIRUN:
+                        _let_go(error)
+                        raise  # the sweeper tells
+                    caught.append(error)  # raised below: Hydra would print a line of its own
+
+            program = hydra.main(
+                version_base="1.3", config_path=str(config_dir), config_name=config_name
+            )(job)
+            try:
+                program()
+                if caught:
+                    raise caught[0]
+            except KeyboardInterrupt:
+                sys.exit(130)
+            except Exception as error:
+                line = _explain(error, config_dir)
+                if line is None or verbose:
+                    raise
+                print(f"error: {line}", file=sys.stderr)
+                sys.exit(UserError.exit_code)
+
+        return main
+
+    return decorate
+
+
+def several(value: Any) -> list[str]:
+    """The values of ``key=a`` or ``key=[a,b]``, as text."""
+    return [str(item) for item in value] if isinstance(value, ListConfig) else [str(value)]
+
+
+@contextlib.contextmanager
+def quick_imports() -> Iterator[None]:
+    """Import large libraries without the garbage collector looking through every new module (a
+    fifth of the time), and let it leave them alone until the end.
+
+    Does nothing the second time: what a sweep's earlier runs left must be collected.
+    """
+    if "torch" in sys.modules:
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        atexit.register(gc.unfreeze)  # else nanobind, in triton, takes them for leaks
+        gc.enable()
+
+
+def _let_go(error: BaseException) -> None:
+    """Free what the frames of a failed run hold (data, net, the GPU's memory): Hydra keeps the
+    error, and with it the frames, until the sweep ends."""
+    link: BaseException | None = error
+    while link is not None:
+        traceback.clear_frames(link.__traceback__)
+        link = link.__cause__ or link.__context__
+
+
+def _run_dir(resume: str | None, fresh: str) -> str:
+    """The folder of a single run: the one to resume, else a new one."""
+    if resume is None:
+        return fresh
+    if not (Path(resume) / "config.yaml").is_file():
+        raise UserError(f"resume={resume}: not a run folder (it has no config.yaml)")
+    return str(resume)
+
+
+def _explain(error: BaseException, config_dir: Path) -> str | None:
+    """One line on a mistake of the user; ``None`` if the error is none."""
+    if isinstance(mistake := told(error), UserError):
+        return str(mistake)
+    for cause in _causes(error):
+        if isinstance(cause, MissingMandatoryValue):
+            return f"{cause.full_key}: has no default; add {cause.full_key}=<value>"
+        if isinstance(cause, ConfigKeyError | ConfigAttributeError):
+            return _unknown_key(cause)
+        if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
+            return _unknown_option(cause.missing_cfg_file, config_dir, cause.options or [])
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override}: not understood ({_first_lines(str(error))}); a value with signs "
+            "such as = [ ( has to be in quotes within quotes: \"key='value'\""
+        )
+    if isinstance(error, InstantiationException):
+        refused = isinstance(error.__cause__, TypeError) and "argument" in str(error.__cause__)
+        return " ".join(str(error).split()) if refused else None
+    if isinstance(error, OmegaConfBaseException | HydraException):
+        text = str(error).partition(_IN_RESOLVER)[2] or str(error)
+        return _first_lines(text)
+    return None
+
+
+def _first_lines(text: str) -> str:
+    """A message of Hydra or OmegaConf without its appendix, on one line."""
+    lines = [line.strip() for line in text.splitlines()]
+    appendix = ("full_key:", "object_type=", "reference_type=", "See http")
+    return " ".join(line for line in lines if line and not line.startswith(appendix))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
+
+
+def _unknown_key(error: Any) -> str:
+    parent = error.parent_node
+    known = [str(key) for key in parent] if isinstance(parent, DictConfig) else []
+    prefix = str(error.full_key).removesuffix(str(error.key))
+    return f"{error.full_key}: no such key; {_nearest(str(error.key), known, prefix)}"
+
+
+def _unknown_option(given: str, config_dir: Path, installed: Sequence[str]) -> str:
+    """installed: what Hydra and its plugins offer."""
+    group, _, option = given.rpartition("/")
+    if group == "hydra/launcher" and option in _LAUNCHERS:
+        return f"{group}={option}: not installed; pip install -e '.[{_LAUNCHERS[option]}]'"
+    known = {*installed, *(path.stem for path in (config_dir / group).glob("*.yaml"))}
+    return f"{group}={option}: no such option; {_nearest(option, known)}"
+
+
+def _nearest(given: str, known: Iterable[str], prefix: str = "") -> str:
+    allowed = f"allowed: {', '.join(sorted(known))}"
+    close = difflib.get_close_matches(given, known, n=1)
+    return f"did you mean {prefix}{close[0]}? {allowed}" if close else allowed

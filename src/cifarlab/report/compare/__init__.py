@@ -1,0 +1,1 @@
+"""Whether one configuration is better than another."""

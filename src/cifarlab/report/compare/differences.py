@@ -1,0 +1,197 @@
+"""The differences between two sides of a comparison, in numbers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cifarlab.base.errors import UserError
+from cifarlab.report.compare.selection import Side
+from cifarlab.report.sweep.results import METRICS
+from cifarlab.stats import images, power
+from cifarlab.stats import intervals as stats
+from cifarlab.stats.answers import Predictions
+from cifarlab.stats.images import Disagreement
+from cifarlab.stats.intervals import Estimate
+from cifarlab.store import predictions
+from cifarlab.store.sweep import Cell
+
+SPLITS = ("val", "test")
+ACCURACIES = ("val_acc", "test_acc")
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Which runs of the two sides are compared, and how.
+
+    how: ``paired``, seed by seed; ``welch``, as independent samples; ``single``, one run each,
+        which allows no statement about seeds.
+    a, b: the runs; unless ``welch``, those at one position belong together.
+    unused: folders of runs whose seed the other side does not have.
+    """
+
+    how: str
+    a: list[Cell]
+    b: list[Cell]
+    unused: list[str] = field(default_factory=list)
+
+    @property
+    def pairs(self) -> bool:
+        return self.how != "welch"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of one metric, a minus b.
+
+    a, b: means over the runs compared.
+    seeds: with the interval over seeds, on these images; images: over images, with these nets;
+        together: over both. ``None`` where there are no predictions.
+    wilcoxon: p. effect: Hedges' g.
+    show: seeds a side, in all, that would show a difference of this size; narrow: that would bring
+        the interval to the width asked for; ``None``: more than anybody would train, or no spread
+        to tell from.
+    """
+
+    metric: str
+    a: float
+    b: float
+    seeds: Estimate
+    images: Estimate | None
+    together: Estimate | None
+    wilcoxon: float
+    effect: Estimate
+    show: int | None
+    narrow: int | None
+
+
+@dataclass(frozen=True)
+class ClassDifference:
+    """Accuracy of one class, a minus b; ``p_holm`` is p corrected for all classes of the split."""
+
+    name: str
+    images: int
+    a: float
+    b: float
+    difference: Estimate
+    p_holm: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that is measured. classes: by split. alone: by split, one entry a pair of runs."""
+
+    matching: Matching
+    metrics: dict[str, Difference]
+    classes: dict[str, list[ClassDifference]]
+    alone: dict[str, list[Disagreement]]
+
+
+def match(a: Side, b: Side) -> Matching:
+    """Pairs where two seeds or more are shared, or the only one of a side; else all runs."""
+    shared = [key for key in a.runs if key in b.runs]
+    fewest = min(len(a.runs), len(b.runs))
+    if len(shared) >= 2 or (len(shared) == 1 and fewest == 1):
+        others = [c for side in (a, b) for key, c in side.runs.items() if key not in shared]
+        pairs = [a.runs[key] for key in shared], [b.runs[key] for key in shared]
+        how = "paired" if len(shared) > 1 else "single"
+        return Matching(how, *pairs, [str(cell.folder) for cell in others])
+    everything = list(a.runs.values()), list(b.runs.values())
+    if fewest > 1:
+        return Matching("welch", *everything)
+    first = [cells[:1] for cells in everything]
+    return Matching("single", *first, [str(c.folder) for cells in everything for c in cells[1:]])
+
+
+def compare(matching: Matching, width: float) -> Comparison:
+    """All differences; ``width``: half the width of the interval of an accuracy to aim at."""
+    metrics, classes, alone = {}, {}, {}
+    predicted = {split: _predictions(matching, split) for split in SPLITS}
+    for metric in METRICS:
+        split, kind = metric.split("_")
+        metrics[metric] = _difference(matching, metric, kind, predicted.get(split), width)
+    for split, both in predicted.items():
+        if both is not None:
+            names = predictions.load(matching.a[0].folder).classes
+            classes[split] = _classes(matching, both, names)
+            alone[split] = _alone(matching, both)
+    return Comparison(matching, metrics, classes, alone)
+
+
+Both = tuple[list[Predictions], list[Predictions]]
+
+
+def _difference(
+    matching: Matching, metric: str, kind: str, both: Both | None, width: float
+) -> Difference:
+    a, b = ([_metric(cell, metric) for cell in cells] for cells in (matching.a, matching.b))
+    pairs = matching.pairs
+    seeds = (stats.paired if pairs else stats.welch)(a, b)
+    effect = (stats.effect_paired if pairs else stats.effect_independent)(a, b)
+    over_images = together = None
+    if both is not None:
+        field_ = "is_right" if kind == "acc" else "loss"
+        scores = [np.array([getattr(p, field_) for p in side], float) for side in both]
+        over_images = images.bootstrap(scores[0].mean(axis=0) - scores[1].mean(axis=0))
+        together = images.crossed(scores[0], scores[1], paired=pairs)
+    spread = metric in ACCURACIES and not np.isnan(seeds.p)
+    return Difference(
+        metric,
+        float(np.mean(a)),
+        float(np.mean(b)),
+        seeds,
+        over_images,
+        together,
+        stats.wilcoxon(a, b) if pairs else stats.NAN,
+        effect,
+        power.seeds_to_show(a, b, paired=pairs) if spread else None,
+        power.seeds_for_width(a, b, width, paired=pairs) if spread else None,
+    )
+
+
+def _classes(matching: Matching, both: Both, names: Sequence[str]) -> list[ClassDifference]:
+    """Over seeds and images together, where there are two seeds; else over images alone."""
+    labels, found = both[0][0].labels, []
+    right = [np.array([p.is_right for p in side]) for side in both]
+    for label in np.unique(labels):
+        a, b = (side[:, labels == label] for side in right)
+        if matching.how == "single":
+            estimate = images.single(a[0], b[0])
+        else:
+            estimate = images.crossed(a.astype(float), b.astype(float), paired=matching.pairs)
+        found.append((int(label), float(a.mean()), float(b.mean()), a.shape[1], estimate))
+    adjusted = stats.holm([estimate.p for *_, estimate in found])
+    return [
+        ClassDifference(names[label], n, a, b, estimate, p)
+        for (label, a, b, n, estimate), p in zip(found, adjusted, strict=True)
+    ]
+
+
+def _alone(matching: Matching, both: Both) -> list[Disagreement]:
+    """Of each pair of runs; of independent samples there are no pairs."""
+    if not matching.pairs:
+        return []
+    return [images.mcnemar(a.is_right, b.is_right) for a, b in zip(*both, strict=True)]
+
+
+def _predictions(matching: Matching, split: str) -> Both | None:
+    """Of all runs; ``None`` unless every run has them, on the same images.
+
+    Folds validate on different images each, so that theirs cannot be crossed with seeds. Raises
+    ``UserError`` where the test images are not the same.
+    """
+    sides = [[predictions.find(cell.folder) for cell in c] for c in (matching.a, matching.b)]
+    if None in (found for side in sides for found in side):
+        return None
+    a, b = ([getattr(found, split) for found in side] for side in sides)
+    labels: Mapping[bytes, None] = dict.fromkeys(p.labels.tobytes() for p in [*a, *b])
+    if len(labels) > 1 and split == "test":
+        raise UserError("a and b: not the same test images (their labels differ)")
+    folds = {cell.value("data.fold") for cell in [*matching.a, *matching.b]}
+    return (a, b) if len(labels) == 1 and (split == "test" or len(folds) == 1) else None
+
+
+def _metric(cell: Cell, metric: str) -> float:
+    assert cell.record is not None
+    split, kind = metric.split("_")
+    return cell.record.metrics[split][kind]

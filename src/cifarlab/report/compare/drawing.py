@@ -1,0 +1,43 @@
+"""The picture of a comparison."""
+
+from pathlib import Path
+
+from cifarlab.figures import forest
+from cifarlab.figures.curves import save
+from cifarlab.figures.forest import Mark, Row
+from cifarlab.report.compare.differences import Comparison
+from cifarlab.report.compare.tables import MOST_CLASSES, differing
+from cifarlab.stats.intervals import LEVEL, Estimate
+
+_NAMES = {"val": "validation", "test": "test"}
+_VARY = {"seeds": "seeds vary", "images": "images vary", "together": "both vary"}
+
+
+def draw(comparison: Comparison, path: Path) -> None:
+    """Differences of accuracy, overall by what varies, and class by class, as a forest plot."""
+    overall = []
+    for kind, label in _VARY.items():
+        marks = {}
+        for split, name in _NAMES.items():
+            estimate: Estimate | None = getattr(comparison.metrics[f"{split}_acc"], kind)
+            if estimate is not None and estimate.low == estimate.low:
+                marks[name] = _mark(estimate, estimate.decided)
+        if marks:
+            overall.append(Row(label, marks))
+    classes = []
+    for name in differing(comparison, MOST_CLASSES):
+        marks = {
+            _NAMES[split]: _mark(c.difference, c.p_holm < 1 - LEVEL)
+            for split, found in comparison.classes.items()
+            for c in found
+            if c.name == name
+        }
+        classes.append(Row(name, marks))
+    vary = "images vary" if comparison.matching.how == "single" else "seeds and images vary"
+    panels = {"all images": overall, f"by class, {vary}": classes}
+    note = f"{100 * LEVEL:.0f} % intervals; filled: clear of 0, classes after Holm's correction"
+    save(forest.draw(panels, "difference of accuracy, a - b (percentage points)", note), path)
+
+
+def _mark(estimate: Estimate, clear: bool) -> Mark:
+    return Mark(estimate.value, estimate.low, estimate.high, clear)

@@ -1,0 +1,148 @@
+"""The tables of a comparison."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cifarlab.report.compare import sentences as words
+from cifarlab.report.compare.differences import ACCURACIES, ClassDifference, Comparison, Difference
+from cifarlab.report.compare.selection import Side
+from cifarlab.report.sweep.results import METRICS
+from cifarlab.report.tables import Section, Table, listed
+from cifarlab.stats.intervals import LEVEL
+
+MOST_CLASSES = 20  # shown; compare.json has all of them
+_CLASS_COLUMNS = ("a", "b", "a - b", "interval", "p")
+_LEVEL = f"{100 * LEVEL:.0f} %"
+
+
+class Changed(NamedTuple):
+    """A key of the configuration, its value in a and in b, and whether somebody typed it."""
+
+    key: str
+    a: str
+    b: str
+    typed: bool
+
+
+def sections(
+    a: Side, b: Side, changed: tuple[list[Changed], list[str]], comparison: Comparison
+) -> list[Section]:
+    """Who is compared, what was configured differently, and what came of it."""
+    parts = [_sides(a, b), _changed(*changed), _metrics(comparison)]
+    parts += [_classes(comparison)] if comparison.classes else []
+    return parts + ([_alone(comparison)] if any(comparison.alone.values()) else [])
+
+
+def differing(comparison: Comparison, most: int) -> list[str]:
+    """Names of the classes in their order; of more than ``most`` those that differ most."""
+    largest: dict[str, float] = {}
+    for found in comparison.classes.values():
+        for c in found:
+            largest[c.name] = max(largest.get(c.name, 0.0), abs(c.difference.value))
+    kept = sorted(largest, key=lambda name: -largest[name])[:most]
+    return [name for name in largest if name in kept]
+
+
+def _sides(a: Side, b: Side) -> Section:
+    table = [["", "runs", "seeds", "model", "asked for"]]
+    for side in (a, b):
+        seeds = dict.fromkeys(str(record.seed) for record in side.records)
+        model = side.records[0].model
+        table.append([side.name, str(len(side.runs)), listed([*seeds]), model, side.asked])
+    return Section(table=table)
+
+
+def _changed(rows: Sequence[Changed], following: list[str]) -> Section:
+    text = f"Following from these: {listed(following)}." if following else ""
+    if not rows:
+        return Section("Configuration", text=text or "The same, but for the seed.")
+    table = [["key", "a", "b", "typed"]]
+    table += [[row.key, row.a, row.b, "yes" if row.typed else "no"] for row in rows]
+    return Section("Configuration", table, text)
+
+
+def _metrics(comparison: Comparison) -> Section:
+    table = [["", "a", "b", "a - b", "seeds vary", "p", "images vary", "both vary", "p"]]
+    table += [_metric_row(name, comparison.metrics[name]) for name in METRICS]
+    text = f"Accuracies and their differences in %, losses in nats; {_LEVEL} intervals of a - b, "
+    if comparison.matching.how == "single":
+        return Section("Results", _without_empty(table), f"{text}of these two nets over images.")
+    text += f"where only seeds vary ({words.over(comparison.matching)}), only images, or both."
+    accuracies = {m.removesuffix("_acc"): comparison.metrics[m] for m in ACCURACIES}
+    effects = [
+        f"{split} {d.effect.value:.1f} ({words.interval(d.effect, scale=1, digits=1)})"
+        for split, d in accuracies.items()
+        if not math.isnan(d.effect.value)
+    ]
+    if effects:
+        text += " Differences of accuracy in standard deviations over seeds (Hedges' g): "
+        text += f"{', '.join(effects)}."
+    tested = {s: d.wilcoxon for s, d in accuracies.items() if not math.isnan(d.wilcoxon)}
+    if tested:
+        found = ", ".join(f"{split} {words.p_is(p)}" for split, p in tested.items())
+        text += f" Wilcoxon's signed-rank test of the accuracies: {found}."
+    return Section("Results", _without_empty(table), text)
+
+
+def _metric_row(name: str, found: Difference) -> list[str]:
+    scale, digits = (100, 2) if name.endswith("acc") else (1, 4)
+    values = [f"{scale * x:.{digits}f}" for x in (found.a, found.b, found.a - found.b)]
+    seeds, over_images, both = (
+        words.interval(e, scale=scale, digits=digits)
+        for e in (found.seeds, found.images, found.together)
+    )
+    p_seeds, p_both = (words.p_value(e.p) if e else "" for e in (found.seeds, found.together))
+    return [name.replace("_", " "), *values, seeds, p_seeds, over_images, both, p_both]
+
+
+def _classes(comparison: Comparison) -> Section:
+    """A row a class with both splits."""
+    by_name: dict[str, dict[str, ClassDifference]] = {}
+    for split, found in comparison.classes.items():
+        for c in found:
+            by_name.setdefault(c.name, {})[split] = c
+    columns = [(split, what) for split in comparison.classes for what in _CLASS_COLUMNS]
+    table = [["class", *map(" ".join, columns)]]
+    for name in differing(comparison, MOST_CLASSES):
+        cells = [_class_cells(by_name[name].get(split)) for split in comparison.classes]
+        table.append([name, *(cell for part in cells for cell in part)])
+    vary = "images vary" if comparison.matching.how == "single" else "seeds and images vary"
+    text = f"Accuracies in %; {_LEVEL} intervals where {vary}; p by Holm over the classes."
+    for split, found in comparison.classes.items():
+        clear = [c for c in found if c.p_holm < 1 - LEVEL]
+        names = [f"{c.name} ({words.points(c.difference.value, 1)})" for c in clear]
+        text += f" Changed on {split}: {listed(names) if names else 'none for certain'}."
+    if len(by_name) > MOST_CLASSES:
+        text += f" Shown are the {MOST_CLASSES} that differ most of {len(by_name)}."
+    return Section("Classes", _without_empty(table), text)
+
+
+def _class_cells(found: ClassDifference | None) -> list[str]:
+    if found is None:
+        return [""] * len(_CLASS_COLUMNS)
+    a, b, difference = (words.points(x, 1) for x in (found.a, found.b, found.difference.value))
+    return [
+        a,
+        b,
+        difference,
+        words.interval(found.difference, digits=1),
+        words.p_value(found.p_holm),
+    ]
+
+
+def _alone(comparison: Comparison) -> Section:
+    table = [["", "seed", "both", "a alone", "b alone", "neither", "McNemar's p"]]
+    for split, pairs in comparison.alone.items():
+        for cell, pair in zip(comparison.matching.a, pairs, strict=True):
+            seed = str(cell.record.seed if cell.record else "")
+            counts = [f"{n:,}" for n in (pair.both, pair.only_a, pair.only_b, pair.neither)]
+            table.append([split, seed, *counts, words.p_value(pair.p)])
+    text = "Images that both, one alone or neither gets right; p is about these nets, pair by pair."
+    return Section("Images", table, text)
+
+
+def _without_empty(table: Sequence[Sequence[str]]) -> Table:
+    """Without columns that have a title only."""
+    keep = [i for i in range(len(table[0])) if i == 0 or any(row[i] for row in table[1:])]
+    return [[row[i] for i in keep] for row in table]

@@ -1,0 +1,137 @@
+"""Two sides compared: what differs in configuration and results, ``compare.md`` and ``.json``."""
+
+import dataclasses
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from cifarlab.base.errors import UserError
+from cifarlab.report.compare import sentences as words
+from cifarlab.report.compare.differences import SPLITS, Comparison, compare, match
+from cifarlab.report.compare.selection import Side, check_comparable
+from cifarlab.report.compare.tables import Changed, sections
+from cifarlab.report.sweep.results import REPLICATES
+from cifarlab.report.tables import Section, listed, markdown
+from cifarlab.stats.intervals import LEVEL
+from cifarlab.store.configs import leaves, untyped
+from cifarlab.store.record import NEUTRAL_KEYS, config_hash, write_atomic
+
+_LONGEST_NAME = 100
+
+
+def write_comparison(a: Side, b: Side, folder: Path, width: float) -> str:
+    """Compare, write ``compare.md``, ``compare.json`` and ``compare.png`` into ``folder``, and
+    return the text to show.
+
+    width: half the width of the interval of an accuracy (a fraction) to aim at. Raises
+    ``UserError`` where the sides may not be compared.
+    """
+    if both := {c.folder for c in a.runs.values()} & {c.folder for c in b.runs.values()}:
+        raise UserError(f"a and b: {min(both)} is on both sides; choose by where_a and where_b")
+    check_comparable(a, b)
+    comparison = compare(match(a, b), width)
+    changed = configuration(a, b)
+    lines, notes = words.verdict(comparison, width), remarks(a, b, comparison)
+    end = Section("Verdict", text="\n\n".join([*lines, *notes]))
+    text = markdown([*sections(a, b, changed, comparison), end])
+    folder.mkdir(parents=True, exist_ok=True)
+    from cifarlab.report.compare.drawing import draw  # matplotlib takes a second to import
+
+    draw(comparison, folder / "compare.png")
+    title = "# a and b compared\n\n"
+    write_atomic(folder / "compare.md", f"{title}{text}\n![a - b](compare.png)\n")
+    document = _document(a, b, comparison) | {
+        "configuration": [change._asdict() for change in changed[0]],
+        "verdict": lines,
+        "notes": notes,
+    }
+    write_atomic(folder / "compare.json", json.dumps(_plain(document), indent=1) + "\n")
+    return f"{text}\n{folder / 'compare.md'}"
+
+
+def folder_name(a: Side, b: Side) -> str:
+    """From what was asked for, the same for the same command."""
+    name = "_vs_".join(_short(side.asked) for side in (a, b))
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[: _LONGEST_NAME - 9]}_{config_hash({'text': name})[:8]}"
+    return name
+
+
+def configuration(a: Side, b: Side) -> tuple[list[Changed], list[str]]:
+    """What differs, and the keys that differ because they follow from it.
+
+    Keys that change no result, seeds and folds are left out.
+    """
+    cells = [*a.runs.values(), *b.runs.values()]
+    first, second = cells[0], cells[len(a.runs)]
+    keys = dict.fromkeys(key for cell in cells for key in cell.typed if key not in NEUTRAL_KEYS)
+    typed = [k for k in keys if k not in REPLICATES and first.value(k) != second.value(k)]
+    known = [*typed, *REPLICATES]
+    values = [{key: cell.value(key) for key in known} for cell in cells]
+    extra = [
+        key for key in untyped(known, values, [cell.config or {} for cell in cells])
+        if key not in keys and first.value(key) != second.value(key)
+    ]  # fmt: skip
+    rows = [Changed(k, first.value(k), second.value(k), k in typed) for k in [*typed, *extra]]
+    one, other = (dict(leaves(cell.config or {})) for cell in (first, second))
+    differ = [k for k in {**one, **other} if one.get(k) != other.get(k)]
+    told = {*typed, *extra, "seed", "data.seed", "data.fold"}
+    above = tuple(f"{key}." for key in {*told, *differ})
+    return rows, [key for key in differ if key not in told and not key.startswith(above)]
+
+
+def remarks(a: Side, b: Side, comparison: Comparison) -> list[str]:
+    """What a reader must know about the runs."""
+    notes = []
+    cells = [*comparison.matching.a, *comparison.matching.b]
+    used = [(cell.folder, cell.record) for cell in cells]
+    if often := [f"{path} ({r.test_reads} times)" for path, r in used if r and r.test_reads > 1]:
+        notes.append(f"The test set was read more than once for {listed(often, 5)}.")
+    if unused := comparison.matching.unused:
+        notes.append(f"Not used, their seed is on one side only: {listed(unused, 5)}.")
+    if left_out := [*a.left_out, *b.left_out]:
+        notes.append(f"Not used, a newer run has the same seed: {listed(left_out, 5)}.")
+    if missing := [split for split in SPLITS if split not in comparison.classes]:
+        notes.append(
+            f"Nothing over images and classes for {' and '.join(missing)}: predictions.npz is "
+            "missing, or folds validated on different images."
+        )
+    splits = {(c.value("data.fold"), c.record.data["split_hash"]) for c in cells if c.record}
+    if len(splits) > len({fold for fold, _ in splits}):
+        notes.append("They trained on different images and were validated on the same.")
+    return notes
+
+
+def _document(a: Side, b: Side, comparison: Comparison) -> dict[str, Any]:
+    def side(which: Side) -> dict[str, Any]:
+        return {"asked": which.asked, "runs": [str(c.folder) for c in which.runs.values()]}
+
+    def group(found: dict[str, list]) -> dict[str, list]:
+        return {split: [dataclasses.asdict(x) for x in each] for split, each in found.items()}
+
+    return {
+        "schema": 1,
+        "a": side(a),
+        "b": side(b),
+        "how": comparison.matching.how,
+        "level": LEVEL,
+        "metrics": {m: dataclasses.asdict(d) for m, d in comparison.metrics.items()},
+        "classes": group(comparison.classes),
+        "alone": group(comparison.alone),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Without NaN, which JSON has not."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _short(asked: str) -> str:
+    last = " ".join(Path(word).name for word in asked.split(" ") if word != "where")
+    return re.sub(r"[^\w.+-]+", "-", last).strip("-.")

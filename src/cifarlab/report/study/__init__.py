@@ -1,0 +1,1 @@
+"""A study as tables, verdicts, figures and pages."""

@@ -1,0 +1,128 @@
+"""The figures of a study, from its runs."""
+
+from collections.abc import Iterator, Sequence
+
+from cifarlab.figures import ladder, rows, swept
+from cifarlab.figures.axis import Point
+from cifarlab.figures.curves import Figure
+from cifarlab.figures.rows import Curve, Pair
+from cifarlab.report.study.nets import pictures
+from cifarlab.report.study.results import Line, StudyResults
+from cifarlab.report.study.runs import Run
+from cifarlab.report.study.verdicts import difference
+from cifarlab.stats.intervals import mean_interval
+from cifarlab.studies.quantities import quantity
+from cifarlab.studies.schema import Step
+
+_PANELS = ("peak_val_acc", "val_acc", "test_acc", "train_acc")  # shown where somebody reports them
+_WORDS = {"val_acc": "validation", "peak_val_acc": "validation, best epoch", "test_acc": "test"}
+
+
+def figures(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
+    """File, caption, figure; only what there are runs for."""
+    lines, note = results.measured, results.mark
+    if not lines:
+        return
+    names = _reported(results) or ["val_acc", "test_acc"]
+    panels = {quantity(n).label: [_pair(line, n) for line in results.lines] for n in names}
+    shown = [line.label for line in results.lines]
+    yield from _ladder(results)
+    caption = "Means with 95 % intervals; dots: single runs."
+    if _reported(results):
+        caption += " Hollow: the report's figures; an arrow: at least, or at most."
+    yield "reported.png", caption, rows.beside_reported(shown, panels, note)
+    if (axis := results.study.axis) is not None:
+        yield "swept.png", f"Accuracy over {axis.name}.", _swept(results, names)
+    train, test = ([_mean(line, f"{split}_acc") for line in lines] for split in ("train", "test"))
+    caption = "The gap: accuracy on training and on test images, same weights, no augmentation."
+    yield "gaps.png", caption, rows.gaps([line.label for line in lines], train, test, note)
+    drawn = {line.label: _curves(line.runs) for line in lines if not line.row.like}
+    drawn = {name: runs for name, runs in drawn.items() if runs}
+    if drawn:
+        caption = "Accuracy over the epochs, one line a run; markers: lowest validation loss."
+        yield "curves_acc.png", caption, rows.curves(drawn, "acc", note)
+        caption = "Loss over the epochs. Training's is the mean while it ran, with augmentation on."
+        yield "curves_loss.png", caption, rows.curves(drawn, "loss", note)
+    yield from pictures(results)
+
+
+def _ladder(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
+    """Of the first setting, where several were swept."""
+    runs = results.of(results.settings[0])
+    added = [s for s in results.study.steps if not s.removed]
+    steps = [(s.ingredient, _difference(s, runs)) for s in added]
+    if steps and runs.get(added[0].against) and all(point for _, point in steps):
+        start = mean_interval([run.value("val_acc") for run in runs[added[0].against]])[0]
+        done = [(name, point) for name, point in steps if point]
+        caption = "One ingredient more in each bar; 95 % intervals of the difference to the last."
+        yield "waterfall.png", caption, ladder.waterfall(start, done, results.mark)
+    removed = [s for s in results.study.steps if s.removed]
+    left = [(s.ingredient, point) for s in removed if (point := _difference(s, runs))]
+    if left:
+        caption = "Each ingredient left out of the whole: difference to the whole, 95 % interval."
+        yield "left_out.png", caption, ladder.differences(left, results.mark)
+
+
+def _difference(step: Step, runs: dict[str, tuple[Run, ...]]) -> Point | None:
+    a, b = runs.get(step.row, ()), runs.get(step.against, ())
+    found = difference(a, b, "val_acc")
+    if found is None:
+        return None
+    before = {run.replicate: run.value("val_acc") for run in b}
+    single = [r.value("val_acc") - before[r.replicate] for r in a if r.replicate in before]
+    return Point(found.mean, found.mean - found.low, single)
+
+
+def _reported(results: StudyResults) -> list[str]:
+    names = {figure.quantity.name for row in results.study.rows for figure in row.reported}
+    return [name for name in _PANELS if name in names]
+
+
+def _pair(line: Line, name: str) -> Pair:
+    found = [r for r in line.row.reported if r.quantity.name == name]
+    ends = (found[0].low, found[0].high) if found else None
+    return Pair(_point(line, name), ends)
+
+
+def _point(line: Line, name: str) -> Point | None:
+    values = [run.value(name) for run in line.runs]
+    values = [value for value in values if value == value]
+    if not values:
+        return None
+    mean, _, half = mean_interval(values)
+    return Point(mean, half, values)
+
+
+def _mean(line: Line, name: str) -> float:
+    return mean_interval([run.value(name) for run in line.runs])[0]
+
+
+def _swept(results: StudyResults, names: Sequence[str]) -> Figure:
+    axis = results.study.axis
+    assert axis is not None
+    ours: dict[str, dict[float, Point]] = {}
+    reported: dict[str, dict[float, float]] = {}
+    many = len(results.settings) > 1
+    for name in dict.fromkeys(["val_acc", *names]):
+        if name not in _WORDS:
+            continue
+        for line in results.lines:
+            if line.row.id not in axis.values:
+                continue
+            x, words = axis.values[line.row.id], _WORDS[name]
+            if (point := _point(line, name)) is not None:
+                series = f"{words}, {line.setting}" if many else words
+                ours.setdefault(series, {})[x] = point
+            pair = _pair(line, name)
+            if pair.reported and pair.reported[0] == pair.reported[1]:
+                reported.setdefault(words, {})[x] = pair.reported[0]
+    return swept.draw(axis.name, ours, reported, results.mark)
+
+
+def _curves(runs: Sequence[Run]) -> list[Curve]:
+    drawn = []
+    for run in runs:
+        if run.epochs:
+            columns = {key: [row[key] for row in run.epochs] for key in run.epochs[0]}
+            drawn.append(Curve(columns, run.record.best_epoch))
+    return drawn

@@ -1,0 +1,55 @@
+"""All studies in one table: how many of their figures and claims hold."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from cifarlab.report.document import Block, Chip, Entry, Grid, Link, Text
+from cifarlab.report.study.page import compared, judged
+from cifarlab.report.study.results import StudyResults
+from cifarlab.report.study.verdicts import CONTRADICTED, NOT_MEASURED, SUPPORTED, UNDECIDED
+from cifarlab.studies.schema import OURS
+
+
+def overview(studies: Sequence[StudyResults], target: Callable[[StudyResults], str]) -> list[Block]:
+    """The reports' first. target: what a study's title links to."""
+    rows: list[list[Entry]] = []
+    for results in sorted(studies, key=order):
+        figures_ = Counter(item.finding.verdict for item in compared(results))
+        agree = figures_["agrees"] + figures_["reached"]
+        differ = sum(figures_.values()) - agree - figures_[NOT_MEASURED]
+        differ -= figures_[UNDECIDED] + figures_["not comparable"]
+        whole = "as it is written" if results.study.source == OURS else "its experiment"
+        also = f"; not {whole}: {results.mark}" if results.mark else ""
+        claims = Counter(item.finding.verdict for item in judged(results))
+        measured = {line.row.id for line in results.measured}
+        rows.append(
+            [
+                Link(results.study.title, target(results)),
+                f"{results.study.source}{also}",
+                f"{len(measured)} of {len(results.study.rows)}",
+                str(len(results.seeds)),
+                _count(agree, "good"),
+                _count(differ, "bad"),
+                _count(claims[SUPPORTED], "good"),
+                _count(claims[CONTRADICTED], "bad"),
+                _count(claims[UNDECIDED], "open"),
+                _count(claims[NOT_MEASURED], "none"),
+            ]
+        )
+    header = ["study", "source", "rows", "seeds", "figures agree", "differ"]
+    header += ["claims supported", "contradicted", "undecided", "not measured"]
+    note = (
+        "A figure agrees if it lies within the 95 % interval of prediction for one more run of "
+        "ours; claims are judged by 95 % intervals over seeds. The tables of each study have the "
+        "numbers."
+    )
+    return [Grid(header, rows, words=(0, 1)), Text(note, "small")]
+
+
+def order(results: StudyResults) -> tuple[bool, str]:
+    """Sort key: the reports' studies, then ours, each by the name of the folder."""
+    return results.study.source == OURS, results.folder.name
+
+
+def _count(number: int, tone: str) -> Entry:
+    return Chip(str(number), tone) if number else "0"

@@ -1,0 +1,67 @@
+"""What the nets of a study look like: confusions, and first-layer filters before and after."""
+
+from collections.abc import Iterator
+from math import inf
+
+import numpy as np
+from jaxtyping import Float
+
+from cifarlab.figures import confusion, filters
+from cifarlab.figures.curves import Figure
+from cifarlab.report.study.results import Line, StudyResults
+from cifarlab.report.study.runs import Run
+from cifarlab.stats.answers import confusion as confusion_of
+from cifarlab.stats.intervals import mean_interval
+from cifarlab.store import predictions
+
+Weights = Float[np.ndarray, "filters channels height width"]
+
+
+def chosen(results: StudyResults) -> Line | None:
+    """The row with the highest validation accuracy; ``None`` where nothing was measured."""
+    lines = [line for line in results.measured if not line.row.like]
+    return max(lines, key=lambda line: mean(line, "val_acc"), default=None)
+
+
+def mean(line: Line, name: str) -> float:
+    values = [value for run in line.runs if (value := run.value(name)) == value]
+    return mean_interval(values)[0] if values else -inf
+
+
+def pictures(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
+    """File, caption, figure: of the row that validation chooses, as far as its folders have it."""
+    line = chosen(results)
+    if line is None:
+        return
+    found = [found for run in line.runs if (found := predictions.find(run.folder))]
+    if found:
+        counts = np.sum([confusion_of(one.test) for one in found], axis=0)
+        caption = f"{line.label}, chosen by validation: test images by class and answer, "
+        caption += f"{len(found)} run(s) together."
+        yield "confusion.png", caption, confusion.draw(counts, found[0].classes, results.mark)
+    weights = first_layer(line.runs[0])
+    if weights is not None:
+        caption = f"{line.label}, seed {line.runs[0].record.seed}: filters of the first layer."
+        states = dict(zip(("before training", "after training"), weights, strict=True))
+        yield "filters.png", caption, filters.draw(states, title=results.mark)
+
+
+def first_layer(run: Run) -> tuple[Weights, Weights] | None:
+    """Weights before and after training; ``None`` where the run's folder has lost one of them."""
+    from cifarlab.inspection import as_pictures
+    from cifarlab.store.checkpoint import (  # imports torch
+        BEST,
+        INITIAL,
+        net_weights,
+        read_checkpoint,
+    )
+
+    if not all((run.folder / path).is_file() for path in (INITIAL, BEST)):
+        return None
+    initial = read_checkpoint(run.folder / INITIAL)
+    name = f"{initial['layer']}.weight"
+    before, after = (
+        as_pictures(net_weights(checkpoint)[name]).float().numpy()
+        for checkpoint in (initial, read_checkpoint(run.folder / BEST))
+    )
+    return before, after

@@ -1,0 +1,290 @@
+"""What there is to say about a study: reported beside ours, claims, assumptions, slips."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from math import isnan
+
+from cifarlab.report.document import Block, Chip, Code, Entry, Grid, Heading, Items, Picture, Text
+from cifarlab.report.study.nets import chosen, mean
+from cifarlab.report.study.results import Line, StudyResults
+from cifarlab.report.study.verdicts import (
+    CONTRADICTED,
+    NOT_MEASURED,
+    SUPPORTED,
+    UNDECIDED,
+    Finding,
+    compare,
+    estimate,
+    judge,
+)
+from cifarlab.store.record import RunRecord
+from cifarlab.studies.claims import Claim
+from cifarlab.studies.quantities import QUANTITIES
+from cifarlab.studies.schema import OURS, Reported
+
+_TONES = {
+    "agrees": "good", "reached": "good", SUPPORTED: "good",
+    "report is higher": "bad", "report is lower": "bad", "not reached": "bad", CONTRADICTED: "bad",
+    UNDECIDED: "open", NOT_MEASURED: "none", "not comparable": "none",
+}  # fmt: skip
+FIGURES_NOTE = (
+    "Ours: mean ± 95 % interval over n seeds (Student's t); difference: ours minus reported. A "
+    "report's figure is of one run, so agrees means: within the 95 % interval of prediction "
+    "for one more run of ours (one run), which with few seeds is wide. A bound or a range is "
+    "held against the interval of our mean."
+)
+CLAIMS_NOTE = (
+    "Supported: every interval (95 %, over seeds; differences paired over shared seeds) lies "
+    "within what is claimed; contradicted: one lies outside; else undecided at these seeds. "
+    "Intervals are each claim's own, not corrected for the number of claims."
+)
+_ALL = ("val_acc", "test_acc", "train_acc", "gap", "best_epoch", "epochs_run")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim at one setting of whatever else was swept."""
+
+    claim: Claim
+    setting: str
+    finding: Finding
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A reported figure of a line, ours, and the verdict."""
+
+    line: Line
+    reported: Reported
+    ours: str
+    difference: str
+    finding: Finding
+
+
+def judged(results: StudyResults) -> list[Judged]:
+    """All claims, at each setting."""
+    return [
+        Judged(claim, setting, judge(claim, results.of(setting), shortened=results.is_shortened))
+        for claim in results.study.claims
+        for setting in results.settings
+    ]
+
+
+def compared(results: StudyResults) -> list[Compared]:
+    """All reported figures."""
+    found = []
+    for line in results.lines:
+        for reported in line.row.reported:
+            ours, finding = compare(reported, line.runs)
+            q = reported.quantity
+            if ours is None:
+                found.append(Compared(line, reported, "-", "", Finding(NOT_MEASURED, line.absent)))
+                continue
+            if line.caveats:
+                finding = Finding("not comparable", "; ".join(line.caveats))
+            gap = "" if reported.is_range else q.shown(ours.mean - reported.low, sign=True)
+            found.append(Compared(line, reported, ours.shown(q), gap, finding))
+    return found
+
+
+def summary(results: StudyResults, longest: int | None = None) -> list[Block]:
+    """The tables that the end of a sweep shows. longest: letters of a claim, ``None`` for all."""
+    tables = [*_reported(results), *all_rows(results), *_claims(results, longest)]
+    return [*_warnings(results), *tables]
+
+
+def blocks(results: StudyResults, pictures: Sequence[Picture]) -> list[Block]:
+    """The whole page."""
+    study = results.study
+    byline = "A study of our own." if study.source == OURS else f"Source: {study.source}."
+    found: list[Block] = [Text(byline, "small")]
+    found += [Text(study.about)] if study.about else []
+    found += [Text(_state(results), "small")]
+    found += summary(results)
+    if pictures:
+        found += [Heading("Figures"), *pictures]
+    if study.assumptions:
+        found += [Heading("Assumptions: where the source is silent"), Items(study.assumptions)]
+    if study.slips:
+        found += [Heading("Slips found in the source, and other remarks"), Items(study.slips)]
+    return [*found, *_again(results)]
+
+
+def winner(results: StudyResults) -> str:
+    """Which row validation chooses, and whether test agrees; nothing is ever chosen by test."""
+    lines = [line for line in results.measured if not line.row.like]
+    if len(lines) < 2:
+        return ""
+
+    first = chosen(results)
+    assert first is not None
+    best = max(lines, key=lambda line: mean(line, "test_acc"))
+    text = f"Validation accuracy chooses {first.label} ({mean(first, 'val_acc'):.2%}; "
+    text += f"test {mean(first, 'test_acc'):.2%}). "
+    if best is first:
+        return text + "It has the highest test accuracy, too."
+    less = 100 * (mean(best, "test_acc") - mean(first, "test_acc"))
+    return text + (
+        f"Test disagrees: {best.label} has {mean(best, 'test_acc'):.2%} there, {less:.2f} points "
+        "more. It is not chosen for that: the test set chooses nothing."
+    )
+
+
+def _warnings(results: StudyResults) -> Iterator[Block]:
+    if not results.caveats:
+        return
+    if results.study.source == OURS:
+        text = f"Not the study as it is written: {results.mark}. Claims are judged for these runs."
+    else:
+        text = (
+            f"Not the source's experiment: {results.mark}. Figures are shown beside the reported "
+            "ones, without a verdict; claims are judged for these runs."
+        )
+    yield Text(text, "warn")
+
+
+def _state(results: StudyResults) -> str:
+    cells = results.results.cells
+    done = sum(cell.record is not None for cell in cells)
+    seeds = ", ".join(map(str, results.seeds)) or "none"
+    text = f"{done} of {len(cells)} planned runs are finished; seeds: {seeds}. "
+    return (text + trained_on(results)).strip()
+
+
+def trained_on(results: StudyResults) -> str:
+    """Data, hardware, versions and hours of the runs; empty where there are none."""
+    runs = {run.folder: run.record for line in results.measured for run in line.runs}
+    records = list(runs.values())
+    if not records:
+        return ""
+
+    def each(values: list[str]) -> str:
+        return ", ".join(dict.fromkeys(values))
+
+    data = each(
+        [
+            f"{r.data['name']} ({r.data['num_train']:,} / {r.data['num_val']:,} / "
+            f"{r.data['num_test']:,} images)"
+            for r in records
+        ]
+    )
+    machines = each([_machine(r) for r in records])
+    torch = each([str(r.versions.get("torch", "?")) for r in records])
+    commits = each([str(r.git.get("sha") or "?")[:8] for r in records])
+    hours = sum(r.time["fit_s"] for r in records) / 3600
+    return (
+        f"Data: {data}. Trained on {machines}; torch {torch}, commit {commits}; "
+        f"{hours:.1f} hours in all."
+    )
+
+
+def _machine(record: RunRecord) -> str:
+    hardware = record.hardware
+    words = [str(hardware.get("name", "?")), str(hardware.get("precision", "?"))]
+    if hardware.get("device") == "cpu":
+        words.append(f"{hardware.get('threads', '?')} thread(s)")
+    return f"{words[0]} ({', '.join(words[1:])})"
+
+
+def _reported(results: StudyResults) -> Iterator[Block]:
+    rows: list[list[Entry]] = []
+    mixed = len({line.caveats for line in results.measured}) > 1
+    for item in compared(results):
+        q, n, half = item.reported.quantity, len(item.line.runs), item.finding.half
+        ours_alone = not item.line.caveats  # what is true of all lines is said above
+        rows.append(
+            [item.line.label, q.label, q.unit, item.reported.shown, item.ours, str(n) if n else "-"]
+            + [item.difference, "" if isnan(half) else f"± {q.shown(half)}"]
+            + [
+                _chip(item.finding.verdict),
+                item.finding.text if n and (ours_alone or mixed) else "",
+            ]
+        )
+    if not rows:
+        return
+    yield Heading("Reported and ours")
+    header = [
+        "row",
+        "quantity",
+        "unit",
+        "reported",
+        "ours",
+        "n",
+        "difference",
+        "one run",
+        "verdict",
+    ]
+    yield Grid([*header, ""], rows, words=(0, 1, 2, 8, 9))
+    yield Text(FIGURES_NOTE, "small")
+
+
+def all_rows(results: StudyResults, left_out: Collection[str] = ()) -> Iterator[Block]:
+    """What each row came to. left_out: rows that are not shown."""
+    yield Heading("All rows")
+    names = [QUANTITIES[name] for name in _ALL]
+    table: list[list[Entry]] = []
+    for line in results.lines:
+        if line.row.like or line.row.id in left_out:
+            continue
+        params = {f"{run.record.num_params:,}" for run in line.runs}
+        said = line.row.params
+        wrong = line.runs and said and any(r.record.num_params != said for r in line.runs)
+        size = ", ".join(sorted(params)) + (f" (report: {said:,})" if wrong else "")
+        found = [estimate([run.value(q.name) for run in line.runs]) for q in names]
+        shown = [e.shown(q) if e else "-" for e, q in zip(found, names, strict=True)]
+        note = line.absent and f"not measured: {line.absent}"
+        n = str(len(line.runs))
+        note = note or line.row.note
+        table.append([line.label, n, *shown, size or "-", note])
+    header = ["row", "n", "val acc %", "test acc %", "train acc %", "gap"]
+    yield Grid([*header, "best epoch", "epochs", "parameters", ""], table, words=(0, 9))
+    if text := winner(results):
+        yield Text(text)
+
+
+def _claims(results: StudyResults, longest: int | None) -> Iterator[Block]:
+    rows = [row for item in judged(results) for row in _claim(item, results)]
+    for row in rows if longest else ():
+        if len(str(row[0])) > longest:
+            row[0] = f"{str(row[0])[: longest - 1]}…"
+    if not rows:
+        return
+    yield Heading("What the source claims")
+    header = ["claim", "quantity", "checked", "ours", "n", "verdict"]
+    yield Grid(header, rows, words=(0, 1, 2, 5))
+    yield Text(CLAIMS_NOTE, "small")
+
+
+def _claim(item: Judged, results: StudyResults) -> Iterator[list[Entry]]:
+    """A line a comparison; verdict and what to know of it beside the first."""
+    claim, finding = item.claim, item.finding
+    quote = f"“{claim.quote}”" + (f" [{item.setting}]" if item.setting else "")
+    text = " ".join(results.study.short(word) for word in finding.text.split(" "))
+    note = "; ".join(filter(None, [claim.note.rstrip("."), text]))
+    quote += f" ({note})" if note else ""
+    before = ""
+    for i, comparison in enumerate(claim.comparisons):
+        q = comparison.quantity
+        found = finding.estimates[i] if i < len(finding.estimates) else None
+        label, ours, n = "" if q.label == before else q.label, "-", "-"
+        if found is not None:
+            ours = found.shown(q, sign=comparison.b is not None)
+            n = f"{found.n}" if found.how != "Welch" else f"{found.n}, unpaired"
+        verdict: Entry = "" if i else _chip(finding.verdict)
+        yield [quote, label, comparison.says(results.study.short), ours, n, verdict]
+        before = q.label
+
+
+def _again(results: StudyResults) -> Iterator[Block]:
+    yield Heading("Again")
+    typed = [item for item in results.study.typed if not item.startswith("output_root=")]
+    shown = " ".join(f"'{item}'" if set(item) & set("[]{} ,") else item for item in typed)
+    yield Code(
+        [f"python train.py -m {shown}", f"python scripts/report.py path={results.folder}"]
+        if typed
+        else [f"python scripts/report.py path={results.folder}"]
+    )
+
+
+def _chip(verdict: str) -> Chip:
+    return Chip(verdict, _TONES[verdict])

@@ -1,0 +1,168 @@
+"""The studies' results as a page of the documentation, beside the records that it is made of.
+
+What is published of a run is text: its record, its configuration, its epochs. Folders of published
+runs are read as those of a sweep are; copied below ``outputs/sweeps``, the sweep goes on from them.
+"""
+
+import re
+import shlex
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from cifarlab.base.errors import UserError
+from cifarlab.report.document import Block, Code, Grid, Heading, Text, to_markdown
+from cifarlab.report.study.files import studies_in
+from cifarlab.report.study.index import order, overview
+from cifarlab.report.study.page import (
+    CLAIMS_NOTE,
+    FIGURES_NOTE,
+    all_rows,
+    summary,
+    trained_on,
+)
+from cifarlab.report.study.results import StudyResults, read_study
+from cifarlab.report.tables import listed
+from cifarlab.store.record import CONFIG, METRICS, NEUTRAL_KEYS, RESULT, write_atomic
+from cifarlab.studies.rows import key_of
+from cifarlab.studies.schema import OURS, STUDY
+
+REMARKS = "remarks.md"  # of a study or of the whole: written by hand, shown with the tables
+_APPENDIX = (
+    "Rows that have not been trained at full length on the data they are meant for: fewer epochs, "
+    "a part of the images, other data. That a row runs and roughly what it does is all they say; "
+    "each goes when the whole run is there."
+)
+_KEPT = (RESULT, CONFIG, METRICS)
+_UNSAID = NEUTRAL_KEYS - {"study"} | {"seed", "study.only"}  # of what was typed
+
+
+def gather(sweeps: Path, published: Path, only: Collection[str] | None = None) -> int:
+    """Copy the records of finished runs of the studies below ``sweeps`` to those that are
+    published already, and return how many are new.
+
+    only: names of folders, ``None``: all.
+
+    Raises ``UserError`` where there is no finished run in either, where both are one folder, or
+    where two runs have the same row, values and seed: they came of different versions, and which of
+    them stands is not for us to say.
+    """
+    if sweeps.resolve() == published.resolve():
+        raise UserError(f"path={sweeps}: the folder of what is published; name one of sweeps")
+    new = 0
+    for folder in studies_in(sweeps):
+        if only is not None and folder.name not in only:
+            continue
+        kept = [cell.folder for cell in read_study(folder).results.kept]
+        for run in kept:
+            goal = published / folder.name / run.name
+            new += not goal.exists()
+            goal.mkdir(parents=True, exist_ok=True)
+            for name in _KEPT:
+                if (run / name).is_file():
+                    shutil.copyfile(run / name, goal / name)
+        if kept:
+            shutil.copyfile(folder / STUDY, published / folder.name / STUDY)
+    for folder in studies_in(published):
+        if doubles := read_study(folder).results.doubles:
+            names = listed([cell.name for cell in doubles])
+            raise UserError(f"{folder}: another run has the same values as {names}; delete one")
+    if not studies_in(published):
+        raise UserError(f"path={sweeps}: no finished run of a study below it")
+    return new
+
+
+def write_page(published: Path) -> Path:
+    """Write ``<published>.md`` and ``<published>_appendix.md``; return the path of the former."""
+    path, other = published.with_suffix(".md"), _appendix_of(published)
+    write_atomic(path, page(published))
+    write_atomic(other, appendix(published))
+    return path
+
+
+def page(published: Path) -> str:
+    """All that is published at full length and on the data that it is meant for, as Markdown.
+
+    Nothing in it depends on when or where it is made.
+    """
+    studies = [results for results in _studies(published) if not results.mark]
+    blocks: list[Block] = [*_remarks(published)]
+    blocks += overview(studies, lambda results: f"#{_slug(_title(results))}")
+    blocks += [Text(FIGURES_NOTE), Text(CLAIMS_NOTE)]
+    for results in studies:
+        blocks += _section(results)
+    return to_markdown("Results of the studies", blocks, published)
+
+
+def appendix(published: Path) -> str:
+    """What is published besides: shortened runs, on a part of the images or on other data.
+
+    Of rows that the page has none of; no verdicts, since these are other experiments.
+    """
+    there = {
+        (results.study.id, line.row.id)
+        for results in _studies(published)
+        if not results.mark
+        for line in results.measured
+    }
+    blocks: list[Block] = [Text(_APPENDIX)]
+    for results in _studies(published):
+        measured = {line.row.id for line in results.measured}
+        open_ = {row for row in measured if (results.study.id, row) not in there}
+        if results.mark and open_:
+            blocks += [Heading(_title(results)), Code([command(results)])]
+            blocks.append(Text(trained_on(results)))
+            hidden = {row.id for row in results.study.rows} - open_
+            blocks += [b for b in all_rows(results, hidden) if isinstance(b, Grid)]
+            blocks += _remarks(results.folder)
+    return to_markdown("Appendix: shortened runs", blocks, published)
+
+
+def _studies(published: Path) -> list[StudyResults]:
+    return sorted((read_study(path) for path in studies_in(published)), key=order)
+
+
+def _appendix_of(published: Path) -> Path:
+    return published.with_name(f"{published.name}_appendix.md")
+
+
+def _section(results: StudyResults) -> Iterator[Block]:
+    study = results.study
+    yield Heading(_title(results))
+    byline = "A study of our own." if study.source == OURS else f"Source: {study.source}."
+    yield Text(f"{byline} {study.about}".strip())
+    yield Code([command(results)])
+    yield Text(trained_on(results))
+    for block in summary(results):
+        if isinstance(block, Heading):
+            yield replace(block, level=3)
+        elif not (isinstance(block, Text) and block.text in (FIGURES_NOTE, CLAIMS_NOTE)):
+            yield block
+    if remarks := _remarks(results.folder):
+        yield Heading("Remarks", level=3)
+        yield from remarks
+
+
+def command(results: StudyResults) -> str:
+    """What trains the rows that are there, with all seeds that any of them has."""
+    typed = [item for item in results.study.typed if key_of(item) not in _UNSAID]
+    there = [line.row.id for line in results.measured if not line.row.like]
+    rows = [row.id for row in results.study.rows if not row.like]
+    only = [] if there == rows else [f"study.only=[{','.join(dict.fromkeys(there))}]"]
+    seeds = f"seed={','.join(map(str, results.seeds))}"
+    return " ".join(["python train.py -m", *map(shlex.quote, [*typed, *only, seeds])])
+
+
+def _title(results: StudyResults) -> str:
+    return results.study.title + (f": {results.mark}" if results.mark else "")
+
+
+def _remarks(folder: Path) -> Sequence[Text]:
+    path = folder / REMARKS
+    return [Text(path.read_text().strip())] if path.is_file() else []
+
+
+def _slug(title: str) -> str:
+    """The anchor that a heading gets where Markdown is shown."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")

@@ -1,0 +1,178 @@
+"""A sweep folder as a study: its rows with their runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from cifarlab.base.errors import UserError
+from cifarlab.report.study.runs import Run
+from cifarlab.report.sweep.results import REPLICATES, Results, collect
+from cifarlab.store.record import NEUTRAL_KEYS
+from cifarlab.store.sweep import Cell, as_shown, select
+from cifarlab.studies.rows import EPOCH_KEYS, key_of, merged
+from cifarlab.studies.schema import OURS, STUDY, Row, Study, parse_study
+
+ROW = "study.row"
+_DATA = "cifar10"  # of every report, and of a row of ours that names no other
+# Where the runs are made and of which files, not what is trained
+_PLACES = {
+    "data",
+    "data.root",
+    "data.cache_dir",
+    "data.image_size",
+    "data.num_train",
+    "data.fraction",
+}
+_PLACES |= {"data.num_test", "trainer", "trainer.precision", "trainer.devices"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the table: a row of the study at one setting of whatever else was swept.
+
+    label: its name in tables and figures. setting: ``optimizer.lr=0.1``, empty where nothing else
+    was swept; runs: one a seed or fold.
+    absent: why there are no runs. caveats: why its numbers are not to be held against the report's.
+    """
+
+    row: Row
+    label: str
+    setting: str
+    runs: tuple[Run, ...]
+    absent: str
+    caveats: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """All of a study's folder. ``scales``: those of its runs, 1 for whole ones."""
+
+    folder: Path
+    study: Study
+    results: Results
+    lines: tuple[Line, ...]
+    scales: tuple[float, ...]
+
+    @property
+    def settings(self) -> list[str]:
+        return list(dict.fromkeys(line.setting for line in self.lines))
+
+    def of(self, setting: str) -> dict[str, tuple[Run, ...]]:
+        """Row to runs, at one setting."""
+        return {line.row.id: line.runs for line in self.lines if line.setting == setting}
+
+    @property
+    def measured(self) -> list[Line]:
+        return [line for line in self.lines if line.runs]
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted({run.record.seed for line in self.lines for run in line.runs})
+
+    @property
+    def is_shortened(self) -> bool:
+        return any(scale != 1 for scale in self.scales)
+
+    @property
+    def caveats(self) -> list[str]:
+        """Of any line, each once."""
+        return list(dict.fromkeys(caveat for line in self.measured for caveat in line.caveats))
+
+    @property
+    def mark(self) -> str:
+        """Above every figure and table: what keeps the runs from being the report's."""
+        return "; ".join(self.caveats)
+
+
+def is_study(folder: Path) -> bool:
+    """Whether ``folder`` is a sweep over the rows of a study."""
+    return (folder / STUDY).is_file()
+
+
+def read_study(folder: Path) -> StudyResults:
+    """Read a study's folder, in whatever state it is. Raises ``UserError`` if its copy of the
+    study cannot be read."""
+    try:
+        plain = yaml.safe_load((folder / STUDY).read_text())
+        if not isinstance(plain, dict):
+            raise UserError("it holds no keys")
+        study = parse_study(plain)
+    except (yaml.YAMLError, UserError) as error:
+        raise UserError(f"{folder / STUDY}: not a study ({error}); type its sweep again") from error
+    results = collect(folder)
+    lines = tuple(line for row in study.rows for line in _lines(row, study, results, folder))
+    scales = {_scale(cell) for cell in results.kept}
+    return StudyResults(folder, study, results, lines, tuple(sorted(scales)))
+
+
+def _lines(row: Row, study: Study, results: Results, folder: Path) -> list[Line]:
+    name, label = row.like or row.id, study.short(row.id)
+    swept = _swept(results)
+    by: dict[str, list[Cell]] = {}
+    for cell in results.kept:
+        if cell.value(ROW) == name:
+            setting = " ".join(f"{key}={cell.value(key)}" for key in swept)
+            by.setdefault(setting, []).append(cell)
+    if not by:
+        cells = [cell for cell in results.cells if cell.value(ROW) == name]
+        return [Line(row, label, "", (), _absent(row, cells), ())]
+    return [
+        Line(
+            row,
+            f"{label} {setting}".strip(),
+            setting,
+            tuple(
+                Run(folder / cell.name, cell.record, cell.value("data.fold"))
+                for cell in sorted(cells, key=lambda c: c.record.seed if c.record else 0)
+                if cell.record
+            ),
+            "",
+            tuple(dict.fromkeys(text for cell in cells for text in _caveats(study, name, cell))),
+        )
+        for setting, cells in by.items()
+    ]
+
+
+def _swept(results: Results) -> list[str]:
+    """Keys that take several values within a row, other than what repeats it."""
+    values: dict[tuple[str, str], set[str]] = {}
+    for cell in results.kept:
+        for key in results.factors:
+            values.setdefault((cell.value(ROW), key), set()).add(cell.value(key))
+    found = dict.fromkeys(key for (_, key), seen in values.items() if len(seen) > 1)
+    return [key for key in found if key not in REPLICATES]
+
+
+def _absent(row: Row, cells: Sequence[Cell]) -> str:
+    if failed := next((cell for cell in cells if cell.status == "failed"), None):
+        return failed.reason
+    if cells:
+        return f"{cells[0].status} so far"
+    return f"not run; needs {row.needs}" if row.needs else "not run"
+
+
+def _caveats(study: Study, row: str, cell: Cell) -> list[str]:
+    """Why a cell is not the experiment of the report, or of our own study."""
+    found, config = [], cell.config or {}
+    if (scale := _scale(cell)) != 1:
+        found.append(f"shortened to {scale:.0%} of the epochs")
+    of_row = {key_of(o): o.partition("=")[2] for o in merged(study.row(row).overrides)}
+    meant = of_row.get("data", _DATA) if study.source == OURS else _DATA
+    if cell.record and (name := cell.record.data["name"]) != meant:
+        found.append(f"data={name}")
+    if (fraction := select(config, "data.fraction")) not in (None, 1):
+        found.append(f"{float(fraction):.0%} of the training images")
+    unsaid = _PLACES | NEUTRAL_KEYS | set(REPLICATES) | {"study.id", ROW, "study.scale"}
+    for key, value in cell.typed.items():
+        if key in unsaid or (scale != 1 and key in EPOCH_KEYS):
+            continue
+        if key not in of_row or value not in (of_row[key], as_shown(of_row[key])):
+            found.append(f"{key}={value} typed")
+    return found
+
+
+def _scale(cell: Cell) -> float:
+    scale = select(cell.config or {}, "study.scale")
+    return 1.0 if scale is None else float(scale)

@@ -1,0 +1,177 @@
+"""What the runs say: of a figure that a report prints, and of what it claims."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from cifarlab.report.study.runs import Run
+from cifarlab.stats.intervals import LEVEL, mean_interval, paired, welch
+from cifarlab.studies.claims import Claim, Comparison
+from cifarlab.studies.quantities import Quantity
+from cifarlab.studies.schema import Reported
+
+TEST_IMAGES = 10_000  # of CIFAR-10
+SUPPORTED, CONTRADICTED = "supported", "contradicted"
+UNDECIDED, NOT_MEASURED = "undecided", "not measured"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over runs with the ends of its 95 % interval.
+
+    NaN where there is none: of a single run, of differences that are all the same.
+
+    how: ``mean``; ``paired`` or ``Welch`` of a difference.
+    """
+
+    n: int
+    mean: float
+    low: float
+    high: float
+    how: str = "mean"
+
+    @property
+    def has_interval(self) -> bool:
+        return math.isfinite(self.low)
+
+    def shown(self, q: Quantity, *, sign: bool = False) -> str:
+        """``81.30 ± 0.40``; of a difference with its sign."""
+        mean = q.shown(self.mean, sign=sign)
+        return f"{mean} ± {q.shown(self.mean - self.low)}" if self.has_interval else mean
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Verdict on a reported figure, or on a claim with the estimates that decided it.
+
+    text: what stands in the way of a better one; half: of the interval for one more run.
+    """
+
+    verdict: str
+    text: str = ""
+    half: float = math.nan
+    estimates: tuple[Estimate | None, ...] = ()
+
+
+def estimate(values: Sequence[float]) -> Estimate | None:
+    """Of single runs; ``None`` where nothing was measured."""
+    there = [value for value in values if math.isfinite(value)]
+    if not there:
+        return None
+    mean, _, half = mean_interval(there, LEVEL)
+    return Estimate(len(there), mean, mean - half, mean + half)
+
+
+def difference(a: Sequence[Run], b: Sequence[Run], name: str) -> Estimate | None:
+    """Mean of ``a`` minus that of ``b``: over the seeds and folds that they share, which is the
+    sharper test; where they share fewer than two, Welch's for independent samples."""
+    left, right = (
+        {run.replicate: value for run in runs if math.isfinite(value := run.value(name))}
+        for runs in (a, b)
+    )
+    if not left or not right:
+        return None
+    shared = [key for key in left if key in right]
+    if len(shared) > 1 or (shared and min(len(left), len(right)) < 2):
+        found = paired([left[key] for key in shared], [right[key] for key in shared])
+        return Estimate(len(shared), found.value, found.low, found.high, "paired")
+    found = welch(list(left.values()), list(right.values()))
+    return Estimate(min(len(left), len(right)), found.value, found.low, found.high, "Welch")
+
+
+def judge(claim: Claim, runs: Mapping[str, Sequence[Run]], *, shortened: bool = False) -> Finding:
+    """Supported where every comparison's interval lies within its bounds, contradicted where one
+    lies outside, else undecided.
+
+    Epochs until a level that a run never gets to are a lower bound: they decide only what would
+    stand with any larger number too.
+
+    No correction for the number of comparisons: that all hold needs none, and one that fails is
+    shown with its numbers.
+    """
+    if shortened and claim.in_epochs:
+        return Finding(NOT_MEASURED, "speaks of epochs, of which these runs have fewer")
+    found = tuple(_estimate(c, runs) for c in claim.comparisons)
+    pairs = list(zip(claim.comparisons, found, strict=True))
+    verdicts = [UNDECIDED if e is None else _verdict(c, e, runs) for c, e in pairs]
+    missing = sorted({row for row in claim.rows if not runs.get(row)})
+    if CONTRADICTED in verdicts:
+        return Finding(CONTRADICTED, estimates=found)
+    if missing:
+        return Finding(NOT_MEASURED, f"no run of {' and '.join(missing)}", estimates=found)
+    if None in found:
+        return Finding(NOT_MEASURED, "these runs do not have the quantity", estimates=found)
+    if all(verdict == SUPPORTED for verdict in verdicts):
+        return Finding(SUPPORTED, estimates=found)
+    late = {row for c in claim.comparisons for row in (c.a, c.b) if _is_late(row, c, runs)}
+    if late:
+        text = f"runs of {', '.join(sorted(map(str, late)))} never get there"
+        return Finding(UNDECIDED, text, estimates=found)
+    if any(e is not None and not e.has_interval for e in found):
+        holds = all(e is not None and c.low <= e.mean <= c.high for c, e in pairs)
+        few = any(e is not None and e.n < 2 for e in found)
+        why = "one seed" if few else "no spread to judge by"
+        text = f"{why}, {'as' if holds else 'not as'} claimed"
+        return Finding(UNDECIDED, text, estimates=found)
+    return Finding(UNDECIDED, estimates=found)
+
+
+def compare(reported: Reported, runs: Sequence[Run]) -> tuple[Estimate | None, Finding]:
+    """Our mean, and whether one more run of ours could be the report's.
+
+    A report's figure is one run's: what it is held against is the 95 % interval of prediction for
+    a single run, widened where it was measured on few images. A range (``>= 62``) is held against
+    the interval of the mean.
+    """
+    q = reported.quantity
+    values = [run.value(q.name) for run in runs]
+    ours = estimate(values)
+    if ours is None:
+        return None, Finding(NOT_MEASURED)
+    if not ours.has_interval:
+        return ours, Finding(UNDECIDED, "one seed")
+    if reported.is_range:
+        if reported.low <= ours.low and ours.high <= reported.high:
+            return ours, Finding("reached")
+        outside = ours.high < reported.low or ours.low > reported.high
+        return ours, Finding("not reached" if outside else UNDECIDED)
+    half = _prediction(values, reported, ours)
+    if abs(reported.low - ours.mean) <= half:
+        return ours, Finding("agrees", half=half)
+    side = "higher" if reported.low > ours.mean else "lower"
+    return ours, Finding(f"report is {side}", half=half)
+
+
+def _prediction(values: Sequence[float], reported: Reported, ours: Estimate) -> float:
+    """Half width of the interval for one more run."""
+    there = [value for value in values if math.isfinite(value)]
+    variance = float(np.var(there, ddof=1)) * (1 + 1 / len(there))
+    if reported.images and reported.quantity.unit == "%" and reported.quantity.name == "test_acc":
+        p, m = min(max(ours.mean, 0.0), 1.0), reported.images
+        variance += p * (1 - p) / m * (1 - m / TEST_IMAGES)  # m of the 10,000, without replacement
+    return float(stats.t.ppf((1 + LEVEL) / 2, len(there) - 1)) * variance**0.5
+
+
+def _is_late(row: str | None, c: Comparison, runs: Mapping[str, Sequence[Run]]) -> bool:
+    """Whether a run of the row never gets to the level that the quantity asks for."""
+    return not all(run.reaches(c.quantity.name) for run in runs.get(row or "", []))
+
+
+def _estimate(c: Comparison, runs: Mapping[str, Sequence[Run]]) -> Estimate | None:
+    if c.b is not None:
+        return difference(runs.get(c.a, []), runs.get(c.b, []), c.quantity.name)
+    return estimate([run.value(c.quantity.name) for run in runs.get(c.a, [])])
+
+
+def _verdict(c: Comparison, e: Estimate, runs: Mapping[str, Sequence[Run]]) -> str:
+    if not e.has_interval:
+        return UNDECIDED
+    low_is_open, high_is_open = _is_late(c.b, c, runs), _is_late(c.a, c, runs)
+    if c.low <= e.low and e.high <= c.high:
+        beyond = (low_is_open and c.low > -math.inf) or (high_is_open and c.high < math.inf)
+        return UNDECIDED if beyond else SUPPORTED
+    below, above = e.high < c.low and not high_is_open, e.low > c.high and not low_is_open
+    return CONTRADICTED if below or above else UNDECIDED

@@ -1,0 +1,194 @@
+"""The figures of a sweep, from its results."""
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cifarlab.figures import axis, effects, heatmap, pareto, search
+from cifarlab.figures.axis import Point
+from cifarlab.figures.curves import Figure, save
+from cifarlab.report.sweep.results import REPLICATES, Results
+from cifarlab.report.sweep.search import importances, is_search, last_accuracy
+from cifarlab.stats.intervals import mean_interval
+from cifarlab.store.sweep import ABSENT, Cell
+
+SPLITS = {"validation": "val", "test": "test"}
+_OURS = ("axis_*.png", "heatmap.png", "main_effects.png", "pareto_*.png", "search_*.png")
+
+
+def draw_all(results: Results, folder: Path) -> None:
+    """Draw what there is to draw into ``folder/figures``; figures of an earlier call go."""
+    made, place = set(), folder / "figures"
+    drawn = search_figures(folder, results) if is_search(folder) else figures(results)
+    for name, figure in drawn:
+        save(figure, place / name)
+        made.add(name)
+    for pattern in _OURS:
+        for path in place.glob(pattern):
+            if path.name not in made:
+                path.unlink()
+
+
+def figures(results: Results) -> Iterator[tuple[str, Figure]]:
+    """Name of the file and figure, one at a time.
+
+    Where untyped keys tell cells apart, the figures are of one setting of them: see ``setting``.
+    """
+    cells = setting(results)
+    keys = [key for key in results.swept if key not in REPLICATES]
+    levels = {key: _levels(key, results.cells, cells) for key in keys}
+    levels = {key: found for key, found in levels.items() if len(found) > 1}
+    note = _note(results, cells)
+    for key in levels:
+        yield f"axis_{_file(key)}.png", _axis(key, levels, cells, note)
+    if not levels and len(cells) > 1:
+        key = next((key for key in results.swept if key in REPLICATES), "seed")
+        values = {name: [_accuracy(c, split) for c in cells] for name, split in SPLITS.items()}
+        names = [f"{key}={cell.value(key)}" for cell in cells]
+        yield f"axis_{_file(key)}.png", axis.strip(values, names, note)
+    if len(levels) == 2:
+        yield "heatmap.png", _heatmap(levels, cells)
+    if len(levels) > 2:
+        yield "main_effects.png", _effects(levels, cells, note)
+    if levels:
+        yield from _pareto(list(levels), cells)
+
+
+def search_figures(folder: Path, results: Results) -> Iterator[tuple[str, Figure]]:
+    """Name of the file and figure, one at a time, of the study of the newest cell."""
+    study = max(results.kept, key=lambda cell: cell.written).name.rpartition("_")[2]
+    cells = [cell for cell in results.cells if cell.name.endswith(f"_{study}")]
+    begun = [cell for cell in cells if cell.status != "missing"]
+    pruned = [cell.status == "pruned" for cell in begun]
+    yield "search_history.png", search.history([last_accuracy(folder, c) for c in begun], pruned)
+    finished = [cell for cell in cells if cell.record]
+    keys = [key for key in results.swept if len({cell.value(key) for cell in finished}) > 1]
+    if keys:
+        values = {key: [cell.value(key) for cell in finished] for key in keys}
+        yield "search_slices.png", search.slices(values, [_accuracy(c, "val") for c in finished])
+    if len(finished) >= 4 and (shares := importances(folder, study)):
+        yield "search_importance.png", search.importance(shares)
+
+
+def setting(results: Results) -> list[Cell]:
+    """The finished cells to draw: those of the setting of untyped keys that most cells have, of
+    several the newest. In all other cells something changed that was not meant to be compared."""
+    by: dict[tuple, list[Cell]] = defaultdict(list)
+    for cell in results.kept:
+        by[tuple(cell.value(key) for key in results.extra)].append(cell)
+    return max(by.values(), key=lambda cells: (len(cells), max(cell.written for cell in cells)))
+
+
+def estimate(cells: Sequence[Cell], keys: Sequence[str], split: str) -> Point:
+    """Accuracy of ``cells`` with the 95 % interval of its mean; ``runs`` are the single cells.
+
+    Cells of one combination of ``keys`` are repetitions, and the interval is over them. Of several
+    combinations it is over their means: more seeds do not make more combinations.
+    """
+    runs = [_accuracy(cell, split) for cell in cells]
+    combined = combinations(cells, keys, split)
+    mean, _, half = mean_interval(runs if len(combined) == 1 else combined)
+    return Point(mean, half, runs)
+
+
+def combinations(cells: Sequence[Cell], keys: Sequence[str], split: str) -> list[float]:
+    """Accuracy of each combination of ``keys``, the mean over its repetitions."""
+    by: dict[tuple, list[float]] = defaultdict(list)
+    for cell in cells:
+        by[tuple(cell.value(key) for key in keys)].append(_accuracy(cell, split))
+    return [mean_interval(values)[0] for values in by.values()]
+
+
+def _axis(key: str, levels: dict[str, list[str]], cells: Sequence[Cell], note: str) -> Figure:
+    keys = list(levels)
+
+    def points(split: str, among: Sequence[Cell]) -> list[Point]:
+        members = [[c for c in among if c.value(key) == level] for level in levels[key]]
+        empty = Point(math.nan, math.nan, [])
+        return [estimate(found, keys, split) if found else empty for found in members]
+
+    if len(keys) == 2:
+        (other,) = [k for k in keys if k != key]
+        panels = {
+            name: {
+                level: points(split, [cell for cell in cells if cell.value(other) == level])
+                for level in levels[other]
+            }
+            for name, split in SPLITS.items()
+        }
+        return axis.draw(key, levels[key], panels, legend=other, title=note)
+    over = f"means over {', '.join(k for k in keys if k != key)}" if len(keys) > 2 else ""
+    panels = {"": {name: points(split, cells) for name, split in SPLITS.items()}}
+    return axis.draw(key, levels[key], panels, title="; ".join(filter(None, [over, note])))
+
+
+def _heatmap(levels: dict[str, list[str]], cells: Sequence[Cell]) -> Figure:
+    (row_key, rows), (column_key, columns) = levels.items()
+    means = np.full((len(rows), len(columns)), math.nan)
+    for i, row in enumerate(rows):
+        for j, column in enumerate(columns):
+            found = [c for c in cells if (c.value(row_key), c.value(column_key)) == (row, column)]
+            if found:
+                means[i, j] = mean_interval([_accuracy(cell, "val") for cell in found])[0]
+    return heatmap.draw(means, rows, columns, row_key, column_key)
+
+
+def _effects(levels: dict[str, list[str]], cells: Sequence[Cell], note: str) -> Figure:
+    keys, factors = list(levels), {}
+    for key, names in levels.items():
+        factors[key] = {}
+        for name in names:
+            values = combinations([c for c in cells if c.value(key) == name], keys, "val")
+            mean, _, half = mean_interval(values)
+            factors[key][name] = Point(mean, half, values)
+    there = len(combinations(cells, keys, "val"))
+    of = math.prod(map(len, levels.values()))
+    gaps = f"{there} of {of} combinations: levels are not quite comparable" if there < of else ""
+    return effects.draw(factors, "; ".join(filter(None, [gaps, note])))
+
+
+def _pareto(keys: Sequence[str], cells: Sequence[Cell]) -> Iterator[tuple[str, Figure]]:
+    by: dict[tuple, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        by[tuple(cell.value(key) for key in keys)].append(cell)
+    accuracies = [mean_interval([_accuracy(c, "val") for c in found])[0] for found in by.values()]
+    labels = [" ".join(value for value in values if value != ABSENT) for values in by]
+    records = [[cell.record for cell in found if cell.record] for found in by.values()]
+    times = [mean_interval([r.time["fit_s"] for r in members])[0] for members in records]
+    params = [float(members[0].num_params) for members in records]
+    for name, costs, cost in (
+        ("time", times, "training time (s), validation included"),
+        ("params", params, "parameters"),
+    ):
+        if min(costs) > 0:
+            yield f"pareto_{name}.png", pareto.draw(costs, accuracies, labels, cost)
+
+
+def _levels(key: str, planned: Sequence[Cell], cells: Sequence[Cell]) -> list[str]:
+    """Values of ``key`` in ``cells``: numbers by size, others in the order of the plan."""
+    there = Counter(cell.value(key) for cell in cells)
+    found = [value for value in dict.fromkeys(cell.value(key) for cell in planned) if there[value]]
+    try:
+        return sorted(found, key=float)
+    except ValueError:
+        return found
+
+
+def _note(results: Results, cells: Sequence[Cell]) -> str:
+    if not results.extra:
+        return ""
+    shown = [f"{keys[0]}={cells[0].value(keys[0])}" for keys in results.untyped]
+    return f"only {', '.join(shown)}"
+
+
+def _accuracy(cell: Cell, split: str) -> float:
+    assert cell.record is not None
+    return cell.record.metrics[split]["acc"]
+
+
+def _file(key: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", key)

@@ -1,0 +1,139 @@
+"""What a sweep leaves behind: ``results.csv``, ``summary.csv``, ``results.md`` and figures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cifarlab.report.study.results import is_study
+from cifarlab.report.sweep import ranking as winner
+from cifarlab.report.sweep.results import (
+    Results,
+    Row,
+    collect,
+    result_rows,
+    summarize,
+)
+from cifarlab.report.sweep.search import confirmation, is_search
+from cifarlab.report.tables import Section, Table, listed, markdown, write_csv
+from cifarlab.store.record import write_atomic
+from cifarlab.store.sweep import Cell
+
+_MOST_FAILURES = 20  # shown; results.csv has all of them
+
+
+def write_results(folder: Path) -> str:
+    """Write tables and figures into a sweep folder, at any time, and return the text to show."""
+    if is_study(folder):
+        from cifarlab.report.study.files import write_study  # matplotlib takes a second to import
+
+        publish(folder, draw=False)
+        return write_study(folder)
+    return f"{markdown(publish(folder))}\n{folder / 'results.csv'}"
+
+
+def publish(folder: Path, *, draw: bool = True) -> list[Section]:
+    """Write tables and figures into a sweep folder and return what there is to say about it.
+
+    draw: not for a study, whose keys are no factorial and which has figures of its own.
+    What was there of an earlier call is replaced. A folder without any cell gets nothing.
+    """
+    results = collect(folder)
+    summary = summarize(results)
+    sections = overview(results, summary)
+    if is_search(folder) and results.kept:
+        sections.append(confirmation(results))
+    if results.cells:
+        write_csv(folder / "results.csv", result_rows(results))
+        write_atomic(folder / "results.md", f"# {folder.name}\n\n{markdown(sections)}")
+    if summary:
+        write_csv(folder / "summary.csv", summary)
+    else:
+        (folder / "summary.csv").unlink(missing_ok=True)
+    if results.kept and draw:
+        from cifarlab.report.sweep.figures import draw_all  # matplotlib takes a second to import
+
+        draw_all(results, folder)
+    return sections
+
+
+def overview(results: Results, summary: list[Row]) -> list[Section]:
+    """The ranked table; then the cells that failed, are running, were interrupted, are missing."""
+    of: dict[str, list[Cell]] = {}
+    for cell in results.cells:
+        of.setdefault(cell.status, []).append(cell)
+    if summary:
+        sections = [Section(table=summary_table(results, summary), text=_note(results))]
+        if said := winner.remarks(results, summary):
+            sections.append(Section(text=said))
+    else:
+        sections = [Section(text="No finished cell yet.")]
+    if failed := of.get("failed", []):
+        more = len(failed) - _MOST_FAILURES
+        sections.append(
+            Section(
+                f"Failed: {len(failed)}",
+                _failures(results, failed[:_MOST_FAILURES]),
+                f"… and {more} more in results.csv." if more > 0 else "",
+            )
+        )
+    for status in ("pruned", "running", "interrupted", "missing"):
+        if cells := of.get(status, []):
+            names = listed([cell.name for cell in cells])
+            sections.append(Section(f"{status.capitalize()}: {len(cells)}", text=names))
+    return sections
+
+
+def summary_table(results: Results, summary: list[Row]) -> Table:
+    """Header and rows to show: factors, n, and the accuracies with their intervals.
+
+    Of untyped keys that part the cells alike the first stands for all.
+    """
+    keys = [key for key in results.factors if key not in results.extra]
+    keys += [together[0] for together in results.untyped] + ["n"]
+    marks = ["unplanned"] if "unplanned" in summary[0] else []
+    table = [[*keys, "val acc", "test acc", "train acc", *marks]]
+    for line in summary:
+        shown = [
+            f"{line[f'{m}_mean']:.2%}" + (f" ± {line[f'{m}_ci95']:.2%}" if line["n"] > 1 else "")
+            for m in ("val_acc", "test_acc", "train_acc")
+        ]
+        table.append(
+            [_brief(str(line[key])) for key in keys]
+            + shown
+            + [str(line[mark] or "") for mark in marks]
+        )
+    return table
+
+
+def _brief(value: str) -> str:
+    """A number with many digits, which a search draws, with four; results.csv has them all."""
+    try:
+        return f"{float(value):.4g}" if len(value) > 9 else value
+    except ValueError:
+        return value
+
+
+def _failures(results: Results, failed: Sequence[Cell]) -> Table:
+    return [
+        [*results.swept, "reason", "cell"],
+        *([*map(cell.value, results.swept), cell.reason, cell.name] for cell in failed),
+    ]
+
+
+def _note(results: Results) -> str:
+    """How to read the table."""
+    over = " and folds" if "data.fold" in results.swept else ""
+    parts = [
+        f"Ranked by validation accuracy: the mean over n seeds{over}; "
+        "± is the 95 % interval (Student's t).",
+    ]
+    if over:
+        parts.append("Folds share training images: an interval over them is on the narrow side.")
+    for first, *others in results.untyped:
+        alike = f" (and with it {listed(others)})" if others else ""
+        parts.append(f"{first}{alike} was not typed, yet differs: such cells are kept apart.")
+    if any(not cell.planned for cell in results.kept):
+        parts.append("unplanned: how many of the n are of no grid planned here.")
+    if results.doubles:
+        names = listed([cell.name for cell in results.doubles])
+        parts.append(f"Left out, the values and the seed of another cell: {names}.")
+    return " ".join(parts)

@@ -1,0 +1,77 @@
+"""What a sweep allows to say about its first row."""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+
+from cifarlab.report.compare import sentences as words
+from cifarlab.report.compare.selection import replicate, same_validation
+from cifarlab.report.sweep.results import REPLICATES, Results, Row
+from cifarlab.stats.intervals import Estimate, holm, paired, welch
+from cifarlab.store.sweep import Cell
+
+
+def remarks(results: Results, summary: Sequence[Row]) -> str:
+    """Whether test ranks the same row first, and which rows the first is clear of on validation.
+
+    The first by validation is compared with each other row, paired over shared seeds and folds
+    (Welch's t test without), p by Holm over all these comparisons. Empty where there is one row.
+    """
+    if len(summary) < 2:
+        return ""
+    members: dict[tuple, list[Cell]] = defaultdict(list)
+    for cell in results.kept:
+        members[results.group(cell)].append(cell)
+    groups = [members[tuple(line[key] for key in results.factors)] for line in summary]
+    first, others = groups[0], groups[1:]
+    names = [_name(results, line) for line in summary]
+    by_test = max(range(len(summary)), key=lambda i: summary[i]["test_acc_mean"])
+    gap = summary[by_test]["test_acc_mean"] - summary[0]["test_acc_mean"]
+    if gap > 0:
+        said = f"Test would have {names[by_test]} first, by {words.points(gap)} points; validation"
+        said += f" chooses {names[0]}."
+    else:
+        said = f"Validation and test agree about the first, {names[0]}."
+    return f"{said} {_clear(first, others, names)}"
+
+
+def _clear(first: Sequence[Cell], others: Sequence[Sequence[Cell]], names: Sequence[str]) -> str:
+    if not same_validation([*first, *(cell for other in others for cell in other)]):
+        return "Rows validated on different images: their differences are not tested."
+    found = [_difference(first, other) for other in others]
+    adjusted = holm([estimate.p for estimate in found])
+    runner_up, p = found[0], adjusted[0]
+    if math.isnan(p):
+        few = min(map(len, [first, others[0]])) < 2
+        reason = (
+            "one run says nothing about the spread" if few else "there is no spread to judge by"
+        )
+        return f"Whether it is better than the second, {names[1]}, is open: {reason}."
+    tested = f"95 % interval {words.interval(runner_up)}; {words.p_is(p)}"
+    tested += f", Holm over {len(others)} rows" if len(others) > 1 else ""
+    clear = sum(value < 0.05 for value in adjusted)
+    of = f" It is clear of {clear} of {len(others)} rows." if len(others) > 1 else ""
+    return (
+        f"On validation it is {'clear of' if p < 0.05 else 'not distinguishable from'} the second, "
+        f"{names[1]}: {words.points(runner_up.value)} points ahead ({tested}).{of}"
+    )
+
+
+def _difference(a: Sequence[Cell], b: Sequence[Cell]) -> Estimate:
+    """Of validation accuracy: over shared seeds and folds where there are two, else over all."""
+    one, other = ({replicate(cell): _accuracy(cell) for cell in side} for side in (a, b))
+    shared = [key for key in one if key in other]
+    if len(shared) > 1:
+        return paired([one[key] for key in shared], [other[key] for key in shared])
+    return welch(list(one.values()), list(other.values()))
+
+
+def _name(results: Results, line: Row) -> str:
+    """Of a row: its swept values; keys nobody typed where nothing else tells rows apart."""
+    keys = [key for key in results.swept if key not in REPLICATES] or results.factors
+    return " ".join(f"{key}={line[key]}" for key in keys)
+
+
+def _accuracy(cell: Cell) -> float:
+    assert cell.record is not None
+    return cell.record.metrics["val"]["acc"]

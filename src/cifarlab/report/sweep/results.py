@@ -1,0 +1,156 @@
+"""The numbers of a sweep: a row for each cell, and the finished ones summarised over seeds."""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cifarlab.stats.intervals import mean_interval
+from cifarlab.store.configs import together, untyped
+from cifarlab.store.record import NEUTRAL_KEYS, RunRecord
+from cifarlab.store.sweep import UNFINISHED, Cell, read_cells
+
+Row = dict[str, Any]
+
+# Keys whose values repeat an experiment. Folds are no independent repetitions: their training
+# images overlap, so an interval over folds is narrower than one over fresh images would be.
+REPLICATES = ("seed", "data.fold")
+METRICS = tuple(f"{split}_{kind}" for kind in ("acc", "loss") for split in ("val", "test", "train"))
+
+
+@dataclass(frozen=True)
+class Results:
+    """All of a sweep.
+
+    cells: as ``read_cells`` gives them.
+    swept: keys typed with several values.
+    untyped: keys nobody typed that nevertheless differ between finished cells, those together that
+        part them alike.
+    kept: finished cells that count in means; doubles: finished ones that do not, because another
+        has the same values, seed and fold, and is in the plan or newer.
+    """
+
+    cells: list[Cell]
+    swept: list[str]
+    untyped: list[list[str]]
+    kept: list[Cell]
+    doubles: list[Cell]
+
+    @property
+    def extra(self) -> list[str]:
+        return [key for keys in self.untyped for key in keys]
+
+    @property
+    def factors(self) -> list[str]:
+        """What parts the cells into groups of repetitions: neither the seed nor the fold."""
+        return [key for key in self.swept if key not in REPLICATES] + self.extra
+
+    def group(self, cell: Cell) -> tuple[str, ...]:
+        return tuple(cell.value(key) for key in self.factors)
+
+
+def collect(folder: Path) -> Results:
+    """Read a sweep folder, in whatever state it is."""
+    cells = read_cells(folder)
+    keys = dict.fromkeys(key for cell in cells for key in cell.typed if key not in NEUTRAL_KEYS)
+    swept = [key for key in keys if len({cell.value(key) for cell in cells}) > 1]
+    done = [cell for cell in cells if cell.config]
+    values = [{key: cell.value(key) for key in swept} for cell in done]
+    extra = untyped(swept, values, [cell.config or {} for cell in done])
+    groups = together(extra, [{key: cell.value(key) for key in extra} for cell in done])
+    factors = [key for key in swept if key not in REPLICATES] + extra
+    kept: dict[tuple, Cell] = {}
+    finished = [cell for cell in cells if cell.record]
+    for cell in sorted(finished, key=lambda cell: (cell.planned, cell.written)):
+        kept[tuple(cell.value(key) for key in factors), _replicate(cell)] = cell
+    chosen = {cell.name for cell in kept.values()}
+    return Results(
+        cells,
+        swept,
+        groups,
+        [cell for cell in finished if cell.name in chosen],
+        [cell for cell in finished if cell.name not in chosen],
+    )
+
+
+def result_rows(results: Results) -> list[Row]:
+    """Of ``results.csv``: the finished cells, best validation first, then the others.
+
+    Every swept key is a column. ``tta_*`` and ``planned`` are there where they say something.
+    """
+    with_views = any(cell.record and cell.record.tta for cell in results.cells)
+    with_plan = not all(cell.planned for cell in results.cells)
+    rows = [
+        {key: cell.value(key) for key in (*results.swept, *results.extra)}
+        | _measured(cell.record, with_views)
+        | {"status": cell.status, "reason": cell.reason, "cell": cell.name}
+        | ({"planned": cell.planned} if with_plan else {})
+        for cell in results.cells
+    ]
+    return sorted(rows, key=_rank)
+
+
+def summarize(results: Results) -> list[Row]:
+    """Of ``summary.csv``: cells that differ only in seed and fold as one, best validation first.
+
+    ``n``, and of each metric the mean, the sample standard deviation and the half width of the 95 %
+    interval; ``fit_s_mean`` (s), ``num_params``, and ``unplanned``, how many of the n are not in
+    the plan, if any are not.
+    """
+    groups: dict[tuple, list[Cell]] = defaultdict(list)
+    for cell in results.kept:
+        groups[results.group(cell)].append(cell)
+    with_plan = not all(cell.planned for cell in results.kept)
+    summary = []
+    for values, members in groups.items():
+        measured = [_measured(cell.record, False) for cell in members]
+        line: Row = dict(zip(results.factors, values, strict=True)) | {"n": len(members)}
+        for metric in METRICS:
+            mean, std, half = mean_interval([row[metric] for row in measured])
+            line |= {f"{metric}_mean": mean, f"{metric}_std": std, f"{metric}_ci95": half}
+        line["fit_s_mean"] = mean_interval([row["fit_s"] for row in measured])[0]
+        line["num_params"] = measured[0]["num_params"]
+        if with_plan:
+            line["unplanned"] = sum(not cell.planned for cell in members)
+        summary.append(line)
+    return sorted(summary, key=lambda line: best_first(line["val_acc_mean"]))
+
+
+def best_first(accuracy: float) -> tuple[bool, float]:
+    """Sort key; what is not a number is last."""
+    return math.isnan(accuracy), -accuracy
+
+
+def _measured(record: RunRecord | None, with_views: bool) -> Row:
+    """What a finished run came to; the same keys, empty, without one."""
+    tta = (record and record.tta) or {"val": {"acc": ""}, "test": {"acc": ""}}
+    views = {f"tta_{split}_acc": tta[split]["acc"] for split in ("val", "test")}
+    if record is None:
+        names = (*METRICS, *(views if with_views else ()))
+        return dict.fromkeys((*names, "best_epoch", "epochs_run", "num_params", "fit_s"), "")
+    return {
+        **{metric: _metric(record, metric) for metric in METRICS},
+        **(views if with_views else {}),
+        "best_epoch": record.best_epoch,
+        "epochs_run": record.epochs_run,
+        "num_params": record.num_params,
+        "fit_s": round(record.time["fit_s"], 3),
+    }
+
+
+def _metric(record: RunRecord, metric: str) -> float:
+    split, kind = metric.split("_")
+    return record.metrics[split][kind]
+
+
+def _replicate(cell: Cell) -> tuple[int, str]:
+    assert cell.record is not None
+    return cell.record.seed, cell.value("data.fold")
+
+
+def _rank(row: Row) -> Sequence[Any]:
+    if row["status"] in UNFINISHED:
+        return 1, UNFINISHED.index(row["status"])
+    return 0, *best_first(row["val_acc"])

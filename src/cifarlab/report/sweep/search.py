@@ -1,0 +1,63 @@
+"""What a search's folder has beyond a sweep's: its best cell to confirm, history, importances."""
+
+import json
+import math
+from pathlib import Path
+
+from cifarlab.base.errors import UserError
+from cifarlab.report.sweep.results import Results
+from cifarlab.report.tables import Section
+from cifarlab.store.record import JOURNAL, PRUNED
+from cifarlab.store.sweep import Cell
+
+
+def is_search(folder: Path) -> bool:
+    return (folder / JOURNAL).is_file()
+
+
+def confirmation(results: Results) -> Section:
+    """How to find out whether the best cell is as good as it looks."""
+    best = max(results.kept, key=accuracy)
+    typed = [f"{key}={value}" for key, value in best.typed.items() if key != "search"]
+    command = " ".join(["python train.py -m", *map(_quoted, typed), "seed=1,2,3"])
+    return Section(
+        "To confirm the best",
+        text=f"Cell {best.name} is the best of {len(results.kept)} by validation, so it was lucky "
+        "too. With seeds that the search has not seen:",
+        code=command,
+    )
+
+
+def importances(folder: Path, study: str) -> dict[str, float]:
+    """Of the searched keys, by PED-ANOVA (arXiv:2304.10255), of the cells that finished; empty if
+    these are all alike.
+
+    Raises ``UserError`` where Optuna is not installed.
+    """
+    try:
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+    except ImportError:
+        raise UserError("the report of a search: pip install -e '.[optuna]'") from None
+    storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+    found = optuna.importance.get_param_importances(
+        optuna.load_study(study_name=study, storage=storage)
+    )
+    return dict(found) if sum(found.values()) > 0 else {}
+
+
+def accuracy(cell: Cell) -> float:
+    assert cell.record is not None
+    return cell.record.metrics["val"]["acc"]
+
+
+def last_accuracy(folder: Path, cell: Cell) -> float:
+    """Validation accuracy; of a pruned cell that of its last epoch; else NaN."""
+    if cell.status == "pruned":
+        return json.loads((folder / cell.name / PRUNED).read_text())["val_acc"]
+    return accuracy(cell) if cell.record else math.nan
+
+
+def _quoted(override: str) -> str:
+    return f'"{override}"' if "[" in override else override

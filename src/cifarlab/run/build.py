@@ -1,0 +1,116 @@
+"""From a plain configuration to the objects of a run."""
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch import Callback, LightningDataModule, Trainer, seed_everything
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from cifarlab.base import hardware
+from cifarlab.base.errors import UserError
+from cifarlab.base.seeding import derive
+from cifarlab.lit import ImageClassifier
+from cifarlab.store.checkpoint import AtomicCheckpointIO, build_net
+
+for _name in ("lightning.pytorch", "lightning.fabric"):  # we announce in our own lines
+    logging.getLogger(_name).setLevel(logging.WARNING)
+# a machine that has Slurm may well train without it
+warnings.filterwarnings("ignore", message="The `srun` command is available")
+
+
+@contextlib.contextmanager
+def without_noise() -> Iterator[None]:
+    """Lightning's warnings of what is meant to be, left out."""
+    with warnings.catch_warnings():
+        for message in (
+            ".*LeafSpec.* is deprecated",  # torch 2.15 and Lightning 2.6: inside Lightning
+            "Checkpoint directory .* exists and is not",  # config.yaml is there already
+            "Found .* in eval mode at the start of tr",  # frozen parts
+            "The number of training batches",  # of a small data set
+        ):
+            warnings.filterwarnings("ignore", message=message)
+        yield
+
+
+def build(
+    config: Mapping[str, Any], *, pretrained: bool = True
+) -> tuple[LightningDataModule, ImageClassifier]:
+    """Data, read and split, and a module with fresh weights, both as ``config["seed"]`` decides.
+
+    pretrained: see ``build_net``. Raises ``UserError`` for what data and model refuse.
+    """
+    seed_everything(config["seed"], verbose=False)
+    data = instantiate(config["data"], _convert_="all")
+    data.setup()
+    # after the data, whose reading must not decide which weights a seed means
+    torch.manual_seed(derive("weights", config["seed"]))
+    net = build_net(config["model"], len(data.classes), data.image_size, pretrained=pretrained)
+    module = instantiate(config["transfer"], _convert_="all")(
+        net.to(memory_format=torch.channels_last),
+        num_classes=len(data.classes),
+        optimizer=instantiate(config["optimizer"], _convert_="all"),
+        scheduler=instantiate(config["scheduler"], _convert_="all"),
+        label_smoothing=config["label_smoothing"],
+        decay_all=config["decay_all"],
+        identity={
+            "config": dict(config),
+            "classes": list(data.classes),
+            "image_size": data.image_size,
+            "mean": list(data.mean),
+            "std": list(data.std),
+        },
+    )
+    if getattr(module, "cache_features", False):
+        data.keep_features(module.encode)
+    return data, module
+
+
+def build_trainer(
+    options: Mapping[str, Any],
+    folder: Path,
+    callbacks: Sequence[Callback],
+    logger: Logger | bool = False,
+    **more: Any,
+) -> Trainer:
+    """A Trainer for the ``trainer`` part of a configuration, writing below ``folder`` only.
+
+    Raises ``UserError`` for an accelerator or a number of devices that this machine has not.
+    """
+    if hardware.find_device(options["accelerator"]).type == "cpu":
+        hardware.keep_freed_memory()
+    bars = any("ProgressBar" in type(callback).__name__ for callback in callbacks)
+    try:
+        return instantiate(
+            dict(options) | {"precision": precision(options)},
+            benchmark=not options["deterministic"],  # cuDNN tries its algorithms once: one shape
+            logger=logger,
+            callbacks=list(callbacks),
+            plugins=[AtomicCheckpointIO()],
+            default_root_dir=folder.as_posix(),
+            enable_progress_bar=bars,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,  # our loader shares out the images itself
+            _convert_="all",
+            **more,
+        )
+    except Exception as error:
+        if isinstance(error.__cause__, MisconfigurationException):
+            asked = ", ".join(f"trainer.{k}={options[k]}" for k in ("accelerator", "devices"))
+            raise UserError(f"{asked}: {error.__cause__}") from error
+        raise
+
+
+def precision(options: Mapping[str, Any]) -> str:
+    """``trainer.precision``, where ``auto`` means bf16-mixed where the hardware has bf16."""
+    if options["precision"] != "auto":
+        return options["precision"]
+    device = hardware.find_device(options["accelerator"])
+    return "bf16-mixed" if hardware.has_fast_bf16(device) else "32-true"

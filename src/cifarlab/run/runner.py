@@ -1,0 +1,120 @@
+"""One run: build, fit, evaluate, write the record.
+
+A run is a folder. With ``result.json`` it is finished and is never done again; without, it goes on
+from ``checkpoints/last.ckpt`` if there is one.
+"""
+
+import contextlib
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import DictConfig, OmegaConf
+
+from cifarlab.base import slurm
+from cifarlab.base.errors import UserError
+from cifarlab.callbacks import Interrupted, undisturbed
+from cifarlab.run.session import Session, shown
+from cifarlab.store.checkpoint import INITIAL, LAST
+from cifarlab.store.record import CONFIG, FAILURE, PRUNED, RunRecord, is_finished, write_atomic
+
+log = logging.getLogger("cifarlab")
+
+
+def run(cfg: DictConfig, after: Callable[[Path], None] | None = None) -> float | None:
+    """Do one run, or what is left of it, and return its validation accuracy.
+
+    after: called with the run's folder once the record is written, where the configuration asks for
+        an ``evaluation``.
+
+    Raises ``UserError`` for what the user can mend. A run that fails before its first checkpoint
+    leaves no folder behind. One that a signal asks to stop writes its checkpoint and exits.
+    """
+    job = HydraConfig.get()
+    folder = Path(job.runtime.output_dir)
+    is_new = not (folder / CONFIG).exists()
+    if rank_zero_only.rank != 0:
+        log.setLevel(logging.ERROR)
+    if is_finished(folder):
+        log.info("already finished: %s", shown(folder))
+        return RunRecord.load(folder).metrics["val"]["acc"]
+    try:
+        config = _config(cfg, folder, list(job.overrides.task))
+        record = train(config, folder)
+        if record and config.get("evaluation") and after is not None:
+            after(folder)
+    except Interrupted as error:
+        log.info("%s; to go on: python train.py resume=%s", error, shown(folder))
+        if slurm.is_job():
+            slurm.give_way(error.signum)
+        sys.exit(128 + error.signum)
+    except Exception:
+        if is_new and not (folder / LAST).exists() and rank_zero_only.rank == 0:
+            _discard(folder)
+        raise
+    return record and record.metrics["val"]["acc"]
+
+
+def train(config: dict[str, Any], folder: Path) -> RunRecord | None:
+    """Train, measure and record what a plain configuration describes, from the folder's last
+    checkpoint if it has one; ``None`` in all processes of a run but the first."""
+    session = Session(config, folder)
+    session.announce()
+    session.fit()
+    if not session.trainer.is_global_zero:
+        return None
+    with undisturbed():
+        record = session.finish()
+    for name in (FAILURE, PRUNED):
+        (folder / name).unlink(missing_ok=True)
+    log.info("%s", summary(record, folder))
+    return record
+
+
+def summary(record: RunRecord, folder: Path) -> str:
+    """The table shown at the end of a run."""
+    rows = [f"{'':10}{'loss':>8}{'accuracy':>12}"]
+    measured = {name: record.metrics[name] for name in ("train", "val", "test")}
+    if record.tta:
+        measured |= {f"{name}*": record.tta[name] for name in ("val", "test")}
+    rows += [f"{name:10}{m['loss']:8.4f}{m['acc']:12.2%}" for name, m in measured.items()]
+    if record.tta:
+        rows.append(f"* tta={record.tta['views']}: the same weights, logits averaged over views")
+    end = record.status.replace("_", " ")
+    speed = (
+        f"{record.time['total_s']:.0f} s, training at {record.time['images_per_s']:,.0f} images/s"
+    )
+    rows.append(f"best epoch {record.best_epoch} of {record.epochs_run} ({end}), {speed}")
+    return "\n".join(["", *rows, f"run folder {shown(folder)}"])
+
+
+def _discard(folder: Path) -> None:
+    """Remove what a run that never got going wrote, and the folder unless it holds other things."""
+    for pattern in (CONFIG, "run.log", "metrics.csv", "events.out.tfevents.*", str(INITIAL)):
+        for path in folder.glob(pattern):
+            path.unlink()
+    for made in (folder / LAST.parent, folder / "figures", folder):
+        with contextlib.suppress(OSError):  # not there, or not empty
+            made.rmdir()
+
+
+def _config(cfg: DictConfig, folder: Path, overrides: list[str]) -> dict[str, Any]:
+    """The plain configuration: of the command, or, when resuming, of the folder."""
+    if cfg.resume is not None:
+        others = [item for item in overrides if not item.startswith("resume=")]
+        if others:
+            raise UserError(
+                f"resume={cfg.resume}: the run goes on as it was configured; leave out "
+                + " ".join(others)
+            )
+        return yaml.safe_load((folder / CONFIG).read_text())
+    config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    assert isinstance(config, dict)
+    if rank_zero_only.rank == 0:
+        write_atomic(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
+    return config

@@ -1,0 +1,277 @@
+"""One training session of a run: fit, measure the best weights, make the record."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerStatus
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from cifarlab import callbacks
+from cifarlab.base import hardware
+from cifarlab.base.errors import UserError
+from cifarlab.inspection import calls, first_layer
+from cifarlab.lit import VIEWS, Evaluation, evaluate
+from cifarlab.run.build import build, build_trainer, without_noise
+from cifarlab.store.checkpoint import (
+    BEST,
+    LAST,
+    check_fits,
+    load_weights,
+    net_weights,
+    read_checkpoint,
+    save_initial,
+)
+from cifarlab.store.record import RunRecord, Status, config_hash, write_atomic
+
+log = logging.getLogger("cifarlab")
+TEST_READS = ".test_reads"  # there only between the first reading of the test set and the record
+
+
+class Session:
+    """Everything of a run that lives in memory. ``config`` is plain, ``folder`` the run's.
+
+    Starts from ``checkpoints/last.ckpt`` if the folder has one. Raises ``UserError`` if that is of
+    another model, and whatever data, model and trainer refuse.
+    """
+
+    def __init__(self, config: dict[str, Any], folder: Path) -> None:
+        self.began = time.perf_counter()
+        self.config, self.folder = config, folder
+        self.git = hardware.git_state(Path(__file__).parent)
+        self.last = folder / LAST if (folder / LAST).exists() else None
+        self.data, self.module = build(config, pretrained=self.last is None)
+        if self.last:
+            checkpoint = read_checkpoint(self.last)
+            check_fits(self.module.net, net_weights(checkpoint), self.last)
+        self.macs = count_macs(self.module.net, self.data.image_size)
+        self.recorder = callbacks.EpochRecorder(folder / "metrics.csv")
+        chosen = [instantiate(part) for part in (config["callbacks"] or {}).values()]
+        stopping = [c for c in chosen if isinstance(c, callbacks.EarlyStopping)]
+        self.early_stopping = next(iter(stopping), None)
+        always = [
+            callbacks.EpochPosition(),
+            callbacks.SeedEachStep(config["seed"]),
+            self.recorder,
+            callbacks.Panels(self.recorder),
+            callbacks.Curves(folder),
+            callbacks.StopOnSignal(folder / LAST),
+            *best_and_last(folder),
+        ]
+        if callbacks.has_terminal():
+            always.append(callbacks.ProgressBar())
+        logger = instantiate(config["logger"])(folder.as_posix()) if config["logger"] else False
+        if isinstance(logger, callbacks.TensorBoard) and any(folder.glob("events.out.tfevents.*")):
+            logger.go_on_from(checkpoint["global_step"] if self.last else 0)
+        self.trainer = build_trainer(config["trainer"], folder, [*chosen, *always], logger)
+        asked = config["trainer"]["devices"]
+        devices = len(asked) if isinstance(asked, list) else asked
+        if isinstance(devices, int) and devices > 0:
+            devices *= config["trainer"]["num_nodes"]
+            if self.trainer.world_size != devices:
+                raise UserError(
+                    f"trainer.devices={asked}: {self.trainer.world_size} process(es) were started "
+                    f"for {devices} devices; in a job of Slurm ask for as many tasks as devices"
+                )
+        if config["batch_size"] % self.trainer.world_size:
+            raise UserError(
+                f"batch_size={config['batch_size']}: counts the images of a step on all devices "
+                f"together, so it must be a multiple of the {self.trainer.world_size} devices"
+            )
+
+    @property
+    def num_params(self) -> int:
+        return sum(parameter.numel() for parameter in self.module.net.parameters())
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {
+            "num_train": len(self.data.train_indices),
+            "num_val": len(self.data.val_indices),
+            "num_test": len(self.data.images.test_labels),
+        }
+
+    @property
+    def hardware(self) -> dict[str, Any]:
+        device, trainer = self.trainer.strategy.root_device, self.trainer
+        return hardware.describe(device, trainer.world_size, str(trainer.precision))
+
+    @property
+    def status(self) -> Status:
+        if len(self.recorder.rows) >= self.config["max_epochs"]:
+            return "completed"
+        stopped = self.early_stopping is not None and self.early_stopping.has_stopped
+        return "early_stopped" if stopped else "stopped"
+
+    def announce(self) -> None:
+        """Say in a few lines what is about to be trained."""
+        images = ", ".join(f"{n:,} {name[4:]}" for name, n in self.sizes.items())
+        log.info("data   %s: %s images", self.data.name, images)
+        log.info(
+            "model  %s: %s parameters, %.1f million multiply-accumulates an image",
+            self.config["choices"]["model"],
+            f"{self.num_params:,}",
+            self.macs / 1e6,
+        )
+        log.info("on     %s (%s), %s", *(self.hardware[k] for k in ("device", "name", "precision")))
+        log.info("%s %s", "resume" if self.last else "folder", shown(self.folder))
+
+    def fit(self) -> None:
+        """Train to the end. Raises ``KeyboardInterrupt`` when interrupted, saying how to go on."""
+        if self.last is None and self.trainer.is_global_zero:
+            first = first_layer(calls(self.module.net, self.data.image_size))
+            if first is not None:
+                save_initial(self.module.net, first.name, self.module.identity, self.folder)
+        with without_noise():
+            try:
+                self.trainer.fit(
+                    self.module, datamodule=self.data, ckpt_path=self.last, weights_only=True
+                )
+            except SystemExit as end:  # Lightning's after a KeyboardInterrupt; not a signal's
+                if end.code != 1 or self.trainer.state.status != TrainerStatus.INTERRUPTED:
+                    raise
+                log.info("interrupted; to go on: python train.py resume=%s", shown(self.folder))
+                raise KeyboardInterrupt from None
+
+    def finish(self) -> RunRecord:
+        """Measure the best weights, write predictions, TensorBoard's last lines and the record."""
+        best = self.folder / BEST
+        if not best.exists():
+            raise UserError("the run was stopped before its first epoch ended: nothing to evaluate")
+        checkpoint = read_checkpoint(best)
+        load_weights(self.module.net, checkpoint, best)
+        results, test_reads = self._evaluate()
+        self._save_predictions(results)
+        self._log_final(results)
+        record = self._record(checkpoint["epoch"] + 1, results, test_reads)
+        record.save(self.folder)
+        (self.folder / TEST_READS).unlink()
+        return record
+
+    def _evaluate(self) -> tuple[dict[str, Evaluation], int]:
+        """Train, validation and test with the best weights, and how often test has now been read.
+
+        On one device, whatever trained: the numbers are exact and need no padding.
+        """
+        device = self.trainer.strategy.root_device
+        module = self.module.to(device)
+        autocast = self.trainer.precision_plugin.forward_context
+        views = VIEWS.get(self.config.get("tta"))
+        count = self.folder / TEST_READS
+        earlier = int(count.read_text()) if count.exists() else 0
+        results = {}
+        for name in ("train", "val", "test"):
+            loader = self.data.eval_loader(name, device)
+            if name == "test":  # noted before it is read: a crash in between counts as a reading
+                write_atomic(count, str(earlier + self.data.test_reads))
+            results[name] = evaluate(module, loader, autocast(), None if name == "train" else views)
+        return results, earlier + self.data.test_reads
+
+    def _save_predictions(self, results: dict[str, Evaluation]) -> None:
+        path = self.folder / "predictions.npz"
+        temporary = path.with_name(".predictions.tmp.npz")
+        np.savez_compressed(
+            temporary,
+            val_logits=half(results["val"].logits),
+            val_labels=results["val"].labels,
+            test_logits=half(results["test"].logits),
+            test_labels=results["test"].labels,
+            train_indices=self.data.train_indices,
+            val_indices=self.data.val_indices,
+            classes=np.array(self.data.classes),
+        )
+        temporary.replace(path)
+
+    def _log_final(self, results: dict[str, Evaluation]) -> None:
+        final = {f"best/{name}_{k}": v for name, r in results.items() for k, v in r.metrics.items()}
+        for logger in self.trainer.loggers:
+            logger.log_metrics(final, step=self.trainer.global_step)
+            if isinstance(logger, callbacks.TensorBoard):
+                logger.log_config(self.config)
+            logger.finalize("success")
+
+    def _record(
+        self, best_epoch: int, results: dict[str, Evaluation], test_reads: int
+    ) -> RunRecord:
+        config, rows = self.config, self.recorder.rows
+        earlier = sum(row["epoch_s"] for row in self.recorder.resumed_rows)
+        return RunRecord(
+            name=config["name"],
+            status=self.status,
+            model=config["choices"]["model"],
+            num_params=self.num_params,
+            macs=self.macs,
+            seed=config["seed"],
+            data={"name": self.data.name, **self.sizes, "split_hash": self.data.split_hash},
+            epochs_run=len(rows),
+            best_epoch=best_epoch,
+            metrics={name: result.metrics for name, result in results.items()},
+            test_reads=test_reads,
+            time={
+                "fit_s": sum(row["epoch_s"] for row in rows),
+                "total_s": earlier + time.perf_counter() - self.began,
+                "images_per_s": float(np.mean([row["images_per_s"] for row in rows])),
+            },
+            hardware=self.hardware,
+            versions=hardware.versions(),
+            git=self.git,
+            overrides=config["overrides"],
+            config_hash=config_hash(config),
+            tta=with_views(config.get("tta"), results),
+        )
+
+
+def with_views(views: str | None, results: dict[str, Evaluation]) -> dict[str, Any] | None:
+    """The ``tta`` entry of the record."""
+    if views is None:
+        return None
+    measured = {name: r.tta.metrics for name, r in results.items() if r.tta is not None}
+    return {"views": views} | measured
+
+
+def best_and_last(folder: Path) -> list[ModelCheckpoint]:
+    """Keep the epoch of the lowest validation loss, and the latest; test has no say in it.
+
+    Two callbacks: ``save_last`` (Lightning 2.6) writes the latest only where it is also the best.
+    """
+    common = {
+        "dirpath": folder / BEST.parent,
+        "save_on_train_epoch_end": True,  # after early stopping has counted and the row is written
+        "enable_version_counter": False,
+    }
+    return [
+        ModelCheckpoint(filename=BEST.stem, monitor="val/loss", mode="min", **common),
+        ModelCheckpoint(filename=LAST.stem, **common),
+    ]
+
+
+def count_macs(net: nn.Module, image_size: int) -> int:
+    """Multiply-accumulates of convolutions and matrix products for one image, counted by torch."""
+    modes = [(module, module.training) for module in net.modules()]
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # does attention in one operation, not counted
+    try:
+        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+            net.eval()(torch.zeros(1, 3, image_size, image_size))
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+    for module, mode in modes:  # frozen parts of a net may be in another mode than the rest
+        module.training = mode
+    return counter.get_total_flops() // 2
+
+
+def half(logits: np.ndarray) -> np.ndarray:
+    """float16, the few that are too large for it at its limit."""
+    limit = np.finfo(np.float16).max
+    return logits.clip(-limit, limit).astype(np.float16)
+
+
+def shown(folder: Path) -> str:
+    """Relative to where the user is, if below."""
+    return str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)

@@ -1,0 +1,75 @@
+"""What a net answered to a set of images, and what follows from it by counting.
+
+An answer is the class of the largest logit, its confidence the probability that softmax gives it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.special import log_softmax, softmax
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Logits and true labels of the same images, in the same order."""
+
+    logits: Float[np.ndarray, "n classes"]
+    labels: Int[np.ndarray, " n"]
+
+    @cached_property
+    def answers(self) -> Int[np.ndarray, " n"]:
+        return self.logits.argmax(axis=1)
+
+    @cached_property
+    def confidence(self) -> Float[np.ndarray, " n"]:
+        """Probability of the answer."""
+        return softmax(self.logits, axis=1).max(axis=1)
+
+    @cached_property
+    def is_right(self) -> Bool[np.ndarray, " n"]:
+        return self.answers == self.labels
+
+    @cached_property
+    def loss(self) -> Float[np.ndarray, " n"]:
+        """Cross-entropy of each image (nats)."""
+        truth = np.arange(len(self.labels)), self.labels
+        return -log_softmax(self.logits, axis=1)[truth]
+
+    def confidently_wrong(self, most: int) -> Int[np.ndarray, " k"]:
+        """Positions of the wrong answers of highest confidence, at most ``most``, highest first."""
+        wrong = np.flatnonzero(~self.is_right)
+        return wrong[np.argsort(-self.confidence[wrong], kind="stable")][:most]
+
+    def caption(self, i: int | np.integer, classes: Sequence[str]) -> str:
+        """The answer to image ``i`` with its confidence, and the truth where it is another."""
+        answer = f"{classes[self.answers[i]]}\n{self.confidence[i]:.1%}"
+        return answer if self.is_right[i] else f"{answer}\nis {classes[self.labels[i]]}"
+
+
+def confusion(predictions: Predictions) -> Int[np.ndarray, "classes classes"]:
+    """How many images of class ``row`` were answered with class ``column``."""
+    from torch import from_numpy  # slow to import
+    from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+    pairs = (from_numpy(np.asarray(array)) for array in (predictions.answers, predictions.labels))
+    counts = multiclass_confusion_matrix(*pairs, num_classes=predictions.logits.shape[1])
+    return counts.numpy()
+
+
+def precision(counts: Int[np.ndarray, "classes classes"]) -> Float[np.ndarray, " classes"]:
+    """Of the answers with each class, the share that is right; NaN where there is none."""
+    return _share(np.diag(counts), counts.sum(axis=0))
+
+
+def recall(counts: Int[np.ndarray, "classes classes"]) -> Float[np.ndarray, " classes"]:
+    """Of the images of each class, the share that was found; NaN where there is none."""
+    return _share(np.diag(counts), counts.sum(axis=1))
+
+
+def _share(
+    part: Int[np.ndarray, " classes"], whole: Int[np.ndarray, " classes"]
+) -> Float[np.ndarray, " classes"]:
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)

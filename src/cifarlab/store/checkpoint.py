@@ -1,0 +1,167 @@
+"""Checkpoints: written whole, read without running what is in them, and a net rebuilt from one.
+
+Every checkpoint carries, under ``cifarlab``, the plain configuration of its run and what the data
+told the net (classes, image size, mean, standard deviation), so that it can be used by itself.
+"""
+
+import os
+import pickle
+import struct
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from lightning.fabric.plugins import TorchCheckpointIO
+from torch import nn
+
+from cifarlab.base.errors import UserError
+from cifarlab.store.record import RunRecord
+
+BEST = Path("checkpoints") / "best.ckpt"
+LAST = Path("checkpoints") / "last.ckpt"
+INITIAL = Path("checkpoints") / "initial.ckpt"  # the first layer alone, before training
+_UNREADABLE = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    struct.error,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)  # what torch.load raises for damaged files
+_PREFIX = "net."  # of the net's entries in the LightningModule's state
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's, but renamed into place: a kill leaves the old checkpoint, not half a new one.
+
+    Lightning's own writes to the system's temporary folder and moves the file, which is a copy, and
+    can be cut, where that folder is on another disk.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.tmp")
+        with temporary.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A trained net, in eval mode on the CPU, and what is needed to use it.
+
+    mean, std: of the normalisation, by channel, for images in [0, 1].
+    """
+
+    net: nn.Module
+    record: RunRecord
+    config: dict[str, Any]
+    classes: tuple[str, ...]
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def build_net(
+    model: Mapping[str, Any], num_classes: int, image_size: int, *, pretrained: bool = True
+) -> nn.Module:
+    """The net that the ``model`` part of a configuration describes, with fresh weights.
+
+    pretrained: ``False`` leaves out ``model.weights``, where a checkpoint is loaded afterwards.
+    """
+    options = dict(model)
+    if not pretrained and "weights" in options:
+        options["weights"] = None
+    return instantiate(options, num_classes=num_classes, image_size=image_size, _convert_="all")
+
+
+def load_run(folder: str | Path) -> LoadedRun:
+    """Rebuild the net of a finished run with its best weights.
+
+    Raises ``UserError`` where the folder holds no finished run or its checkpoint does not fit.
+    """
+    folder = Path(folder)
+    record = RunRecord.load(folder)
+    checkpoint = read_checkpoint(folder / BEST)
+    identity = checkpoint["cifarlab"]
+    sizes = len(identity["classes"]), identity["image_size"]
+    net = build_net(identity["config"]["model"], *sizes, pretrained=False)
+    load_weights(net, checkpoint, folder / BEST)
+    return LoadedRun(
+        net.eval(),
+        record,
+        identity["config"],
+        tuple(identity["classes"]),
+        identity["image_size"],
+        tuple(identity["mean"]),
+        tuple(identity["std"]),
+    )
+
+
+def save_initial(net: nn.Module, layer: str, identity: Mapping[str, Any], folder: Path) -> None:
+    """Keep the weights of ``layer`` in the run folder, as a checkpoint of that layer alone: of the
+    whole net it would be as large as the others, for each run of a sweep.
+
+    identity: as in every checkpoint.
+    """
+    state = net.get_submodule(layer).state_dict(prefix=f"{_PREFIX}{layer}.")
+    checkpoint = {"cifarlab": dict(identity), "layer": layer, "state_dict": state}
+    AtomicCheckpointIO().save_checkpoint(checkpoint, folder / INITIAL)
+
+
+def read_initial(folder: Path, layer: str) -> torch.Tensor | None:
+    """The weight of ``layer`` before training; ``None`` where the run kept none of it. Raises
+    ``UserError`` where the file is damaged."""
+    if not (folder / INITIAL).is_file():
+        return None
+    return net_weights(read_checkpoint(folder / INITIAL)).get(f"{layer}.weight")
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint of ours, on the CPU. Raises ``UserError`` if missing, damaged or not ours."""
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such checkpoint") from None
+    except _UNREADABLE as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path}: the checkpoint is damaged ({reason})") from error
+    if not isinstance(checkpoint, dict) or not {"cifarlab", "state_dict"} <= checkpoint.keys():
+        raise UserError(f"{path}: not a checkpoint of cifarlab")
+    return checkpoint
+
+
+def load_weights(net: nn.Module, checkpoint: Mapping[str, Any], path: Path) -> None:
+    """Put the checkpoint's weights into ``net``. Raises ``UserError`` if it is of another net."""
+    weights = net_weights(checkpoint)
+    check_fits(net, weights, path)
+    net.load_state_dict(weights)
+
+
+def net_weights(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """The net's part of the LightningModule's state."""
+    state = checkpoint["state_dict"].items()
+    return {name.removeprefix(_PREFIX): value for name, value in state if name.startswith(_PREFIX)}
+
+
+def check_fits(net: nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Raise ``UserError``, naming the first difference, unless ``weights`` are those of ``net``."""
+    expected = {name: tuple(value.shape) for name, value in net.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    for name in [*expected, *found]:
+        ours, theirs = expected.get(name), found.get(name)
+        if ours != theirs:
+            raise UserError(
+                f"{path}: a checkpoint of another model: {name} is "
+                f"{'missing' if theirs is None else theirs} there and "
+                f"{'missing' if ours is None else ours} in {type(net).__name__}"
+            )

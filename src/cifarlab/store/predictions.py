@@ -1,0 +1,49 @@
+"""A run's answers to its validation and test images: ``predictions.npz``, logits and labels."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+
+from cifarlab.base.errors import UserError
+from cifarlab.stats.answers import Predictions
+
+FILE = "predictions.npz"
+
+
+@dataclass(frozen=True)
+class RunPredictions:
+    """A ``predictions.npz``.
+
+    val_indices: which of the source's training images ``val`` are. classes: names, numbers where
+        the file has none.
+    """
+
+    val: Predictions
+    test: Predictions
+    val_indices: Int[np.ndarray, " val"]
+    classes: tuple[str, ...]
+
+
+def load(folder: Path) -> RunPredictions:
+    """Read the predictions of a run. Raises ``UserError`` if they are missing or damaged."""
+    path = folder / FILE
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            val, test = (
+                Predictions(arrays[f"{s}_logits"].astype(np.float64), arrays[f"{s}_labels"])
+                for s in ("val", "test")
+            )
+            names = arrays.get("classes", np.arange(val.logits.shape[1]))
+            return RunPredictions(val, test, arrays["val_indices"], tuple(map(str, names)))
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing; a finished run has it") from None
+    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError) as error:
+        raise UserError(f"{path}: damaged ({type(error).__name__}: {error})") from error
+
+
+def find(folder: Path) -> RunPredictions | None:
+    """``None`` if a run has none. Raises ``UserError`` if they are damaged."""
+    return load(folder) if (folder / FILE).exists() else None

@@ -1,0 +1,163 @@
+"""The record of a run: ``result.json``, the only thing that runs pass on (standard library only).
+
+Accuracies are fractions in [0, 1], losses are mean cross-entropies in nats, times are seconds,
+epochs are counted from 1. ``metrics`` is measured with the weights of the best validation epoch, in
+eval mode, on images without augmentation, the training images included.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from cifarlab.base.errors import UserError
+
+SCHEMA = 1
+RESULT = "result.json"
+FAILURE = "failure.json"
+PRUNED = "pruned.json"  # a cell of a search that was stopped because others do better
+CONFIG = "config.yaml"
+METRICS = "metrics.csv"  # one row an epoch
+CELLS = "cells.json"  # in a sweep's folder: {cell: its overrides as typed}, all ever planned
+JOURNAL = "optuna.journal"  # there, of a search: what Optuna was told
+STOP = ".stop"  # there: fail_fast says that no further cell starts
+
+# Keys of the configuration that say where and how a run is kept, not what comes out of it.
+NEUTRAL_KEYS = frozenset(
+    {
+        "name",
+        "output_root",
+        "sweep",
+        "study",
+        "fresh",
+        "fail_fast",
+        "jobs_per_gpu",
+        "resume",
+        "logger",
+        "choices",
+        "overrides",
+    }
+    | {"data.cache_dir", "trainer.log_every_n_steps"}
+    | {"data.url", "data.source.url"}  # the md5 decides what is read
+    | {"evaluation"}  # a picture of the result
+    | {"lr_find"}  # never true in a run that comes to a result
+)
+
+Status = Literal["completed", "early_stopped", "stopped"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What ``result.json`` holds, field by field.
+
+    status: ``completed`` ran all epochs, ``early_stopped`` was ended by early stopping, ``stopped``
+        by another limit (``trainer.max_time``, ``trainer.max_steps``).
+    num_params: trainable and frozen parameters of the net; macs: multiply-accumulates of one image.
+    tta: the same weights with test-time augmentation, which has no say in any choice: ``{"views":
+        ..., "val": {"loss", "acc"}, "test": {...}}``; ``None`` where it was not asked for.
+    test_reads: how often the test set has been read for this run.
+    time: ``fit_s`` sums the epochs (validation and checkpoints included) of every session of the
+        run, ``total_s`` adds start-up and the final evaluation of the session that finished it,
+        ``images_per_s`` is the training throughput without validation.
+    """
+
+    schema: int = SCHEMA
+    name: str
+    status: Status
+    model: str
+    num_params: int
+    macs: int
+    seed: int
+    data: dict[str, Any]
+    epochs_run: int
+    best_epoch: int
+    metrics: dict[str, dict[str, float]]
+    test_reads: int
+    time: dict[str, float]
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    git: dict[str, Any]
+    overrides: list[str]
+    config_hash: str
+    tta: dict[str, Any] | None = None
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "RunRecord":
+        """Read ``folder/result.json``. Raises ``UserError`` if there is none or it is no record."""
+        path = Path(folder) / RESULT
+        try:
+            fields = json.loads(path.read_text())
+            if fields["schema"] != SCHEMA:
+                raise UserError(f"{path}: schema {fields['schema']}, this version reads {SCHEMA}")
+            return cls(**fields)
+        except FileNotFoundError:
+            raise UserError(f"{path.parent}: no finished run here ({RESULT} is missing)") from None
+        except (json.JSONDecodeError, TypeError, KeyError) as error:
+            raise UserError(f"{path}: not a run record ({error})") from error
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``folder/result.json`` in one step: it is there whole or not at all."""
+        write_atomic(Path(folder) / RESULT, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+
+
+def is_finished(folder: str | Path) -> bool:
+    """Finished means written: a run with a ``result.json`` is done and is never redone."""
+    return (Path(folder) / RESULT).is_file()
+
+
+def is_over(folder: str | Path) -> bool:
+    """Whether there is nothing left to train: finished, or pruned by a search."""
+    return is_finished(folder) or (Path(folder) / PRUNED).is_file()
+
+
+def write_failure(folder: str | Path, error: BaseException, traceback: str) -> None:
+    """Leave ``failure.json`` in place of a result; the next call of the same cell retries it."""
+    message = {"type": type(error).__name__, "message": str(error), "traceback": traceback}
+    write_atomic(Path(folder) / FAILURE, json.dumps(message, indent=2) + "\n")
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The rows of a ``metrics.csv``; a last row that was cut off in writing is left out."""
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if None not in row.values()]
+    return [
+        {name: int(v) if name in ("epoch", "step") else float(v) for name, v in row.items()}
+        for row in rows
+    ]
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits over everything in a plain configuration that can change the result."""
+    text = json.dumps(_without_neutral(config), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _without_neutral(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    return {
+        key: _without_neutral(value, f"{prefix}{key}.") if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if f"{prefix}{key}" not in NEUTRAL_KEYS
+    }
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a text file so that readers and crashes see the old or the new one, never a part."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,1 @@
+"""The cells of a sweep: each a process of its own, watched, preloaded, searched."""

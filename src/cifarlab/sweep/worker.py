@@ -1,0 +1,97 @@
+"""One cell of a sweep, in a process of its own: ``python -m cifarlab.sweep.worker <folder>``.
+
+The folder's ``config.yaml`` says all there is to do, so every process of the cell, those that
+Lightning starts for further devices too, trains with the same settings.
+"""
+
+import ctypes
+import json
+import logging.config
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cifarlab.base import cli, slurm
+from cifarlab.base.errors import UserError, told
+from cifarlab.store.lock import RunLock
+from cifarlab.store.record import CONFIG, PRUNED, write_failure
+
+FAILED, LOCKED, INTERRUPTED = 1, 81, 82  # exit codes, beside 0
+LOGGING = "CIFARLAB_LOGGING"  # environment variable: the logging of the sweep, as JSON
+
+log = logging.getLogger("cifarlab")
+
+
+def main(folder: str, jobs: int, logging_config: dict[str, Any] | None) -> None:
+    """Train the cell in ``folder`` to its end and exit with a code that says how it went.
+
+    A failure is left as ``failure.json``. Cells that another process trains are left to it.
+
+    jobs: how many processes like this one share the machine.
+    """
+    _die_with_parent()
+    for signum in slurm.SIGNALS:  # until training begins there is nothing to save
+        signal.signal(signum, lambda *_: sys.exit(INTERRUPTED))
+    if jobs > 1:  # lines of several cells, and no bars, on one screen
+        os.environ["TERM"] = "dumb"
+    if logging_config is not None:
+        if jobs > 1:
+            logging_config["formatters"]["plain"]["format"] = f"{Path(folder).name}: %(message)s"
+        logging.config.dictConfig(logging_config)
+    lock = RunLock(Path(folder))
+    if int(os.environ.get("LOCAL_RANK", slurm.rank())) == 0 and not lock.acquire():
+        sys.exit(LOCKED)
+    try:
+        sys.exit(_train(Path(folder), jobs))
+    finally:
+        lock.release()
+
+
+def _train(folder: Path, jobs: int) -> int:
+    with cli.quick_imports():
+        from cifarlab.base.hardware import share
+        from cifarlab.callbacks import Interrupted
+        from cifarlab.run.runner import train
+
+    config = yaml.safe_load((folder / CONFIG).read_text())
+    try:
+        with share(config, jobs, folder.parent) as config:
+            train(config, folder)
+    except Interrupted as error:
+        if not (folder / PRUNED).exists():  # a search's side that watches has told
+            log.info("%s: %s, to be continued", folder.name, error)
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except Exception as error:
+        write_failure(folder, told(error), traceback.format_exc())
+        if not isinstance(told(error), UserError):
+            log.exception("%s", folder.name)
+        return FAILED
+    return 0
+
+
+def _die_with_parent() -> None:
+    """Be killed when the process that started this one is (a command of its own: on Linux), so that
+    nothing trains on that nobody waits for."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:  # of a forked one: not the server it was forked from
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    elif sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def _follow(parent: Any) -> None:
+    parent.join()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], 1, json.loads(os.environ.get(LOGGING, "null")))

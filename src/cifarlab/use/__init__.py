@@ -1,0 +1,1 @@
+"""A trained net in use: predictions of files, exports, a page, its pictures."""

@@ -1,0 +1,183 @@
+"""A run's net as a file that needs nothing of cifarlab: ONNX, or torch's own exported program.
+
+The file takes ``pixels``, uint8 RGB ``(batch, 3, size, size)`` with any batch, and returns
+``logits``, float32 ``(batch, classes)``. Normalisation is inside. It takes pixels and not floats
+because a wrong type is refused, where a wrong scale would only make predictions worse.
+"""
+
+import copy
+import json
+import logging
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor, nn
+
+from cifarlab.base import hardware
+from cifarlab.base.checks import check_export
+from cifarlab.store.checkpoint import LoadedRun
+from cifarlab.store.record import write_atomic
+from cifarlab.use.predictor import PixelsToLogits
+
+_TOLERANCE = 1e-4  # difference of a logit that is let pass, relative to the largest, or to 1
+_BATCHES = (1, 7)  # sizes that are compared; the net is traced with another
+
+
+class VerificationError(RuntimeError):
+    """An exported file that does not do what the net does."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """path: of the model; description: of what it takes and returns, a JSON file; difference: the
+    largest between a logit of the file and of the net; scale: the largest logit."""
+
+    path: Path
+    description: Path
+    difference: float
+    scale: float
+
+
+@dataclass(frozen=True)
+class Format:
+    """write: module, example pixels, metadata, path; run: path and pixels to logits; suffix: of the
+    file."""
+
+    write: Callable[[nn.Module, Tensor, Mapping[str, Any], Path], None]
+    run: Callable[[Path, Tensor], np.ndarray]
+    suffix: str
+
+
+def export(run: LoadedRun, format: str, folder: Path) -> Exported:
+    """Write ``model.<suffix>`` and ``model.<suffix>.json`` into ``folder``.
+
+    The file is loaded again and compared with the net, on batches of several sizes, before it gets
+    its name. Raises ``UserError`` for an unknown format or a missing package, ``VerificationError``
+    where logits differ; then nothing is left.
+    """
+    check_export(format)
+    chosen = FORMATS[format]
+    net = copy.deepcopy(run.net).to("cpu", memory_format=torch.contiguous_format)
+    module = PixelsToLogits(net, run.mean, run.std).eval()
+    metadata = describe(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"model.{chosen.suffix}"
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as temporary:
+        path = Path(temporary) / target.name
+        chosen.write(module, _noise(3, run.image_size), metadata, path)
+        difference, scale = verify(module, lambda pixels: chosen.run(path, pixels), run.image_size)
+        description = target.with_name(f"{target.name}.json")
+        measured = {"max_abs_difference": difference, "max_abs_logit": scale}
+        write_atomic(description, json.dumps(metadata | measured, indent=2) + "\n")
+        path.replace(target)
+    return Exported(target, description, difference, scale)
+
+
+def verify(
+    module: nn.Module, exported: Callable[[Tensor], np.ndarray], image_size: int
+) -> tuple[float, float]:
+    """Compare logits on random pixels: the largest difference and the largest logit, both absolute.
+
+    Raises ``VerificationError`` where they differ by more than rounding explains.
+    """
+    difference = scale = 0.0
+    for size in _BATCHES:
+        pixels = _noise(size, image_size)
+        with torch.inference_mode():
+            expected = module(pixels).numpy()
+        found = exported(pixels)
+        if found.shape != expected.shape:
+            raise VerificationError(f"logits of shape {found.shape}, the net's {expected.shape}")
+        difference = max(difference, float(np.abs(found - expected).max()))
+        scale = max(scale, float(np.abs(expected).max()))
+    if not difference <= _TOLERANCE * max(scale, 1.0):  # NaN too
+        raise VerificationError(
+            f"logits of the exported model differ by up to {difference:.2g} from the net's, which "
+            f"are up to {scale:.2g}: more than rounding explains; no file was written"
+        )
+    return difference, scale
+
+
+def describe(run: LoadedRun) -> dict[str, Any]:
+    """What goes with the model: classes, input, preprocessing, and which run it is."""
+    size, record = run.image_size, run.record
+    return {
+        "classes": list(run.classes),
+        "input": {
+            "name": "pixels",
+            "type": "uint8",
+            "shape": ["batch", 3, size, size],
+            "colour": "RGB, 0 to 255",
+        },
+        "output": {"name": "logits", "type": "float32", "shape": ["batch", len(run.classes)]},
+        "preprocessing": {
+            "before": f"resize the shorter side to {size} pixels (bilinear, antialiased), crop the "
+            "centre",
+            "inside": "(pixels / 255 - mean) / std",
+            "mean": list(run.mean),
+            "std": list(run.std),
+        },
+        "run": {
+            "model": record.model,
+            "data": record.data["name"],
+            "config_hash": record.config_hash,
+            "val_acc": record.metrics["val"]["acc"],
+            "versions": hardware.versions(),
+        },
+    }
+
+
+def _noise(batch: int, size: int) -> UInt8[Tensor, "batch 3 size size"]:
+    generator = torch.Generator().manual_seed(batch)
+    return torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8, generator=generator)
+
+
+def _write_onnx(
+    module: nn.Module, example: Tensor, metadata: Mapping[str, Any], path: Path
+) -> None:
+    for name in ("onnx_ir", "onnxscript"):  # they tell of every optimisation
+        logging.getLogger(name).setLevel(logging.WARNING)
+    program = torch.onnx.export(
+        module,
+        (example,),
+        dynamo=True,
+        input_names=["pixels"],
+        output_names=["logits"],
+        dynamic_shapes={"pixels": {0: "batch"}},
+        verbose=False,
+    )
+    assert program is not None
+    program.model.metadata_props.update({k: json.dumps(v) for k, v in metadata.items()})
+    program.save(path, external_data=False)  # one file; ONNX allows it up to 2 GB
+
+
+def _run_onnx(path: Path, pixels: Tensor) -> np.ndarray:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session.run(["logits"], {"pixels": pixels.numpy()})[0]
+
+
+def _write_torch(
+    module: nn.Module, example: Tensor, metadata: Mapping[str, Any], path: Path
+) -> None:
+    shapes = {"pixels": {0: torch.export.Dim("batch")}}
+    program = torch.export.export(module, (example,), dynamic_shapes=shapes)
+    torch.export.save(program, path, extra_files={"cifarlab.json": json.dumps(metadata)})
+
+
+def _run_torch(path: Path, pixels: Tensor) -> np.ndarray:
+    with torch.inference_mode():
+        return torch.export.load(path).module()(pixels).numpy()
+
+
+FORMATS = {
+    "onnx": Format(_write_onnx, _run_onnx, "onnx"),
+    "torch_export": Format(_write_torch, _run_torch, "pt2"),
+}

@@ -1,0 +1,90 @@
+"""Predictions for many files: decoded in threads, batched, what cannot be read left out."""
+
+import csv
+import io
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from cifarlab.base.errors import UserError
+from cifarlab.data.pictures import contents, decode, fit
+from cifarlab.store.record import write_atomic
+from cifarlab.use.predictor import Prediction, Predictor
+
+_TOP = 3  # classes a row
+_File = tuple[str, Path | io.BytesIO | UserError]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """path: of a file, or ``<archive>/<member>``; pixels: as the net saw it."""
+
+    path: str
+    pixels: UInt8[np.ndarray, "size size 3"]
+    prediction: Prediction
+
+
+def predict_files(
+    model: Predictor,
+    paths: Sequence[Path],
+    batch_size: int,
+    skip: Callable[[UserError], None],
+) -> Iterator[Predicted]:
+    """Every image of ``paths``, in that order; archives are read member by member.
+
+    skip: called with what is wrong with a file that is left out.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes and resizes without the GIL
+        files = _contents(paths)
+        while chunk := list(itertools.islice(files, batch_size)):
+            tried = pool.map(lambda file: _pixels(file, model.image_size), chunk)
+            read: list[tuple[str, np.ndarray]] = []
+            for (name, _), pixels in zip(chunk, tried, strict=True):
+                if isinstance(pixels, UserError):
+                    skip(pixels)
+                else:
+                    read.append((name, pixels))
+            if read:
+                batch = np.stack([pixels for _, pixels in read])
+                predictions = model.ranked(model.probabilities(batch))
+                for (name, pixels), prediction in zip(read, predictions, strict=True):
+                    yield Predicted(name, pixels, prediction)
+
+
+def write_csv(path: Path, predicted: Iterable[tuple[str, Prediction]], num_classes: int) -> None:
+    """One row an image: ``path``, ``label``, ``probability``, and ``label_2``, ``probability_2``,
+    ``label_3``, ``probability_3`` of the next likeliest classes, as far as there are."""
+    ranks = ["", *(f"_{rank}" for rank in range(2, min(_TOP, num_classes) + 1))]
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(
+        ["path", *(f"{name}{rank}" for rank in ranks for name in ("label", "probability"))]
+    )
+    for name, prediction in predicted:
+        top = ((label, f"{share:.6f}") for label, share in prediction.top(_TOP))
+        rows.writerow([name, *itertools.chain.from_iterable(top)])
+    write_atomic(path, text.getvalue())
+
+
+def _contents(paths: Sequence[Path]) -> Iterator[_File]:
+    for path in paths:
+        try:
+            yield from contents(path)
+        except UserError as error:  # a damaged archive
+            yield str(path), error
+
+
+def _pixels(file: _File, size: int) -> UInt8[np.ndarray, "size size 3"] | UserError:
+    name, content = file
+    if isinstance(content, UserError):
+        return content
+    try:
+        return fit(decode(content, name), size)
+    except UserError as error:
+        return error

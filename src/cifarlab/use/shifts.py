@@ -1,0 +1,125 @@
+"""How much a net's answers change when images are moved by a few pixels.
+
+After Zhang (2019), "Making Convolutional Networks Shift-Invariant Again", who counts how often the
+answer stays the same.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor, nn
+
+from cifarlab.base.errors import UserError
+
+PADDINGS = ("reflect", "black")
+DIRECTIONS = ((0, 1), (0, -1), (1, 0), (-1, 0))  # right, left, down, up
+
+Pixels = UInt8[Tensor, "n channels height width"]
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """At one distance (pixels), the mean over four directions and all images.
+
+    acc: share of right answers; same: share of answers that are those without a shift; features,
+    logits: length of the change relative to the length without a shift (features: what goes into
+    the last dense layer).
+    """
+
+    shift: int
+    acc: float
+    same: float
+    features: float
+    logits: float
+
+
+@dataclass(frozen=True)
+class _Answers:
+    features: Float[Tensor, "n width"]
+    logits: Float[Tensor, "n classes"]
+
+
+def shifted(images: Pixels, down: int, right: int, padding: str) -> Pixels:
+    """The images moved; what comes in at the edges is mirrored (``reflect``) or 0 (``black``)."""
+    for axis, distance in ((2, down), (3, right)):
+        size = images.shape[axis]
+        source = torch.arange(size, device=images.device) - distance
+        outside = (source < 0) | (source >= size)
+        source = size - 1 - (size - 1 - source.abs()).abs()
+        images = images.index_select(axis, source)
+        if padding == "black":
+            images.index_fill_(axis, outside.nonzero().flatten(), 0)
+    return images
+
+
+def measure(
+    net: nn.Module,
+    images: Pixels,
+    labels: Int[Tensor, " n"],
+    normalize: Callable[[Tensor], Tensor],
+    most: int,
+    padding: str,
+    batch_size: int = 500,
+) -> list[Sensitivity]:
+    """Shifts of 0 to ``most`` pixels. ``net`` in eval mode, everything on one device.
+
+    Raises ``UserError`` for a distance that is no shift of these images any more, an unknown
+    padding, or a net that does not end in a dense layer.
+    """
+    smallest = min(images.shape[2:])
+    if not 0 <= most < smallest:
+        raise UserError(f"most={most}: must be from 0 to {smallest - 1} pixels")
+    if padding not in PADDINGS:
+        raise UserError(f"padding={padding}: must be one of {', '.join(PADDINGS)}")
+    still = _answers(net, images, normalize, batch_size)
+    results = [_compare(still, [still], labels, 0)]
+    for distance in range(1, most + 1):
+        moved = [
+            _answers(
+                net, shifted(images, y * distance, x * distance, padding), normalize, batch_size
+            )
+            for y, x in DIRECTIONS
+        ]
+        results.append(_compare(still, moved, labels, distance))
+    return results
+
+
+def _compare(
+    still: _Answers, moved: list[_Answers], labels: Int[Tensor, " n"], distance: int
+) -> Sensitivity:
+    answer = still.logits.argmax(dim=1)
+
+    def mean(values: list[Tensor]) -> float:
+        return float(torch.stack([value.double().mean() for value in values]).mean())
+
+    return Sensitivity(
+        distance,
+        mean([m.logits.argmax(dim=1) == labels for m in moved]),
+        mean([m.logits.argmax(dim=1) == answer for m in moved]),
+        mean([_relative(m.features, still.features) for m in moved]),
+        mean([_relative(m.logits, still.logits) for m in moved]),
+    )
+
+
+def _relative(moved: Float[Tensor, "n width"], still: Float[Tensor, "n width"]) -> Tensor:
+    """By image; where all features are 0, the length of the change itself counts."""
+    length = still.norm(dim=1)
+    return (moved - still).norm(dim=1) / torch.where(length > 0, length, 1.0)
+
+
+def _answers(
+    net: nn.Module, images: Pixels, normalize: Callable[[Tensor], Tensor], batch_size: int
+) -> _Answers:
+    dense = [module for module in net.modules() if isinstance(module, nn.Linear)]
+    if not dense:
+        raise UserError(f"{type(net).__name__}: has no dense layer, whose input the features are")
+    features: list[Tensor] = []
+    handle = dense[-1].register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+    try:
+        with torch.inference_mode():
+            logits = [net(normalize(batch)) for batch in images.split(batch_size)]
+    finally:
+        handle.remove()
+    return _Answers(torch.cat(features).flatten(1).float(), torch.cat(logits).float())

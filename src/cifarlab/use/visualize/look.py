@@ -1,0 +1,208 @@
+"""Figures of what a net has learnt and of what it makes of a photo."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from cifarlab.base.errors import UserError
+from cifarlab.data.loader import Normalize
+from cifarlab.data.pictures import fit
+from cifarlab.inspection import (
+    Call,
+    DeadFilters,
+    as_pictures,
+    calls,
+    capture,
+    evaluating,
+    first_layer,
+    grad_cam,
+    last_maps,
+    maps_of,
+)
+from cifarlab.use.visualize.subject import Subject, validation_images
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to look at.
+
+    filters: of the first layer; ``None``: five of them.
+    maps: of ``layer``; ``None``: the first ten.
+    layer: a module's name; ``None``: the last maps before they are pooled.
+    label: name or number of the class that Grad-CAM explains; ``None``: the predicted one.
+    val_images: of the net's run, on which dead filters are looked for, besides the photo.
+    """
+
+    filters: Sequence[int] | None = None
+    maps: Sequence[int] | None = None
+    layer: str | None = None
+    label: str | int | None = None
+    val_images: int = 1000
+
+
+def visualize(subject: Subject, image: Image.Image, options: Options) -> Iterator[str]:
+    """Write the figures of one net; yields lines for the user while doing so.
+
+    ``first_layer.png``, ``filters.png``, ``feature_maps.png`` (or ``feature_maps_<layer>.png``) and
+    ``gradcam.png`` (or ``gradcam_<class>.png``); what a net without convolutions has none of is
+    left out, and a line says so. Raises ``UserError`` for options that do not fit the net.
+    """
+    look = Look(subject, image, options)
+    yield look.prediction
+    yield from look.count_dead()
+    yield from look.first_layer()
+    yield from look.feature_maps()
+    yield from look.explanation()
+
+
+class Look:
+    """One net and one photo, and the figures of both."""
+
+    def __init__(self, subject: Subject, image: Image.Image, options: Options) -> None:
+        self.subject, self.options, self.net = subject, options, subject.net
+        self.photo: UInt8[np.ndarray, "size size 3"] = fit(image, subject.size)
+        pixels = torch.tensor(self.photo).permute(2, 0, 1)[None]
+        normalize = Normalize(subject.mean, subject.std, torch.device("cpu"))
+        self.image: Float[Tensor, "3 size size"] = normalize(pixels)[0]
+        made = calls(self.net, subject.size)
+        first = first_layer(made)
+        if first is None:
+            raise UserError(f"{subject.title}: has neither a convolution nor a dense layer to show")
+        self.first = first
+        self.last = last_maps(made)
+        self.layer = self.last if options.layer is None else maps_of(made, options.layer)
+        self.filters = _chosen("filters", options.filters, self.first, 5)
+        if self.layer is not None:
+            self.maps = _chosen("maps", options.maps, self.layer, 10, first=True)
+        with evaluating(self.net), torch.no_grad():
+            self.shares = self.net(self.image[None])[0].softmax(dim=0)
+        self.label = self._label()
+        watched = self.layer.name if self.layer is not None and self.layer.is_maps else None
+        self.dead = DeadFilters(self.net, watched)
+
+    @property
+    def prediction(self) -> str:
+        best = self.shares.topk(min(3, len(self.shares)))
+        pairs = zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        found = ", ".join(f"{self.subject.classes[i]} {share:.1%}" for share, i in pairs)
+        return f"{self.subject.title}, {self.subject.state}: {found}"
+
+    def count_dead(self) -> Iterator[str]:
+        """Pass the photo and the validation images through the net, and tell what was found."""
+        self.dead.see(self.image[None])
+        if self.subject.config is not None and self.options.val_images > 0:
+            for images in validation_images(self.subject.config, self.options.val_images):
+                self.dead.see(images)
+        if not self.dead.filters:
+            yield "dead filters: none to be found, no activation follows a convolution"
+            return
+        more = self.dead.images - 1
+        seen = f"the photo and {more:,} validation images" if more else "the photo alone"
+        found = {name: numbers for name, numbers in self.dead.by_layer.items() if numbers}
+        count = sum(map(len, found.values()))
+        yield f"dead filters on {seen}: {count:,} of {self.dead.filters:,}"
+        for name, numbers in found.items():
+            yield f"  {name}: {_listed(numbers)}"
+
+    def first_layer(self) -> Iterator[str]:
+        """First-layer weights before and after training; chosen filters and their activations."""
+        from cifarlab.figures import activations, filters
+
+        weights = as_pictures(self.first.module.weight.detach())
+        states = {self.subject.state: weights.numpy()}
+        if self.subject.before is not None:
+            states = {"before training": as_pictures(self.subject.before).numpy()} | states
+        elif self.subject.config is not None:
+            yield "the run kept no initial weights: first_layer.png has those after training only"
+        dead = self.dead.by_layer.get(self.first.name, [])
+        title = f"{self.subject.title}: {self.first.name}"
+        yield self._save(filters.draw(states, dead, title), "first_layer")
+        if not self.first.is_maps:
+            yield f"no filters.png: {self.first.name} is a dense layer, without maps"
+            return
+        answers = capture(self.net, self.image, self.first.name)
+        chosen = list(self.filters)
+        figure = activations.pairs(
+            self.photo, weights[chosen].numpy(), answers[chosen].numpy(), chosen, dead, title
+        )
+        yield self._save(figure, "filters")
+
+    def feature_maps(self) -> Iterator[str]:
+        """Maps of a layer, or the answers of its units."""
+        from cifarlab.figures import activations
+
+        if self.layer is None:
+            yield "no feature_maps.png: the net has no convolutions; layer=<name> shows its units"
+            return
+        answers = capture(self.net, self.image, self.layer.name).numpy()
+        title = f"{self.subject.title}: {self.layer.name}"
+        if not self.layer.is_maps:
+            figure = activations.units(self.photo, answers, title)
+        else:
+            chosen = list(self.maps)
+            title += f" ({answers.shape[0]} maps of {answers.shape[1]}x{answers.shape[2]})"
+            dead = self.dead.of_layer
+            figure = activations.maps(self.photo, answers[chosen], chosen, dead, title)
+        named = "" if self.options.layer is None else f"_{self.layer.name}"
+        yield self._save(figure, f"feature_maps{named}")
+
+    def explanation(self) -> Iterator[str]:
+        """Grad-CAM."""
+        from cifarlab.figures import activations
+
+        layer = self.layer if self.layer is not None and self.layer.is_maps else self.last
+        if layer is None:
+            yield "no gradcam.png: the net has no convolutions"
+            return
+        heat = grad_cam(self.net, self.image, layer.name, self.label)
+        name, share = self.subject.classes[self.label], float(self.shares[self.label])
+        title = f"{self.subject.title}: {layer.name} for \u201c{name}\u201d ({share:.1%})"
+        figure = activations.cam(self.photo, heat.numpy(), title)
+        word = re.sub(r"[^\w.-]+", "-", name)
+        yield self._save(figure, "gradcam" if self.options.label is None else f"gradcam_{word}")
+
+    def _label(self) -> int:
+        given, classes = self.options.label, list(self.subject.classes)
+        if given is None:
+            return int(self.shares.argmax())
+        if str(given) in classes:
+            return classes.index(str(given))
+        if isinstance(given, int) and not isinstance(given, bool) and 0 <= given < len(classes):
+            return given
+        known = ", ".join(classes)
+        raise UserError(f"class={given}: must be one of {known}, or 0 to {len(classes) - 1}")
+
+    def _save(self, figure: Any, name: str) -> str:
+        from cifarlab.figures.curves import save
+
+        path = self.subject.folder / f"{name}.png"
+        save(figure, path)
+        return str(path)
+
+
+def _chosen(
+    key: str, given: Sequence[int] | None, layer: Call, count: int, *, first: bool = False
+) -> Sequence[int]:
+    """Numbers of channels: those given, else ``count``, the first ones or spread evenly."""
+    total = layer.shape[1]
+    if given is None:
+        count = min(count, total)
+        return range(count) if first else [number * total // count for number in range(count)]
+    for number in given:
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < total:
+            raise UserError(f"{key}={number}: {layer.name} has {total}, numbered 0 to {total - 1}")
+    if not given:
+        raise UserError(f"{key}=[]: needs a number at least")
+    return given
+
+
+def _listed(numbers: Sequence[int], most: int = 10) -> str:
+    text = ", ".join(map(str, numbers[:most]))
+    return f"{text} and {len(numbers) - most} more" if len(numbers) > most else text
