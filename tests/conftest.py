@@ -62,6 +62,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def launch(folder: Path, cache: Path, *overrides: str) -> float | None:
     """A tiny run in this process, into ``folder``; returns what a search would be given."""
     from cifarlab.run.runner import run
+    from train import draw_evaluation
 
     config = composed(*TINY, f"data.cache_dir={cache}", *overrides, "hydra.mode=RUN")
     with read_write(config.hydra), open_dict(config.hydra):
@@ -71,7 +72,7 @@ def launch(folder: Path, cache: Path, *overrides: str) -> float | None:
         job = config.copy()
         del job["hydra"]
     folder.mkdir(parents=True, exist_ok=True)
-    return run(job)
+    return run(job, draw_evaluation)
 
 
 @pytest.fixture

@@ -3,11 +3,14 @@
 import json
 
 import pytest
+import yaml
 
 from cifarlab.base.errors import UserError
 from cifarlab.store.lock import RunLock
-from cifarlab.store.sweep import Cell, is_sweep, read_cells
+from cifarlab.store.run import Run
+from cifarlab.store.sweep import is_sweep, read_sweep
 from tests.report.folders import failed, finished, plan
+from tests.test_record import RECORD
 
 
 def test_every_state(tmp_path) -> None:
@@ -22,7 +25,7 @@ def test_every_state(tmp_path) -> None:
         (tmp_path / name / "config.yaml").write_text("cut: [sh")
     failed(tmp_path / "retried", "X", "")
     with RunLock(tmp_path / "run"), RunLock(tmp_path / "retried"):
-        cells = read_cells(tmp_path)
+        cells = read_sweep(tmp_path)
     assert [cell.name for cell in cells] == names, "in the order of the plan"
     assert [(cell.status, cell.reason) for cell in cells] == [
         ("early_stopped", ""),
@@ -35,7 +38,7 @@ def test_every_state(tmp_path) -> None:
         ("missing", ""),
     ]
     assert [cell.value("dropout") for cell in cells] == [f"0.{i}" for i in range(8)]
-    after = {cell.name: cell for cell in read_cells(tmp_path)}
+    after = {cell.name: cell for cell in read_sweep(tmp_path)}
     assert after["run"].status == "interrupted"
     assert (after["retried"].status, after["retried"].reason) == ("failed", "X")
     assert not (tmp_path / "later").exists(), "reading makes no folders"
@@ -47,7 +50,7 @@ def test_without_a_plan_the_cells_are_the_folders(tmp_path) -> None:
     (tmp_path / "figures").mkdir()
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "config.yaml").write_text("overrides: [seed=2, hydra.verbose=true]")
-    cells = read_cells(tmp_path)
+    cells = read_sweep(tmp_path)
     assert [(c.name, c.status) for c in cells] == [
         ("a", "early_stopped"), ("b", "early_stopped"), ("c", "interrupted"),
     ]  # fmt: skip
@@ -58,7 +61,7 @@ def test_without_a_plan_the_cells_are_the_folders(tmp_path) -> None:
 def test_cells_beside_the_plan_are_marked(tmp_path) -> None:
     plan(tmp_path, {"new": ["seed=0"]})
     finished(tmp_path / "old", ["seed=0"], 0.5)
-    assert [(c.name, c.planned) for c in read_cells(tmp_path)] == [("new", True), ("old", False)]
+    assert [(c.name, c.planned) for c in read_sweep(tmp_path)] == [("new", True), ("old", False)]
 
 
 def test_what_cannot_be_read_is_a_row_too(tmp_path) -> None:
@@ -67,13 +70,13 @@ def test_what_cannot_be_read_is_a_row_too(tmp_path) -> None:
         (tmp_path / name / "result.json").write_text(text)
     failed(tmp_path / "c", "X", "y")
     (tmp_path / "c" / "failure.json").write_text("[]")
-    a, b, c = read_cells(tmp_path)
+    a, b, c = read_sweep(tmp_path)
     assert a.status == b.status == c.status == "failed"
     assert "schema 9" in a.reason and "not a run record" in b.reason
     assert c.reason == "failure.json cannot be read"
     (tmp_path / "cells.json").write_text("{")
     with pytest.raises(UserError, match=r"cells.json: not a plan of cells"):
-        read_cells(tmp_path)
+        read_sweep(tmp_path)
 
 
 def test_a_sweep_has_a_plan_or_cells(tmp_path) -> None:
@@ -102,17 +105,19 @@ def test_a_sweep_has_a_plan_or_cells(tmp_path) -> None:
         ("tta", "-"),
     ],
 )
-def test_values(key: str, value: str) -> None:
+def test_values(key: str, value: str, tmp_path) -> None:
     config = {
         "dropout": 0.1, "optimizer": {"lr": 1}, "aug": {"crop": {}, "hflip": {}}, "batch_size": 64,
         "decay_all": True, "weights": None, "model": {"hidden": [200, 100]},
         "choices": {"model": "mlp", "optimizer": "adam", "aug": None},
     }  # fmt: skip
     typed = {"dropout": "0.10", "optimizer": "adam", "aug": "[crop,hflip]"}
-    assert Cell(name="x", status="completed", typed=typed, config=config).value(key) == value
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    run = Run(folder=tmp_path, status="completed", typed=typed, record=RECORD)
+    assert run.value(key) == value
 
 
 def test_values_before_there_is_a_configuration(tmp_path) -> None:
     plan(tmp_path, {"x": ["optimizer.lr=1e-3", "seed=01", "+name='a b'", "~aug.hflip"]})
-    (cell,) = read_cells(tmp_path)
+    (cell,) = read_sweep(tmp_path)
     assert cell.typed == {"optimizer.lr": "0.001", "seed": "1", "name": "a b", "aug.hflip": "~"}

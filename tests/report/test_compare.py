@@ -126,6 +126,7 @@ def test_what_is_refused(tmp_path) -> None:
     with pytest.raises(UserError, match=r"not the same test images \(their labels differ\)"):
         write_comparison(a, b, tmp_path / "out", 0.005)
     (tmp_path / "b" / "0" / "predictions.npz").write_bytes(b"PK cut")
+    b = read_side("b", [str(tmp_path / "b")], [])  # a run is read once
     with pytest.raises(UserError, match="predictions.npz: damaged"):
         write_comparison(a, b, tmp_path / "out", 0.005)
     assert not (tmp_path / "out").exists()

@@ -16,11 +16,12 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 from cifarlab.base.errors import UserError
 from cifarlab.data.sources import Synthetic
 from cifarlab.report.evaluation import SHEET, evaluate, make_sheet, sections
-from cifarlab.report.folder import RunFolder
+from cifarlab.report.images import images_of
 from cifarlab.report.page import write_report
 from cifarlab.report.tables import markdown
 from cifarlab.stats.answers import Predictions
 from cifarlab.stats.calibration import reliability
+from cifarlab.store.run import Run
 from tests.conftest import launch
 
 IMAGES = Synthetic(300, 100).read()
@@ -49,10 +50,10 @@ def test_the_counts_are_those_of_the_predictions(folder: Path) -> None:
     arrays = np.load(folder / "predictions.npz")
     logits, labels = (torch.from_numpy(arrays[f"test_{k}"]) for k in ("logits", "labels"))
     theirs = multiclass_confusion_matrix(logits.float(), labels, num_classes=10)
-    run = RunFolder.load(folder)
-    numbers = evaluate(run)
+    run = Run.finished(folder)
+    numbers = evaluate(run.answers)
     assert (numbers.counts == theirs.numpy()).all() and numbers.counts.sum() == 100
-    assert np.trace(numbers.counts) / 100 == pytest.approx(run.record.metrics["test"]["acc"])
+    assert np.trace(numbers.counts) / 100 == pytest.approx(run.result.metrics["test"]["acc"])
     text = markdown(sections(run, numbers, make_sheet(run, numbers)))
     for name, row in zip(IMAGES.classes, numbers.counts, strict=True):
         assert re.search(rf"^\| {name} +\| {row.sum()} ", text, re.M)
@@ -60,23 +61,23 @@ def test_the_counts_are_those_of_the_predictions(folder: Path) -> None:
 
 def test_the_temperature_is_that_of_validation(folder: Path) -> None:
     """Of logits three times too large there, whatever those of the test images are."""
-    run, random = RunFolder.load(folder), np.random.RandomState(0)
+    run, random = Run.finished(folder), np.random.RandomState(0)
     logits = 2 * random.randn(5000, 10)
     labels = (random.rand(5000, 1) > softmax(logits, axis=1).cumsum(axis=1)).sum(axis=1).clip(0, 9)
-    split = dataclasses.replace(run.predictions, val=Predictions(3 * logits, labels))
-    numbers = evaluate(dataclasses.replace(run, predictions=split))
+    split = dataclasses.replace(run.answers, val=Predictions(3 * logits, labels))
+    numbers = evaluate(split)
     assert numbers.temperature == pytest.approx(3, rel=0.05)
     assert numbers.after.ece == reliability(split.test, numbers.temperature).ece
 
 
 def test_the_wrong_images_are_the_right_ones(folder: Path) -> None:
     """Each shown image is the test image whose answer is below it, and the order is by hand."""
-    run = RunFolder.load(folder)
-    logits = run.predictions.test.logits
+    run = Run.finished(folder)
+    logits = run.answers.test.logits
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     sure = (powers / powers.sum(axis=1, keepdims=True)).max(axis=1)
     wrong = [i for i in np.argsort(-sure) if logits[i].argmax() != IMAGES.test_labels[i]][:10]
-    shown = make_sheet(run, evaluate(run)).wrong
+    shown = make_sheet(run, evaluate(run.answers)).wrong
     assert (shown.images == IMAGES.test_images[wrong]).all()
     first = wrong[0]
     answer, truth = (
@@ -102,7 +103,7 @@ def test_nothing_is_downloaded_for_a_report(copy: Path, tmp_path: Path) -> None:
     config["data"] |= {"source": source, "cache_dir": str(tmp_path / "cache")}
     (copy / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(UserError, match=r"CIFAR-10 is not in .*empty: put"):
-        RunFolder.load(copy).images()
+        images_of(Run.finished(copy))
 
 
 def test_other_data_is_not_shown_for_the_runs(copy: Path) -> None:
@@ -110,7 +111,7 @@ def test_other_data_is_not_shown_for_the_runs(copy: Path) -> None:
     config["data"]["source"]["num_test"] = 110
     (copy / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(UserError, match="the data set is another one now than the run's"):
-        RunFolder.load(copy).images()
+        images_of(Run.finished(copy))
 
 
 def test_the_page_has_a_picture_a_panel_and_the_record(copy: Path) -> None:

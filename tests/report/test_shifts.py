@@ -3,7 +3,7 @@ from pathlib import Path
 
 from cifarlab.report.compare.selection import labels
 from cifarlab.report.shifts import write_shifts
-from cifarlab.store.sweep import read_run
+from cifarlab.store.run import Run
 from tests.report.folders import finished
 
 
@@ -31,15 +31,15 @@ def test_names_of_configurations(tmp_path: Path) -> None:
         finished(tmp_path / "c", ["lr=2", "seed=0"], 0.5),
         finished(tmp_path / "d", ["lr=2", "seed=1"], 0.5, {"depth": 2}),
     ]
-    assert labels([read_run(folder) for folder in folders]) == [
+    assert labels([Run.finished(folder) for folder in folders]) == [
         "lr=1", "lr=1", "lr=2 (1)", "lr=2 (2)",
     ]  # fmt: skip
-    assert labels([read_run(folders[0])]) == ["baseline"]
+    assert labels([Run.finished(folders[0])]) == ["baseline"]
 
 
 def test_rows_of_studies_are_names_among_themselves(tmp_path: Path) -> None:
     row = ["lr=1", "study.row=a"], ["lr=2", "study.row=b"]
-    a, b = (read_run(finished(tmp_path / typed[1], [*typed, "seed=0"], 0.5)) for typed in row)
-    other = read_run(finished(tmp_path / "c", ["lr=3", "seed=0"], 0.5))
+    a, b = (Run.finished(finished(tmp_path / typed[1], [*typed, "seed=0"], 0.5)) for typed in row)
+    other = Run.finished(finished(tmp_path / "c", ["lr=3", "seed=0"], 0.5))
     assert labels([a, b]) == ["lr=1 study.row=a", "lr=2 study.row=b"]
     assert labels([a, b, other]) == ["lr=1", "lr=2", "lr=3"]

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from cifarlab.base.errors import UserError
-from cifarlab.report.folder import RunFolder
 from cifarlab.report.side_by_side import agreement, differences, disagreements, write_comparison
+from cifarlab.store.run import Run
 from tests.test_record import RECORD
 
 LABELS = np.array([0, 1, 2, 0, 1, 2])
@@ -43,14 +43,14 @@ def runs(tmp_path: Path) -> list[Path]:
 
 
 def test_disagreements_by_hand_surest_first(runs: list[Path]) -> None:
-    a, b, c = (RunFolder.load(run).predictions for run in runs)
+    a, b, c = (Run.finished(run).predictions for run in runs)
     assert disagreements([a, b]).tolist() == [2, 4, 3], "logits 5 and 5, 3 and 4, 1 and 1"
     assert disagreements([a, c]).tolist() == [2, 1], "5 and 5; of 9 and 1 the mean is lower"
     assert disagreements([a, a]).tolist() == []
 
 
 def test_agreement_by_hand(runs: list[Path]) -> None:
-    a, b, c = (RunFolder.load(run) for run in runs)
+    a, b, c = (Run.finished(run) for run in runs)
     two = {name: int(n) for name, n, _ in agreement([a, b])[1:]}
     assert two == {"all right": 2, "none right": 2, "only A right": 2, "only B right": 0,
                    "not all the same answer": 3}  # fmt: skip

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from cifarlab.store.configs import GLOBAL_GROUPS, together, untyped
-from cifarlab.store.sweep import select
+from cifarlab.store.configs import GLOBAL_GROUPS, select, together, untyped
 from tests.conftest import CONF, plain
 
 Typed = dict[str, str]

@@ -7,14 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from cifarlab.report.study.runs import Run, of_epochs
 from cifarlab.report.study.verdicts import compare, difference, estimate, judge
+from cifarlab.store.quantities import quantity
+from cifarlab.store.record import RunRecord
+from cifarlab.store.run import Run, of_epochs
 from cifarlab.studies.claims import parse_claim
-from cifarlab.studies.quantities import quantity
 from cifarlab.studies.schema import Reported
 from tests.test_record import RECORD
 
 T2 = 4.302653  # Student's t, 97.5 %, two degrees of freedom
+
+
+def made_of(folder: Path, record: RunRecord) -> Run:
+    return Run(folder=folder, status="completed", typed={}, record=record)
 
 
 def runs(*accuracies: float, first: int = 0) -> list[Run]:
@@ -22,7 +27,7 @@ def runs(*accuracies: float, first: int = 0) -> list[Run]:
     made = []
     for seed, acc in enumerate(accuracies, start=first):
         metrics = {split: {"loss": 1.0, "acc": acc} for split in ("train", "val", "test")}
-        made.append(Run(Path("none"), dataclasses.replace(RECORD, seed=seed, metrics=metrics)))
+        made.append(made_of(Path("none"), dataclasses.replace(RECORD, seed=seed, metrics=metrics)))
     return made
 
 
@@ -105,7 +110,9 @@ def curves(folder: Path, *reached: int | None) -> list[Run]:
     """Of ten epochs, one run a seed: 60 % from the epoch given on, or never."""
     made = []
     for seed, epoch in enumerate(reached):
-        run = Run(folder / f"{len(list(folder.iterdir()))}", dataclasses.replace(RECORD, seed=seed))
+        run = made_of(
+            folder / f"{len(list(folder.iterdir()))}", dataclasses.replace(RECORD, seed=seed)
+        )
         run.folder.mkdir()
         with (run.folder / "metrics.csv").open("w") as file:
             writer = csv.DictWriter(file, ["epoch", "val_acc", "val_loss"])
@@ -173,18 +180,18 @@ EPOCHS = [
 )  # fmt: skip
 def test_quantities_of_a_curve(name: str, value: float, tmp_path: Path) -> None:
     assert of_epochs(EPOCHS, name) == pytest.approx(value)
-    assert math.isnan(Run(tmp_path, RECORD).value(name)), "without a metrics.csv"
+    assert math.isnan(made_of(tmp_path, RECORD).measure(name)), "without a metrics.csv"
     with (tmp_path / "metrics.csv").open("w") as file:
         writer = csv.DictWriter(file, EPOCHS[0])
         writer.writeheader()
         writer.writerows(row | {"epoch": int(row["epoch"])} for row in EPOCHS)
-    assert Run(tmp_path, RECORD).value(name) == pytest.approx(value)
+    assert made_of(tmp_path, RECORD).measure(name) == pytest.approx(value)
 
 
 def test_quantities_of_a_record(tmp_path: Path) -> None:
     metrics = {"train": {"acc": 0.9, "loss": 0.1}, "val": {"acc": 0.8, "loss": 0.5}}
     metrics["test"] = {"acc": 0.7, "loss": 0.6}
-    run = Run(tmp_path, dataclasses.replace(RECORD, metrics=metrics))
-    assert run.value("test_loss") == 0.6 and run.value("gap") == pytest.approx(0.2)
-    assert run.value("val_gap") == pytest.approx(0.1) and run.value("best_epoch") == 3
-    assert run.value("val_minus_test") == pytest.approx(0.1) and run.value("epochs_run") == 7
+    run = made_of(tmp_path, dataclasses.replace(RECORD, metrics=metrics))
+    assert run.measure("test_loss") == 0.6 and run.measure("gap") == pytest.approx(0.2)
+    assert run.measure("val_gap") == pytest.approx(0.1) and run.measure("best_epoch") == 3
+    assert run.measure("val_minus_test") == pytest.approx(0.1) and run.measure("epochs_run") == 7

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from cifarlab.base.errors import UserError
+from cifarlab.store.quantities import quantity
 from cifarlab.studies.claims import parse_claim
-from cifarlab.studies.quantities import quantity
 
 
 def bounds(check: object) -> list[tuple]:

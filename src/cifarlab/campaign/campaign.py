@@ -13,7 +13,8 @@ from cifarlab.campaign.rows import Compose, Item, Waiting, open_items
 from cifarlab.report.study.publish import gather, write_page
 from cifarlab.report.tables import markdown_table
 from cifarlab.store.record import NEUTRAL_KEYS, RunRecord, config_hash, is_finished
-from cifarlab.store.sweep import Cell, read_cells
+from cifarlab.store.run import Run
+from cifarlab.store.sweep import read_sweep
 from cifarlab.studies.rows import key_of
 from cifarlab.studies.schema import Study, parse_study
 
@@ -118,10 +119,10 @@ class Campaign:
                     shutil.copytree(run, folder / run.name, dirs_exist_ok=True)
 
     def _open(self) -> tuple[list[Item], list[Waiting]]:
-        def runs(study: Study) -> list[Cell]:
+        def runs(study: Study) -> list[Run]:
             folder = self.folders[study.id]
             places = (folder, self.published / folder.name)
-            return [cell for place in places if place.is_dir() for cell in read_cells(place)]
+            return [cell for place in places if place.is_dir() for cell in read_sweep(place)]
 
         return open_items(self.studies, runs, self.seeds, self.typed, self.compose)
 

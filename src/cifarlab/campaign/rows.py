@@ -7,7 +7,7 @@ from typing import Any
 from cifarlab.report.study.results import ROW
 from cifarlab.store.configs import leaves
 from cifarlab.store.record import RunRecord, config_hash
-from cifarlab.store.sweep import Cell
+from cifarlab.store.run import Run
 from cifarlab.studies.rows import merged
 from cifarlab.studies.schema import OURS, Row, Study
 
@@ -48,7 +48,7 @@ class Waiting:
 
 def open_items(
     studies: Sequence[Study],
-    runs: Callable[[Study], Sequence[Cell]],
+    runs: Callable[[Study], Sequence[Run]],
     seeds: Sequence[int],
     typed: Sequence[str],
     compose: Compose,

@@ -14,11 +14,13 @@ from cifarlab.figures import evaluation as sheet_figure
 from cifarlab.figures import reliability as reliability_figure
 from cifarlab.figures.evaluation import Sheet, Shown
 from cifarlab.figures.reliability import Panel
-from cifarlab.report.folder import RunFolder
+from cifarlab.report.images import images_of
 from cifarlab.report.tables import Picture, Section, Table
 from cifarlab.stats.answers import Predictions, confusion, precision, recall
 from cifarlab.stats.calibration import Reliability, cross_entropy, fit_temperature, reliability
+from cifarlab.store.predictions import RunPredictions
 from cifarlab.store.record import RunRecord
+from cifarlab.store.run import Run
 
 SHEET = Path("figures") / "evaluation.png"
 _SHOWN = sheet_figure.COLUMNS  # images, of the wrong ones and of the samples
@@ -42,9 +44,9 @@ class Evaluation:
     loss: float
 
 
-def evaluate(run: RunFolder) -> Evaluation:
+def evaluate(answers: RunPredictions) -> Evaluation:
     """Count and calibrate. Validation decides the temperature, test is only measured."""
-    val, test = run.predictions.val, run.predictions.test
+    val, test = answers.val, answers.test
     counts, temperature = confusion(test), fit_temperature(val)
     return Evaluation(
         counts,
@@ -57,31 +59,31 @@ def evaluate(run: RunFolder) -> Evaluation:
     )
 
 
-def write_sheet(folder: Path) -> tuple[RunFolder, Evaluation, Sheet]:
+def write_sheet(folder: Path) -> tuple[Run, Evaluation, Sheet]:
     """Write ``figures/evaluation.png`` of a finished run and return what is on it.
 
     Raises ``UserError`` where a file of the run is missing.
     """
-    run = RunFolder.load(folder)
-    evaluation = evaluate(run)
+    run = Run.finished(folder)
+    evaluation = evaluate(run.answers)
     sheet = make_sheet(run, evaluation)
     curves.save(sheet_figure.draw(sheet), folder / SHEET, dpi=100)
     return run, evaluation, sheet
 
 
-def make_sheet(run: RunFolder, evaluation: Evaluation) -> Sheet:
+def make_sheet(run: Run, evaluation: Evaluation) -> Sheet:
     """Everything on the sheet, the images too where they can be found."""
-    test, names = run.predictions.test, run.predictions.classes
+    test, names = run.answers.test, run.answers.classes
     wrong = test.confidently_wrong(_SHOWN)
     drawn = np.random.RandomState(0).permutation(len(test.labels))[:_SHOWN]
     try:
-        found = run.images()
+        found = images_of(run)
         images, reason, names = found.test_images, "", found.classes
     except UserError as error:
         images, reason = None, f"the images are not here: {error}"
     return Sheet(
-        title(run.record),
-        _facts(run.record, evaluation),
+        title(run.result),
+        _facts(run.result, evaluation),
         run.columns or None,
         evaluation.counts,
         evaluation.precision,
@@ -96,12 +98,12 @@ def make_sheet(run: RunFolder, evaluation: Evaluation) -> Sheet:
     )
 
 
-def sections(run: RunFolder, evaluation: Evaluation, sheet: Sheet) -> list[Section]:
+def sections(run: Run, evaluation: Evaluation, sheet: Sheet) -> list[Section]:
     """The same, panel by panel, for a page."""
     before, after = evaluation.before, evaluation.after
     calibration = [
         ("test set", "temperature", "calibration error", "loss"),
-        ("as trained", "1", f"{before.ece:.2%}", f"{run.record.metrics['test']['loss']:.4f}"),
+        ("as trained", "1", f"{before.ece:.2%}", f"{run.result.metrics['test']['loss']:.4f}"),
         (
             "temperature of validation",
             f"{evaluation.temperature:.3f}",

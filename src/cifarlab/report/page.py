@@ -9,6 +9,7 @@ from cifarlab.base.errors import UserError
 from cifarlab.report.study.files import studies_in, write_index
 from cifarlab.report.study.results import is_study
 from cifarlab.report.sweep.page import publish, write_results
+from cifarlab.report.sweep.results import collect
 from cifarlab.report.tables import Picture, Section, Table, markdown
 from cifarlab.store.record import RunRecord, is_finished, write_atomic
 from cifarlab.store.sweep import is_sweep
@@ -47,7 +48,7 @@ def write_report(folder: Path) -> str:
     elif is_study(folder):
         return write_results(folder)
     elif is_sweep(folder):
-        title, sections = f"Sweep {folder.name}", publish(folder)
+        title, sections = f"Sweep {folder.name}", publish(collect(folder), folder)
     elif studies_in(folder):
         return write_index(folder)
     else:

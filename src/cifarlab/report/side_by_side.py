@@ -9,13 +9,14 @@ import numpy as np
 
 from cifarlab.base.errors import UserError
 from cifarlab.figures import curves, pictures
-from cifarlab.report.folder import RunFolder
+from cifarlab.report.images import images_of
 from cifarlab.report.page import write_page
 from cifarlab.report.tables import Picture, Section, Table, write_csv
 from cifarlab.stats.calibration import reliability
+from cifarlab.store.configs import shown
 from cifarlab.store.predictions import RunPredictions
 from cifarlab.store.record import NEUTRAL_KEYS
-from cifarlab.store.sweep import ABSENT, shown
+from cifarlab.store.run import ABSENT, Run
 
 _SHOWN = 24  # images
 _LONGEST_NAME = 100  # characters of a folder name
@@ -34,12 +35,12 @@ def write_comparison(folders: Sequence[Path], out: Path | None) -> str:
     names = labels(runs)
     out = out or Path("outputs") / "compare" / default_name(folders)
     out.mkdir(parents=True, exist_ok=True)
-    which = disagreements([run.predictions for run in runs])
+    which = disagreements([run.answers for run in runs])
     if len(which):
         write_csv(out / "disagreements.csv", _rows(runs, which))
     else:
         (out / "disagreements.csv").unlink(missing_ok=True)
-    where = [("", "run folder"), *((n, str(r.path)) for n, r in zip(names, runs, strict=True))]
+    where = [("", "run folder"), *((n, str(r.folder)) for n, r in zip(names, runs, strict=True))]
     note = _draw(runs, which, out / "figures" / "disagreements.png")
     curves_file = out / "figures" / "curves.png"
     curves_file.unlink(missing_ok=True)
@@ -63,26 +64,26 @@ def _file(path: Path) -> list[Picture]:
     return [Picture(path.stem, path.read_bytes())] if path.is_file() else []
 
 
-def load(folders: Sequence[Path]) -> list[RunFolder]:
+def load(folders: Sequence[Path]) -> list[Run]:
     """The runs, which can be compared. Raises ``UserError``, see ``write_comparison``."""
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise UserError(f"path: names a run twice: {', '.join(map(str, folders))}")
     if len(folders) > _MOST:
         raise UserError(f"path: {len(folders)} runs; at most {_MOST} side by side")
-    runs = [RunFolder.load(folder) for folder in folders]
+    runs = [Run.finished(folder) for folder in folders]
     for other in runs[1:]:
         _check_same_images(runs[0], other)
     return runs
 
 
-def _check_same_images(one: RunFolder, other: RunFolder) -> None:
+def _check_same_images(one: Run, other: Run) -> None:
     """Raise ``UserError`` unless both were validated and tested on the same images. How many they
     were trained on may differ (``data.fraction``)."""
-    a, b = one.record.data, other.record.data
-    first, second = one.predictions, other.predictions
+    a, b = one.result.data, other.result.data
+    first, second = one.answers, other.answers
     if a["name"] != b["name"] or not np.array_equal(first.test.labels, second.test.labels):
         raise UserError(
-            f"{one.path} was tested on {a['name']}, {other.path} on "
+            f"{one.folder} was tested on {a['name']}, {other.folder} on "
             f"{b['name'] if a['name'] != b['name'] else 'other images of that name'}: "
             "only runs on one data set can be compared"
         )
@@ -90,15 +91,15 @@ def _check_same_images(one: RunFolder, other: RunFolder) -> None:
         first.val_indices, second.val_indices
     ):
         raise UserError(
-            f"{one.path} (split {a['split_hash']}) and {other.path} (split {b['split_hash']}) were "
-            "validated on different images: only runs of one data.split, data.val_size, "
+            f"{one.folder} (split {a['split_hash']}) and {other.folder} (split {b['split_hash']}) "
+            "were validated on different images: only runs of one data.split, data.val_size, "
             "data.split_seed and data.fold can be compared"
         )
 
 
-def labels(runs: Sequence[RunFolder]) -> list[str]:
+def labels(runs: Sequence[Run]) -> list[str]:
     """``A <name>``, ``B <name>``, ..."""
-    return [f"{a} {run.record.name}" for a, run in zip(string.ascii_uppercase, runs, strict=False)]
+    return [f"{a} {run.result.name}" for a, run in zip(string.ascii_uppercase, runs, strict=False)]
 
 
 def default_name(folders: Sequence[Path]) -> str:
@@ -122,10 +123,10 @@ def disagreements(runs: Sequence[RunPredictions]) -> np.ndarray:
     return differ[np.argsort(-sure, kind="stable")]
 
 
-def agreement(runs: Sequence[RunFolder]) -> Table:
+def agreement(runs: Sequence[Run]) -> Table:
     """How many test images all runs, none, or only one of them gets right, and how many all answer
     alike."""
-    right = np.stack([run.predictions.test.is_right for run in runs])
+    right = np.stack([run.answers.test.is_right for run in runs])
     total, found = right.shape[1], right.sum(axis=0)
     rows = [("all right", (found == len(runs)).sum()), ("none right", (found == 0).sum())]
     rows += [
@@ -134,29 +135,29 @@ def agreement(runs: Sequence[RunFolder]) -> Table:
     ]
     if len(runs) > 2:
         rows.append(("some right, some wrong", ((found > 1) & (found < len(runs))).sum()))
-    answers = np.stack([run.predictions.test.answers for run in runs])
+    answers = np.stack([run.answers.test.answers for run in runs])
     rows.append(("not all the same answer", (answers != answers[0]).any(axis=0).sum()))
     return [("", "images", "share")] + [(name, f"{n:,}", f"{n / total:.2%}") for name, n in rows]
 
 
-def side_by_side(runs: Sequence[RunFolder]) -> Table:
+def side_by_side(runs: Sequence[Run]) -> Table:
     """A row for each thing measured, and one for each key of the configurations that differs."""
     table = [("", *labels(runs))]
     for kind, form in (("acc", ".2%"), ("loss", ".4f")):
         for split in ("test", "val", "train"):
             name = f"{split} {'accuracy' if kind == 'acc' else 'loss'}"
-            values = (run.record.metrics[split][kind] for run in runs)
+            values = (run.result.metrics[split][kind] for run in runs)
             table.append((name, *(format(value, form) for value in values)))
-    eces = (reliability(run.predictions.test).ece for run in runs)
+    eces = (reliability(run.answers.test).ece for run in runs)
     table.append(("test calibration error", *(f"{ece:.2%}" for ece in eces)))
-    records = [run.record for run in runs]
+    records = [run.result for run in runs]
     table += [
         ("best epoch", *(f"{r.best_epoch} of {r.epochs_run}" for r in records)),
         ("parameters", *(f"{r.num_params:,}" for r in records)),
         ("million multiply-accumulates", *(f"{r.macs / 1e6:.1f}" for r in records)),
         ("training time (s)", *(f"{r.time['fit_s']:.0f}" for r in records)),
     ]
-    return table + differences([run.config for run in runs])
+    return table + differences([run.config or {} for run in runs])
 
 
 def differences(configs: Sequence[dict[str, Any]]) -> Table:
@@ -189,26 +190,26 @@ def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
     return found
 
 
-def _rows(runs: Sequence[RunFolder], which: np.ndarray) -> list[dict[str, Any]]:
+def _rows(runs: Sequence[Run], which: np.ndarray) -> list[dict[str, Any]]:
     """Of ``disagreements.csv``."""
-    truth, names = runs[0].predictions.test.labels, runs[0].predictions.classes
+    truth, names = runs[0].answers.test.labels, runs[0].answers.classes
     rows = []
     for i in which:
         row: dict[str, Any] = {"test_image": int(i), "class": names[truth[i]]}
         for letter, run in zip(string.ascii_uppercase, runs, strict=False):
-            test = run.predictions.test
+            test = run.answers.test
             row |= {letter: names[test.answers[i]], f"{letter}_conf": round(test.confidence[i], 4)}
         rows.append(row)
     return rows
 
 
-def _draw(runs: Sequence[RunFolder], which: np.ndarray, path: Path) -> str:
+def _draw(runs: Sequence[Run], which: np.ndarray, path: Path) -> str:
     """Draw the first of ``which`` and return what to say about it."""
     path.unlink(missing_ok=True)
     if not len(which):
         return "All runs answer every test image alike."
     try:
-        images = runs[0].images()
+        images = images_of(runs[0])
     except UserError as error:
         return f"The images are not here: {error}. disagreements.csv lists their numbers."
     first = which[:_SHOWN]
@@ -221,10 +222,10 @@ def _draw(runs: Sequence[RunFolder], which: np.ndarray, path: Path) -> str:
     )
 
 
-def _caption(runs: Sequence[RunFolder], classes: Sequence[str], i: int) -> str:
-    lines = [f"is {classes[runs[0].predictions.test.labels[i]]}"]
+def _caption(runs: Sequence[Run], classes: Sequence[str], i: int) -> str:
+    lines = [f"is {classes[runs[0].answers.test.labels[i]]}"]
     for letter, run in zip(string.ascii_uppercase, runs, strict=False):
-        test = run.predictions.test
+        test = run.answers.test
         mark = " +" if test.is_right[i] else ""
         lines.append(f"{letter} {classes[test.answers[i]]} {test.confidence[i]:.0%}{mark}")
     return "\n".join(lines)

@@ -1,4 +1,6 @@
-"""Which keys of the configuration tell cells of a sweep apart although nobody typed them.
+"""Plain configurations: looking a key up, and what tells several apart.
+
+Which keys of the configuration tell cells of a sweep apart although nobody typed them.
 
 A cell's folder is named by a hash of its whole configuration. After a change of the code that adds
 a key, or of a default, the same overrides make new cells, and old and new lie side by side.
@@ -15,6 +17,37 @@ from cifarlab.store.record import NEUTRAL_KEYS
 GLOBAL_GROUPS = frozenset({"experiment", "transfer"})
 
 Flat = Mapping[str, str]  # leaf to its value as JSON
+
+
+def select(config: Mapping[str, Any], key: str) -> Any:
+    """The value at a dotted key; ``None`` where it is null or there is none."""
+    node: Any = config
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return node
+
+
+def has(config: Mapping[str, Any], key: str) -> bool:
+    """Whether a dotted key is there."""
+    above, _, last = key.rpartition(".")
+    node = select(config, above) if above else config
+    return isinstance(node, Mapping) and last in node
+
+
+def shown(value: Any) -> str:
+    """A value as it would be typed."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def as_shown(text: str) -> str:
+    """A typed value without quotes, a number as the configuration would show it."""
+    for number in (int, float):
+        try:
+            return str(number(text))
+        except ValueError:
+            pass
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return text[1:-1] if quoted else text
 
 
 def untyped(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cifarlab.base.errors import UserError
+from cifarlab.store.quantities import Quantity, quantity
 from cifarlab.studies.claims import Claim, parse_claims
-from cifarlab.studies.quantities import Quantity, quantity
 
 STUDY = "study.yaml"  # in a sweep's folder: the study whose rows its cells are
 _PREFIX = re.compile(r"^[a-z]+\d*\.(?=[a-z])")  # sapienza. of sapienza.dropout_0.1

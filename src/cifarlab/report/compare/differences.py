@@ -13,8 +13,7 @@ from cifarlab.stats import intervals as stats
 from cifarlab.stats.answers import Predictions
 from cifarlab.stats.images import Disagreement
 from cifarlab.stats.intervals import Estimate
-from cifarlab.store import predictions
-from cifarlab.store.sweep import Cell
+from cifarlab.store.run import Run
 
 SPLITS = ("val", "test")
 ACCURACIES = ("val_acc", "test_acc")
@@ -31,8 +30,8 @@ class Matching:
     """
 
     how: str
-    a: list[Cell]
-    b: list[Cell]
+    a: list[Run]
+    b: list[Run]
     unused: list[str] = field(default_factory=list)
 
     @property
@@ -112,7 +111,7 @@ def compare(matching: Matching, width: float) -> Comparison:
         metrics[metric] = _difference(matching, metric, kind, predicted.get(split), width)
     for split, both in predicted.items():
         if both is not None:
-            names = predictions.load(matching.a[0].folder).classes
+            names = matching.a[0].answers.classes
             classes[split] = _classes(matching, both, names)
             alone[split] = _alone(matching, both)
     return Comparison(matching, metrics, classes, alone)
@@ -180,7 +179,7 @@ def _predictions(matching: Matching, split: str) -> Both | None:
     Folds validate on different images each, so that theirs cannot be crossed with seeds. Raises
     ``UserError`` where the test images are not the same.
     """
-    sides = [[predictions.find(cell.folder) for cell in c] for c in (matching.a, matching.b)]
+    sides = [[cell.predictions for cell in c] for c in (matching.a, matching.b)]
     if None in (found for side in sides for found in side):
         return None
     a, b = ([getattr(found, split) for found in side] for side in sides)
@@ -191,7 +190,5 @@ def _predictions(matching: Matching, split: str) -> Both | None:
     return (a, b) if len(labels) == 1 and (split == "test" or len(folds) == 1) else None
 
 
-def _metric(cell: Cell, metric: str) -> float:
-    assert cell.record is not None
-    split, kind = metric.split("_")
-    return cell.record.metrics[split][kind]
+def _metric(cell: Run, metric: str) -> float:
+    return cell.measure(metric)

@@ -8,10 +8,10 @@ from pathlib import Path
 from cifarlab.base.errors import UserError
 from cifarlab.report.sweep.results import REPLICATES
 from cifarlab.report.tables import listed
-from cifarlab.store import predictions
-from cifarlab.store.configs import leaves
+from cifarlab.store.configs import as_shown, leaves
 from cifarlab.store.record import NEUTRAL_KEYS, RunRecord, is_finished
-from cifarlab.store.sweep import ABSENT, Cell, as_shown, is_sweep, read_cells, read_run
+from cifarlab.store.run import ABSENT, Run
+from cifarlab.store.sweep import is_sweep, read_sweep
 
 _SEEDS = ("seed", "data.seed", "data.fold")  # leaves that tell repetitions apart
 Replicate = tuple[int, str]  # seed and fold
@@ -27,12 +27,12 @@ class Side:
 
     name: str
     asked: str
-    runs: dict[Replicate, Cell]
+    runs: dict[Replicate, Run]
     left_out: list[str] = field(default_factory=list)
 
     @property
     def records(self) -> list[RunRecord]:
-        return [_record(cell) for cell in self.runs.values()]
+        return [cell.result for cell in self.runs.values()]
 
 
 def read_side(name: str, paths: Sequence[str], where: Sequence[str]) -> Side:
@@ -48,22 +48,17 @@ def read_side(name: str, paths: Sequence[str], where: Sequence[str]) -> Side:
     found = [cell for path in paths for cell in find_runs(name, path)]
     cells = _select(name, list({cell.folder: cell for cell in found}.values()), where)
     _check_one_configuration(name, cells)
-    runs: dict[Replicate, Cell] = {}
+    runs: dict[Replicate, Run] = {}
     left_out = []
     for cell in sorted(cells, key=lambda cell: cell.written):
-        key = replicate(cell)
+        key = cell.replicate
         if key in runs:
             left_out.append(str(runs[key].folder))
         runs[key] = cell
     return Side(name, asked, dict(sorted(runs.items())), left_out)
 
 
-def replicate(cell: Cell) -> Replicate:
-    """Seed and fold of a finished run."""
-    return _record(cell).seed, cell.value("data.fold")
-
-
-def find_runs(name: str, path: str) -> list[Cell]:
+def find_runs(name: str, path: str) -> list[Run]:
     """The finished runs of a run folder, a sweep folder, or a pattern of these.
 
     Of a pattern, folders that hold none are passed over. name: of the option, for the ``UserError``
@@ -72,12 +67,12 @@ def find_runs(name: str, path: str) -> list[Cell]:
     is_pattern = glob.has_magic(path) and not Path(path).exists()
     found = sorted(glob.glob(path)) if is_pattern else [path]  # noqa: PTH207  absolute ones too
     folders = [Path(each) for each in found]
-    runs: list[Cell] = []
+    runs: list[Run] = []
     for folder in folders:
         if is_finished(folder):
-            runs.append(read_run(folder))
+            runs.append(Run.finished(folder))
         elif is_sweep(folder):
-            runs += [cell for cell in read_cells(folder) if cell.record]
+            runs += [cell for cell in read_sweep(folder) if cell.record]
         elif not is_pattern:
             raise UserError(f"{name}={path}: neither a finished run nor a sweep")
     if not runs:
@@ -85,7 +80,7 @@ def find_runs(name: str, path: str) -> list[Cell]:
     return runs
 
 
-def labels(cells: Sequence[Cell]) -> list[str]:
+def labels(cells: Sequence[Run]) -> list[str]:
     """A name for the configuration of each run, the same for runs that differ in seed and fold.
 
     The typed values that differ; a number behind where these are the same and others differ. The
@@ -96,7 +91,7 @@ def labels(cells: Sequence[Cell]) -> list[str]:
     if not all("study.row" in cell.typed for cell in cells):
         differ = [key for key in differ if not key.startswith("study.")]
     names = [" ".join(f"{key}={c.value(key)}" for key in differ) for c in cells]
-    names = [name or _record(cell).model for name, cell in zip(names, cells, strict=True)]
+    names = [name or cell.result.model for name, cell in zip(names, cells, strict=True)]
     known: dict[str, dict[tuple, int]] = {}
     numbers = []
     for name, cell in zip(names, cells, strict=True):
@@ -117,32 +112,32 @@ def check_comparable(a: Side, b: Side) -> None:
             what = "data" if key == "name" else "test images"
             raise UserError(f"a and b: not the same {what}: {'; '.join(map(', '.join, values))}")
     if not same_validation(cells):
-        hashes = sorted({_record(cell).data["split_hash"] for cell in cells})
+        hashes = sorted({cell.result.data["split_hash"] for cell in cells})
         raise UserError(
             f"a and b: not validated on the same images (splits {', '.join(hashes)}); "
             "data.split, data.split_seed, data.val_size and data.folds must be the same"
         )
 
 
-def same_validation(cells: Sequence[Cell]) -> bool:
+def same_validation(cells: Sequence[Run]) -> bool:
     """Whether all of one fold were validated on the same images, whatever they trained on.
 
     The hash of the split tells at once where it is equal; where not, the images validated on do.
     """
     for fold in {cell.value("data.fold") for cell in cells}:
         members = [cell for cell in cells if cell.value("data.fold") == fold]
-        hashes = {_record(cell).data["split_hash"] for cell in members}
+        hashes = {cell.result.data["split_hash"] for cell in members}
         if len(hashes) > 1 and len({_validated_on(cell) for cell in members}) > 1:
             return False
     return True
 
 
-def _validated_on(cell: Cell) -> str:
-    found = predictions.find(cell.folder)
-    return found.val_indices.tobytes().hex() if found else _record(cell).data["split_hash"]
+def _validated_on(cell: Run) -> str:
+    found = cell.predictions
+    return found.val_indices.tobytes().hex() if found else cell.result.data["split_hash"]
 
 
-def _select(name: str, cells: list[Cell], where: Sequence[str]) -> list[Cell]:
+def _select(name: str, cells: list[Run], where: Sequence[str]) -> list[Run]:
     for item in where:
         key, colon, value = item.partition(":")
         if not colon:
@@ -156,12 +151,12 @@ def _select(name: str, cells: list[Cell], where: Sequence[str]) -> list[Cell]:
     return cells
 
 
-def _check_one_configuration(name: str, cells: Sequence[Cell]) -> None:
+def _check_one_configuration(name: str, cells: Sequence[Run]) -> None:
     for cell in cells:
         if cell.config is None:
             raise UserError(f"{cell.folder}: its config.yaml is missing or damaged")
     flat = [dict(leaves(cell.config or {})) for cell in cells]
-    seeds = [str(_record(cell).seed) for cell in cells]
+    seeds = [str(cell.result.seed) for cell in cells]
     differ = [
         key
         for key in dict.fromkeys(key for leaf in flat for key in leaf)
@@ -183,11 +178,6 @@ def _check_one_configuration(name: str, cells: Sequence[Cell]) -> None:
     )
 
 
-def _identity(cell: Cell) -> tuple:
+def _identity(cell: Run) -> tuple:
     """Everything of the configuration that matters but seed and fold."""
     return tuple((key, value) for key, value in leaves(cell.config or {}) if key not in _SEEDS)
-
-
-def _record(cell: Cell) -> RunRecord:
-    assert cell.record is not None, "only finished runs are compared"
-    return cell.record

@@ -8,10 +8,10 @@ from cifarlab.figures.curves import Figure
 from cifarlab.figures.rows import Curve, Pair
 from cifarlab.report.study.nets import pictures
 from cifarlab.report.study.results import Line, StudyResults
-from cifarlab.report.study.runs import Run
 from cifarlab.report.study.verdicts import difference
 from cifarlab.stats.intervals import mean_interval
-from cifarlab.studies.quantities import quantity
+from cifarlab.store.quantities import quantity
+from cifarlab.store.run import Run
 from cifarlab.studies.schema import Step
 
 _PANELS = ("peak_val_acc", "val_acc", "test_acc", "train_acc")  # shown where somebody reports them
@@ -52,7 +52,7 @@ def _ladder(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
     added = [s for s in results.study.steps if not s.removed]
     steps = [(s.ingredient, _difference(s, runs)) for s in added]
     if steps and runs.get(added[0].against) and all(point for _, point in steps):
-        start = mean_interval([run.value("val_acc") for run in runs[added[0].against]])[0]
+        start = mean_interval([run.measure("val_acc") for run in runs[added[0].against]])[0]
         done = [(name, point) for name, point in steps if point]
         caption = "One ingredient more in each bar; 95 % intervals of the difference to the last."
         yield "waterfall.png", caption, ladder.waterfall(start, done, results.mark)
@@ -68,7 +68,7 @@ def _difference(step: Step, runs: dict[str, tuple[Run, ...]]) -> Point | None:
     found = difference(a, b, "val_acc")
     if found is None:
         return None
-    before = {run.replicate: run.value("val_acc") for run in b}
+    before = {run.replicate: run.measure("val_acc") for run in b}
     single = [r.value("val_acc") - before[r.replicate] for r in a if r.replicate in before]
     return Point(found.mean, found.mean - found.low, single)
 
@@ -85,7 +85,7 @@ def _pair(line: Line, name: str) -> Pair:
 
 
 def _point(line: Line, name: str) -> Point | None:
-    values = [run.value(name) for run in line.runs]
+    values = [run.measure(name) for run in line.runs]
     values = [value for value in values if value == value]
     if not values:
         return None
@@ -94,7 +94,7 @@ def _point(line: Line, name: str) -> Point | None:
 
 
 def _mean(line: Line, name: str) -> float:
-    return mean_interval([run.value(name) for run in line.runs])[0]
+    return mean_interval([run.measure(name) for run in line.runs])[0]
 
 
 def _swept(results: StudyResults, names: Sequence[str]) -> Figure:
@@ -124,5 +124,5 @@ def _curves(runs: Sequence[Run]) -> list[Curve]:
     for run in runs:
         if run.epochs:
             columns = {key: [row[key] for row in run.epochs] for key in run.epochs[0]}
-            drawn.append(Curve(columns, run.record.best_epoch))
+            drawn.append(Curve(columns, run.result.best_epoch))
     return drawn

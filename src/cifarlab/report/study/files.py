@@ -8,15 +8,15 @@ from cifarlab.report.document import DPI, Picture, to_html, to_markdown
 from cifarlab.report.study.figures import figures
 from cifarlab.report.study.index import overview
 from cifarlab.report.study.page import blocks, summary
-from cifarlab.report.study.results import is_study, read_study
+from cifarlab.report.study.results import StudyResults, is_study, read_study
 from cifarlab.store.record import write_atomic
 
 _LONGEST = 60  # letters of a claim on a screen
 
 
-def write_study(folder: Path) -> str:
+def write_study(results: StudyResults) -> str:
     """Write ``report.md``, ``report.html`` and figures, at any time; return the tables to show."""
-    results = read_study(folder)
+    folder = results.folder
     made = []
     for name, caption, figure in figures(results):
         save(figure, folder / "figures" / name, DPI)
@@ -44,9 +44,10 @@ def write_index(folder: Path) -> str:
     found = studies_in(folder)
     if not found:
         raise UserError(f"path={folder}: no study below it; -m study=<id> makes one")
-    for path in found:
-        write_study(path)
-    page = overview([read_study(path) for path in found], lambda r: f"{r.folder.name}/report.html")
+    studies = [read_study(path) for path in found]
+    for results in studies:
+        write_study(results)
+    page = overview(studies, lambda r: f"{r.folder.name}/report.html")
     title = "Studies"
     write_atomic(folder / "index.md", to_markdown(title, page, folder))
     write_atomic(folder / "index.html", to_html(title, page))

@@ -9,10 +9,9 @@ from jaxtyping import Float
 from cifarlab.figures import confusion, filters
 from cifarlab.figures.curves import Figure
 from cifarlab.report.study.results import Line, StudyResults
-from cifarlab.report.study.runs import Run
 from cifarlab.stats.answers import confusion as confusion_of
 from cifarlab.stats.intervals import mean_interval
-from cifarlab.store import predictions
+from cifarlab.store.run import Run
 
 Weights = Float[np.ndarray, "filters channels height width"]
 
@@ -24,7 +23,7 @@ def chosen(results: StudyResults) -> Line | None:
 
 
 def mean(line: Line, name: str) -> float:
-    values = [value for run in line.runs if (value := run.value(name)) == value]
+    values = [value for run in line.runs if (value := run.measure(name)) == value]
     return mean_interval(values)[0] if values else -inf
 
 
@@ -33,7 +32,7 @@ def pictures(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
     line = chosen(results)
     if line is None:
         return
-    found = [found for run in line.runs if (found := predictions.find(run.folder))]
+    found = [found for run in line.runs if (found := run.predictions)]
     if found:
         counts = np.sum([confusion_of(one.test) for one in found], axis=0)
         caption = f"{line.label}, chosen by validation: test images by class and answer, "
@@ -41,7 +40,7 @@ def pictures(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
         yield "confusion.png", caption, confusion.draw(counts, found[0].classes, results.mark)
     weights = first_layer(line.runs[0])
     if weights is not None:
-        caption = f"{line.label}, seed {line.runs[0].record.seed}: filters of the first layer."
+        caption = f"{line.label}, seed {line.runs[0].result.seed}: filters of the first layer."
         states = dict(zip(("before training", "after training"), weights, strict=True))
         yield "filters.png", caption, filters.draw(states, title=results.mark)
 

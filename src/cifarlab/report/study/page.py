@@ -17,9 +17,9 @@ from cifarlab.report.study.verdicts import (
     estimate,
     judge,
 )
+from cifarlab.store.quantities import QUANTITIES
 from cifarlab.store.record import RunRecord
 from cifarlab.studies.claims import Claim
-from cifarlab.studies.quantities import QUANTITIES
 from cifarlab.studies.schema import OURS, Reported
 
 _TONES = {
@@ -153,7 +153,7 @@ def _state(results: StudyResults) -> str:
 
 def trained_on(results: StudyResults) -> str:
     """Data, hardware, versions and hours of the runs; empty where there are none."""
-    runs = {run.folder: run.record for line in results.measured for run in line.runs}
+    runs = {run.folder: run.result for line in results.measured for run in line.runs}
     records = list(runs.values())
     if not records:
         return ""
@@ -226,11 +226,11 @@ def all_rows(results: StudyResults, left_out: Collection[str] = ()) -> Iterator[
     for line in results.lines:
         if line.row.like or line.row.id in left_out:
             continue
-        params = {f"{run.record.num_params:,}" for run in line.runs}
+        params = {f"{run.result.num_params:,}" for run in line.runs}
         said = line.row.params
-        wrong = line.runs and said and any(r.record.num_params != said for r in line.runs)
+        wrong = line.runs and said and any(r.result.num_params != said for r in line.runs)
         size = ", ".join(sorted(params)) + (f" (report: {said:,})" if wrong else "")
-        found = [estimate([run.value(q.name) for run in line.runs]) for q in names]
+        found = [estimate([run.measure(q.name) for run in line.runs]) for q in names]
         shown = [e.shown(q) if e else "-" for e, q in zip(found, names, strict=True)]
         note = line.absent and f"not measured: {line.absent}"
         n = str(len(line.runs))

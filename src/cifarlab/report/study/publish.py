@@ -23,6 +23,7 @@ from cifarlab.report.study.page import (
     trained_on,
 )
 from cifarlab.report.study.results import StudyResults, read_study
+from cifarlab.report.sweep.results import collect
 from cifarlab.report.tables import listed
 from cifarlab.store.record import CONFIG, METRICS, NEUTRAL_KEYS, RESULT, write_atomic
 from cifarlab.studies.rows import key_of
@@ -54,7 +55,7 @@ def gather(sweeps: Path, published: Path, only: Collection[str] | None = None) -
     for folder in studies_in(sweeps):
         if only is not None and folder.name not in only:
             continue
-        kept = [cell.folder for cell in read_study(folder).results.kept]
+        kept = [run.folder for run in collect(folder).kept]
         for run in kept:
             goal = published / folder.name / run.name
             new += not goal.exists()
@@ -65,7 +66,7 @@ def gather(sweeps: Path, published: Path, only: Collection[str] | None = None) -
         if kept:
             shutil.copyfile(folder / STUDY, published / folder.name / STUDY)
     for folder in studies_in(published):
-        if doubles := read_study(folder).results.doubles:
+        if doubles := collect(folder).doubles:
             names = listed([cell.name for cell in doubles])
             raise UserError(f"{folder}: another run has the same values as {names}; delete one")
     if not studies_in(published):
@@ -76,8 +77,9 @@ def gather(sweeps: Path, published: Path, only: Collection[str] | None = None) -
 def write_page(published: Path) -> Path:
     """Write ``<published>.md`` and ``<published>_appendix.md``; return the path of the former."""
     path, other = published.with_suffix(".md"), _appendix_of(published)
-    write_atomic(path, page(published))
-    write_atomic(other, appendix(published))
+    studies = _studies(published)
+    write_atomic(path, _page(published, studies))
+    write_atomic(other, _appendix(published, studies))
     return path
 
 
@@ -86,7 +88,19 @@ def page(published: Path) -> str:
 
     Nothing in it depends on when or where it is made.
     """
-    studies = [results for results in _studies(published) if not results.mark]
+    return _page(published, _studies(published))
+
+
+def appendix(published: Path) -> str:
+    """What is published besides: shortened runs, on a part of the images or on other data.
+
+    Of rows that the page has none of; no verdicts, since these are other experiments.
+    """
+    return _appendix(published, _studies(published))
+
+
+def _page(published: Path, studies: Sequence[StudyResults]) -> str:
+    studies = [results for results in studies if not results.mark]
     blocks: list[Block] = [*_remarks(published)]
     blocks += overview(studies, lambda results: f"#{_slug(_title(results))}")
     blocks += [Text(FIGURES_NOTE), Text(CLAIMS_NOTE)]
@@ -95,19 +109,15 @@ def page(published: Path) -> str:
     return to_markdown("Results of the studies", blocks, published)
 
 
-def appendix(published: Path) -> str:
-    """What is published besides: shortened runs, on a part of the images or on other data.
-
-    Of rows that the page has none of; no verdicts, since these are other experiments.
-    """
+def _appendix(published: Path, studies: Sequence[StudyResults]) -> str:
     there = {
         (results.study.id, line.row.id)
-        for results in _studies(published)
+        for results in studies
         if not results.mark
         for line in results.measured
     }
     blocks: list[Block] = [Text(_APPENDIX)]
-    for results in _studies(published):
+    for results in studies:
         measured = {line.row.id for line in results.measured}
         open_ = {row for row in measured if (results.study.id, row) not in there}
         if results.mark and open_:

@@ -7,10 +7,10 @@ from pathlib import Path
 import yaml
 
 from cifarlab.base.errors import UserError
-from cifarlab.report.study.runs import Run
 from cifarlab.report.sweep.results import REPLICATES, Results, collect
+from cifarlab.store.configs import as_shown, select
 from cifarlab.store.record import NEUTRAL_KEYS
-from cifarlab.store.sweep import Cell, as_shown, select
+from cifarlab.store.run import Run
 from cifarlab.studies.rows import EPOCH_KEYS, key_of, merged
 from cifarlab.studies.schema import OURS, STUDY, Row, Study, parse_study
 
@@ -69,7 +69,7 @@ class StudyResults:
 
     @property
     def seeds(self) -> list[int]:
-        return sorted({run.record.seed for line in self.lines for run in line.runs})
+        return sorted({run.result.seed for line in self.lines for run in line.runs})
 
     @property
     def is_shortened(self) -> bool:
@@ -91,9 +91,12 @@ def is_study(folder: Path) -> bool:
     return (folder / STUDY).is_file()
 
 
-def read_study(folder: Path) -> StudyResults:
-    """Read a study's folder, in whatever state it is. Raises ``UserError`` if its copy of the
-    study cannot be read."""
+def read_study(folder: Path, results: Results | None = None) -> StudyResults:
+    """Read a study's folder, in whatever state it is.
+
+    results: of its runs, where they have been read already. Raises ``UserError`` if its copy of the
+    study cannot be read.
+    """
     try:
         plain = yaml.safe_load((folder / STUDY).read_text())
         if not isinstance(plain, dict):
@@ -101,16 +104,16 @@ def read_study(folder: Path) -> StudyResults:
         study = parse_study(plain)
     except (yaml.YAMLError, UserError) as error:
         raise UserError(f"{folder / STUDY}: not a study ({error}); type its sweep again") from error
-    results = collect(folder)
-    lines = tuple(line for row in study.rows for line in _lines(row, study, results, folder))
+    results = results or collect(folder)
+    lines = tuple(line for row in study.rows for line in _lines(row, study, results))
     scales = {_scale(cell) for cell in results.kept}
     return StudyResults(folder, study, results, lines, tuple(sorted(scales)))
 
 
-def _lines(row: Row, study: Study, results: Results, folder: Path) -> list[Line]:
+def _lines(row: Row, study: Study, results: Results) -> list[Line]:
     name, label = row.like or row.id, study.short(row.id)
     swept = _swept(results)
-    by: dict[str, list[Cell]] = {}
+    by: dict[str, list[Run]] = {}
     for cell in results.kept:
         if cell.value(ROW) == name:
             setting = " ".join(f"{key}={cell.value(key)}" for key in swept)
@@ -123,11 +126,7 @@ def _lines(row: Row, study: Study, results: Results, folder: Path) -> list[Line]
             row,
             f"{label} {setting}".strip(),
             setting,
-            tuple(
-                Run(folder / cell.name, cell.record, cell.value("data.fold"))
-                for cell in sorted(cells, key=lambda c: c.record.seed if c.record else 0)
-                if cell.record
-            ),
+            tuple(sorted(cells, key=lambda cell: cell.result.seed)),
             "",
             tuple(dict.fromkeys(text for cell in cells for text in _caveats(study, name, cell))),
         )
@@ -145,7 +144,7 @@ def _swept(results: Results) -> list[str]:
     return [key for key in found if key not in REPLICATES]
 
 
-def _absent(row: Row, cells: Sequence[Cell]) -> str:
+def _absent(row: Row, cells: Sequence[Run]) -> str:
     if failed := next((cell for cell in cells if cell.status == "failed"), None):
         return failed.reason
     if cells:
@@ -153,7 +152,7 @@ def _absent(row: Row, cells: Sequence[Cell]) -> str:
     return f"not run; needs {row.needs}" if row.needs else "not run"
 
 
-def _caveats(study: Study, row: str, cell: Cell) -> list[str]:
+def _caveats(study: Study, row: str, cell: Run) -> list[str]:
     """Why a cell is not the experiment of the report, or of our own study."""
     found, config = [], cell.config or {}
     if (scale := _scale(cell)) != 1:
@@ -173,6 +172,6 @@ def _caveats(study: Study, row: str, cell: Cell) -> list[str]:
     return found
 
 
-def _scale(cell: Cell) -> float:
+def _scale(cell: Run) -> float:
     scale = select(cell.config or {}, "study.scale")
     return 1.0 if scale is None else float(scale)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from cifarlab.report.study.runs import Run
 from cifarlab.stats.intervals import LEVEL, mean_interval, paired, welch
+from cifarlab.store.quantities import Quantity
+from cifarlab.store.run import Run
 from cifarlab.studies.claims import Claim, Comparison
-from cifarlab.studies.quantities import Quantity
 from cifarlab.studies.schema import Reported
 
 TEST_IMAGES = 10_000  # of CIFAR-10
@@ -69,7 +69,7 @@ def difference(a: Sequence[Run], b: Sequence[Run], name: str) -> Estimate | None
     """Mean of ``a`` minus that of ``b``: over the seeds and folds that they share, which is the
     sharper test; where they share fewer than two, Welch's for independent samples."""
     left, right = (
-        {run.replicate: value for run in runs if math.isfinite(value := run.value(name))}
+        {run.replicate: value for run in runs if math.isfinite(value := run.measure(name))}
         for runs in (a, b)
     )
     if not left or not right:
@@ -127,7 +127,7 @@ def compare(reported: Reported, runs: Sequence[Run]) -> tuple[Estimate | None, F
     the interval of the mean.
     """
     q = reported.quantity
-    values = [run.value(q.name) for run in runs]
+    values = [run.measure(q.name) for run in runs]
     ours = estimate(values)
     if ours is None:
         return None, Finding(NOT_MEASURED)
@@ -163,7 +163,7 @@ def _is_late(row: str | None, c: Comparison, runs: Mapping[str, Sequence[Run]]) 
 def _estimate(c: Comparison, runs: Mapping[str, Sequence[Run]]) -> Estimate | None:
     if c.b is not None:
         return difference(runs.get(c.a, []), runs.get(c.b, []), c.quantity.name)
-    return estimate([run.value(c.quantity.name) for run in runs.get(c.a, [])])
+    return estimate([run.measure(c.quantity.name) for run in runs.get(c.a, [])])
 
 
 def _verdict(c: Comparison, e: Estimate, runs: Mapping[str, Sequence[Run]]) -> str:

@@ -14,7 +14,7 @@ from cifarlab.figures.curves import Figure, save
 from cifarlab.report.sweep.results import REPLICATES, Results
 from cifarlab.report.sweep.search import importances, is_search, last_accuracy
 from cifarlab.stats.intervals import mean_interval
-from cifarlab.store.sweep import ABSENT, Cell
+from cifarlab.store.run import ABSENT, Run
 
 SPLITS = {"validation": "val", "test": "test"}
 _OURS = ("axis_*.png", "heatmap.png", "main_effects.png", "pareto_*.png", "search_*.png")
@@ -74,16 +74,16 @@ def search_figures(folder: Path, results: Results) -> Iterator[tuple[str, Figure
         yield "search_importance.png", search.importance(shares)
 
 
-def setting(results: Results) -> list[Cell]:
+def setting(results: Results) -> list[Run]:
     """The finished cells to draw: those of the setting of untyped keys that most cells have, of
     several the newest. In all other cells something changed that was not meant to be compared."""
-    by: dict[tuple, list[Cell]] = defaultdict(list)
+    by: dict[tuple, list[Run]] = defaultdict(list)
     for cell in results.kept:
         by[tuple(cell.value(key) for key in results.extra)].append(cell)
     return max(by.values(), key=lambda cells: (len(cells), max(cell.written for cell in cells)))
 
 
-def estimate(cells: Sequence[Cell], keys: Sequence[str], split: str) -> Point:
+def estimate(cells: Sequence[Run], keys: Sequence[str], split: str) -> Point:
     """Accuracy of ``cells`` with the 95 % interval of its mean; ``runs`` are the single cells.
 
     Cells of one combination of ``keys`` are repetitions, and the interval is over them. Of several
@@ -95,7 +95,7 @@ def estimate(cells: Sequence[Cell], keys: Sequence[str], split: str) -> Point:
     return Point(mean, half, runs)
 
 
-def combinations(cells: Sequence[Cell], keys: Sequence[str], split: str) -> list[float]:
+def combinations(cells: Sequence[Run], keys: Sequence[str], split: str) -> list[float]:
     """Accuracy of each combination of ``keys``, the mean over its repetitions."""
     by: dict[tuple, list[float]] = defaultdict(list)
     for cell in cells:
@@ -103,10 +103,10 @@ def combinations(cells: Sequence[Cell], keys: Sequence[str], split: str) -> list
     return [mean_interval(values)[0] for values in by.values()]
 
 
-def _axis(key: str, levels: dict[str, list[str]], cells: Sequence[Cell], note: str) -> Figure:
+def _axis(key: str, levels: dict[str, list[str]], cells: Sequence[Run], note: str) -> Figure:
     keys = list(levels)
 
-    def points(split: str, among: Sequence[Cell]) -> list[Point]:
+    def points(split: str, among: Sequence[Run]) -> list[Point]:
         members = [[c for c in among if c.value(key) == level] for level in levels[key]]
         empty = Point(math.nan, math.nan, [])
         return [estimate(found, keys, split) if found else empty for found in members]
@@ -126,7 +126,7 @@ def _axis(key: str, levels: dict[str, list[str]], cells: Sequence[Cell], note: s
     return axis.draw(key, levels[key], panels, title="; ".join(filter(None, [over, note])))
 
 
-def _heatmap(levels: dict[str, list[str]], cells: Sequence[Cell]) -> Figure:
+def _heatmap(levels: dict[str, list[str]], cells: Sequence[Run]) -> Figure:
     (row_key, rows), (column_key, columns) = levels.items()
     means = np.full((len(rows), len(columns)), math.nan)
     for i, row in enumerate(rows):
@@ -137,7 +137,7 @@ def _heatmap(levels: dict[str, list[str]], cells: Sequence[Cell]) -> Figure:
     return heatmap.draw(means, rows, columns, row_key, column_key)
 
 
-def _effects(levels: dict[str, list[str]], cells: Sequence[Cell], note: str) -> Figure:
+def _effects(levels: dict[str, list[str]], cells: Sequence[Run], note: str) -> Figure:
     keys, factors = list(levels), {}
     for key, names in levels.items():
         factors[key] = {}
@@ -151,8 +151,8 @@ def _effects(levels: dict[str, list[str]], cells: Sequence[Cell], note: str) -> 
     return effects.draw(factors, "; ".join(filter(None, [gaps, note])))
 
 
-def _pareto(keys: Sequence[str], cells: Sequence[Cell]) -> Iterator[tuple[str, Figure]]:
-    by: dict[tuple, list[Cell]] = defaultdict(list)
+def _pareto(keys: Sequence[str], cells: Sequence[Run]) -> Iterator[tuple[str, Figure]]:
+    by: dict[tuple, list[Run]] = defaultdict(list)
     for cell in cells:
         by[tuple(cell.value(key) for key in keys)].append(cell)
     accuracies = [mean_interval([_accuracy(c, "val") for c in found])[0] for found in by.values()]
@@ -168,7 +168,7 @@ def _pareto(keys: Sequence[str], cells: Sequence[Cell]) -> Iterator[tuple[str, F
             yield f"pareto_{name}.png", pareto.draw(costs, accuracies, labels, cost)
 
 
-def _levels(key: str, planned: Sequence[Cell], cells: Sequence[Cell]) -> list[str]:
+def _levels(key: str, planned: Sequence[Run], cells: Sequence[Run]) -> list[str]:
     """Values of ``key`` in ``cells``: numbers by size, others in the order of the plan."""
     there = Counter(cell.value(key) for cell in cells)
     found = [value for value in dict.fromkeys(cell.value(key) for cell in planned) if there[value]]
@@ -178,14 +178,14 @@ def _levels(key: str, planned: Sequence[Cell], cells: Sequence[Cell]) -> list[st
         return found
 
 
-def _note(results: Results, cells: Sequence[Cell]) -> str:
+def _note(results: Results, cells: Sequence[Run]) -> str:
     if not results.extra:
         return ""
     shown = [f"{keys[0]}={cells[0].value(keys[0])}" for keys in results.untyped]
     return f"only {', '.join(shown)}"
 
 
-def _accuracy(cell: Cell, split: str) -> float:
+def _accuracy(cell: Run, split: str) -> float:
     assert cell.record is not None
     return cell.record.metrics[split]["acc"]
 

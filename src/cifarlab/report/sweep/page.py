@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from cifarlab.report.study.results import is_study
+from cifarlab.report.study.results import is_study, read_study
 from cifarlab.report.sweep import ranking as winner
 from cifarlab.report.sweep.results import (
     Results,
@@ -15,7 +15,7 @@ from cifarlab.report.sweep.results import (
 from cifarlab.report.sweep.search import confirmation, is_search
 from cifarlab.report.tables import Section, Table, listed, markdown, write_csv
 from cifarlab.store.record import write_atomic
-from cifarlab.store.sweep import Cell
+from cifarlab.store.run import Run
 
 _MOST_FAILURES = 20  # shown; results.csv has all of them
 
@@ -25,18 +25,18 @@ def write_results(folder: Path) -> str:
     if is_study(folder):
         from cifarlab.report.study.files import write_study  # matplotlib takes a second to import
 
-        publish(folder, draw=False)
-        return write_study(folder)
-    return f"{markdown(publish(folder))}\n{folder / 'results.csv'}"
+        results = collect(folder)
+        publish(results, folder, draw=False)
+        return write_study(read_study(folder, results))
+    return f"{markdown(publish(collect(folder), folder))}\n{folder / 'results.csv'}"
 
 
-def publish(folder: Path, *, draw: bool = True) -> list[Section]:
+def publish(results: Results, folder: Path, *, draw: bool = True) -> list[Section]:
     """Write tables and figures into a sweep folder and return what there is to say about it.
 
     draw: not for a study, whose keys are no factorial and which has figures of its own.
     What was there of an earlier call is replaced. A folder without any cell gets nothing.
     """
-    results = collect(folder)
     summary = summarize(results)
     sections = overview(results, summary)
     if is_search(folder) and results.kept:
@@ -57,7 +57,7 @@ def publish(folder: Path, *, draw: bool = True) -> list[Section]:
 
 def overview(results: Results, summary: list[Row]) -> list[Section]:
     """The ranked table; then the cells that failed, are running, were interrupted, are missing."""
-    of: dict[str, list[Cell]] = {}
+    of: dict[str, list[Run]] = {}
     for cell in results.cells:
         of.setdefault(cell.status, []).append(cell)
     if summary:
@@ -112,7 +112,7 @@ def _brief(value: str) -> str:
         return value
 
 
-def _failures(results: Results, failed: Sequence[Cell]) -> Table:
+def _failures(results: Results, failed: Sequence[Run]) -> Table:
     return [
         [*results.swept, "reason", "cell"],
         *([*map(cell.value, results.swept), cell.reason, cell.name] for cell in failed),

@@ -5,10 +5,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from cifarlab.report.compare import sentences as words
-from cifarlab.report.compare.selection import replicate, same_validation
+from cifarlab.report.compare.selection import same_validation
 from cifarlab.report.sweep.results import REPLICATES, Results, Row
 from cifarlab.stats.intervals import Estimate, holm, paired, welch
-from cifarlab.store.sweep import Cell
+from cifarlab.store.run import Run
 
 
 def remarks(results: Results, summary: Sequence[Row]) -> str:
@@ -19,7 +19,7 @@ def remarks(results: Results, summary: Sequence[Row]) -> str:
     """
     if len(summary) < 2:
         return ""
-    members: dict[tuple, list[Cell]] = defaultdict(list)
+    members: dict[tuple, list[Run]] = defaultdict(list)
     for cell in results.kept:
         members[results.group(cell)].append(cell)
     groups = [members[tuple(line[key] for key in results.factors)] for line in summary]
@@ -35,7 +35,7 @@ def remarks(results: Results, summary: Sequence[Row]) -> str:
     return f"{said} {_clear(first, others, names)}"
 
 
-def _clear(first: Sequence[Cell], others: Sequence[Sequence[Cell]], names: Sequence[str]) -> str:
+def _clear(first: Sequence[Run], others: Sequence[Sequence[Run]], names: Sequence[str]) -> str:
     if not same_validation([*first, *(cell for other in others for cell in other)]):
         return "Rows validated on different images: their differences are not tested."
     found = [_difference(first, other) for other in others]
@@ -57,9 +57,9 @@ def _clear(first: Sequence[Cell], others: Sequence[Sequence[Cell]], names: Seque
     )
 
 
-def _difference(a: Sequence[Cell], b: Sequence[Cell]) -> Estimate:
+def _difference(a: Sequence[Run], b: Sequence[Run]) -> Estimate:
     """Of validation accuracy: over shared seeds and folds where there are two, else over all."""
-    one, other = ({replicate(cell): _accuracy(cell) for cell in side} for side in (a, b))
+    one, other = ({cell.replicate: _accuracy(cell) for cell in side} for side in (a, b))
     shared = [key for key in one if key in other]
     if len(shared) > 1:
         return paired([one[key] for key in shared], [other[key] for key in shared])
@@ -72,6 +72,5 @@ def _name(results: Results, line: Row) -> str:
     return " ".join(f"{key}={line[key]}" for key in keys)
 
 
-def _accuracy(cell: Cell) -> float:
-    assert cell.record is not None
-    return cell.record.metrics["val"]["acc"]
+def _accuracy(cell: Run) -> float:
+    return cell.result.metrics["val"]["acc"]

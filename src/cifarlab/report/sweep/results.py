@@ -9,8 +9,9 @@ from typing import Any
 
 from cifarlab.stats.intervals import mean_interval
 from cifarlab.store.configs import together, untyped
-from cifarlab.store.record import NEUTRAL_KEYS, RunRecord
-from cifarlab.store.sweep import UNFINISHED, Cell, read_cells
+from cifarlab.store.record import NEUTRAL_KEYS
+from cifarlab.store.run import UNFINISHED, Run
+from cifarlab.store.sweep import read_sweep
 
 Row = dict[str, Any]
 
@@ -24,7 +25,7 @@ METRICS = tuple(f"{split}_{kind}" for kind in ("acc", "loss") for split in ("val
 class Results:
     """All of a sweep.
 
-    cells: as ``read_cells`` gives them.
+    cells: as ``read_sweep`` gives them.
     swept: keys typed with several values.
     untyped: keys nobody typed that nevertheless differ between finished cells, those together that
         part them alike.
@@ -32,11 +33,11 @@ class Results:
         has the same values, seed and fold, and is in the plan or newer.
     """
 
-    cells: list[Cell]
+    cells: list[Run]
     swept: list[str]
     untyped: list[list[str]]
-    kept: list[Cell]
-    doubles: list[Cell]
+    kept: list[Run]
+    doubles: list[Run]
 
     @property
     def extra(self) -> list[str]:
@@ -47,13 +48,13 @@ class Results:
         """What parts the cells into groups of repetitions: neither the seed nor the fold."""
         return [key for key in self.swept if key not in REPLICATES] + self.extra
 
-    def group(self, cell: Cell) -> tuple[str, ...]:
+    def group(self, cell: Run) -> tuple[str, ...]:
         return tuple(cell.value(key) for key in self.factors)
 
 
 def collect(folder: Path) -> Results:
     """Read a sweep folder, in whatever state it is."""
-    cells = read_cells(folder)
+    cells = read_sweep(folder)
     keys = dict.fromkeys(key for cell in cells for key in cell.typed if key not in NEUTRAL_KEYS)
     swept = [key for key in keys if len({cell.value(key) for cell in cells}) > 1]
     done = [cell for cell in cells if cell.config]
@@ -61,10 +62,10 @@ def collect(folder: Path) -> Results:
     extra = untyped(swept, values, [cell.config or {} for cell in done])
     groups = together(extra, [{key: cell.value(key) for key in extra} for cell in done])
     factors = [key for key in swept if key not in REPLICATES] + extra
-    kept: dict[tuple, Cell] = {}
+    kept: dict[tuple, Run] = {}
     finished = [cell for cell in cells if cell.record]
     for cell in sorted(finished, key=lambda cell: (cell.planned, cell.written)):
-        kept[tuple(cell.value(key) for key in factors), _replicate(cell)] = cell
+        kept[tuple(cell.value(key) for key in factors), cell.replicate] = cell
     chosen = {cell.name for cell in kept.values()}
     return Results(
         cells,
@@ -84,7 +85,7 @@ def result_rows(results: Results) -> list[Row]:
     with_plan = not all(cell.planned for cell in results.cells)
     rows = [
         {key: cell.value(key) for key in (*results.swept, *results.extra)}
-        | _measured(cell.record, with_views)
+        | _measured(cell, with_views)
         | {"status": cell.status, "reason": cell.reason, "cell": cell.name}
         | ({"planned": cell.planned} if with_plan else {})
         for cell in results.cells
@@ -99,13 +100,13 @@ def summarize(results: Results) -> list[Row]:
     interval; ``fit_s_mean`` (s), ``num_params``, and ``unplanned``, how many of the n are not in
     the plan, if any are not.
     """
-    groups: dict[tuple, list[Cell]] = defaultdict(list)
+    groups: dict[tuple, list[Run]] = defaultdict(list)
     for cell in results.kept:
         groups[results.group(cell)].append(cell)
     with_plan = not all(cell.planned for cell in results.kept)
     summary = []
     for values, members in groups.items():
-        measured = [_measured(cell.record, False) for cell in members]
+        measured = [_measured(cell, False) for cell in members]
         line: Row = dict(zip(results.factors, values, strict=True)) | {"n": len(members)}
         for metric in METRICS:
             mean, std, half = mean_interval([row[metric] for row in measured])
@@ -123,31 +124,22 @@ def best_first(accuracy: float) -> tuple[bool, float]:
     return math.isnan(accuracy), -accuracy
 
 
-def _measured(record: RunRecord | None, with_views: bool) -> Row:
-    """What a finished run came to; the same keys, empty, without one."""
+def _measured(run: Run, with_views: bool) -> Row:
+    """What a finished run came to; the same keys, empty, of another."""
+    record = run.record
     tta = (record and record.tta) or {"val": {"acc": ""}, "test": {"acc": ""}}
     views = {f"tta_{split}_acc": tta[split]["acc"] for split in ("val", "test")}
     if record is None:
         names = (*METRICS, *(views if with_views else ()))
         return dict.fromkeys((*names, "best_epoch", "epochs_run", "num_params", "fit_s"), "")
     return {
-        **{metric: _metric(record, metric) for metric in METRICS},
+        **{metric: run.measure(metric) for metric in METRICS},
         **(views if with_views else {}),
         "best_epoch": record.best_epoch,
         "epochs_run": record.epochs_run,
         "num_params": record.num_params,
         "fit_s": round(record.time["fit_s"], 3),
     }
-
-
-def _metric(record: RunRecord, metric: str) -> float:
-    split, kind = metric.split("_")
-    return record.metrics[split][kind]
-
-
-def _replicate(cell: Cell) -> tuple[int, str]:
-    assert cell.record is not None
-    return cell.record.seed, cell.value("data.fold")
 
 
 def _rank(row: Row) -> Sequence[Any]:

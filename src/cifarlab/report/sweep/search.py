@@ -8,7 +8,7 @@ from cifarlab.base.errors import UserError
 from cifarlab.report.sweep.results import Results
 from cifarlab.report.tables import Section
 from cifarlab.store.record import JOURNAL, PRUNED
-from cifarlab.store.sweep import Cell
+from cifarlab.store.run import Run
 
 
 def is_search(folder: Path) -> bool:
@@ -47,12 +47,12 @@ def importances(folder: Path, study: str) -> dict[str, float]:
     return dict(found) if sum(found.values()) > 0 else {}
 
 
-def accuracy(cell: Cell) -> float:
+def accuracy(cell: Run) -> float:
     assert cell.record is not None
     return cell.record.metrics["val"]["acc"]
 
 
-def last_accuracy(folder: Path, cell: Cell) -> float:
+def last_accuracy(folder: Path, cell: Run) -> float:
     """Validation accuracy; of a pruned cell that of its last epoch; else NaN."""
     if cell.status == "pruned":
         return json.loads((folder / cell.name / PRUNED).read_text())["val_acc"]

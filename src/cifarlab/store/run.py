@@ -1,0 +1,230 @@
+"""One run's folder, whatever state it is in: read here, once, and handed down.
+
+How it stands, its record and what was typed are read at once; its configuration, epochs and
+predictions when they are first asked for.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from cifarlab.base.errors import UserError
+from cifarlab.store.configs import as_shown, has, select, shown
+from cifarlab.store.lock import is_held
+from cifarlab.store.quantities import threshold
+from cifarlab.store.record import (
+    CONFIG,
+    FAILURE,
+    METRICS,
+    PRUNED,
+    RESULT,
+    RunRecord,
+    is_finished,
+    read_metrics,
+)
+
+if TYPE_CHECKING:
+    from cifarlab.store.predictions import RunPredictions
+
+FINISHED = ("completed", "early_stopped", "stopped")
+UNFINISHED = ("pruned", "failed", "running", "interrupted", "missing")
+ABSENT = "-"  # shown for a key that a run's configuration does not have
+Epochs = Sequence[Mapping[str, float]]
+_NONE = float("nan")
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # eight times as fast where libyaml is
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run by itself or a cell of a sweep, planned, under way, finished or failed.
+
+    folder: where it is, or would be.
+    status: one of ``FINISHED`` or ``UNFINISHED``; ``running`` holds the lock of its folder.
+    reason: one line, of a failed or pruned one.
+    typed: its overrides, without ``hydra.*``.
+    record: of a finished one.
+    planned: whether the plan of its sweep, where there is one, lists it.
+    """
+
+    folder: Path
+    status: str
+    typed: Mapping[str, str]
+    reason: str = ""
+    record: RunRecord | None = None
+    planned: bool = True
+
+    @classmethod
+    def read(
+        cls, folder: Path, overrides: Sequence[str] | None = None, *, planned: bool = True
+    ) -> "Run":
+        """overrides: of the plan, where the folder may have none to say."""
+        held = is_held(folder)  # asked first: who held it and wrote a result since is finished
+        common: dict[str, Any] = {"folder": folder, "planned": planned}
+        if is_finished(folder):
+            try:
+                record = RunRecord.load(folder)
+            except UserError as error:
+                typed = as_typed(overrides or [])
+                return cls(**common, typed=typed, status="failed", reason=str(error))
+            typed = as_typed(overrides or record.overrides)
+            return cls(**common, typed=typed, status=record.status, record=record)
+        if overrides is None:
+            overrides = (read_config(folder) or {}).get("overrides") or []
+        common["typed"] = as_typed(overrides)
+        if held:
+            return cls(**common, status="running")
+        if (folder / PRUNED).is_file():
+            reason = json.loads((folder / PRUNED).read_text())["message"]
+            return cls(**common, status="pruned", reason=reason)
+        if (folder / FAILURE).is_file():
+            return cls(**common, status="failed", reason=_reason(folder))
+        there = (folder / CONFIG).is_file()
+        return cls(**common, status="interrupted" if there else "missing")
+
+    @classmethod
+    def finished(cls, folder: Path) -> "Run":
+        """A run by itself. Raises ``UserError`` unless it is finished."""
+        record = RunRecord.load(folder)
+        return cls(
+            folder=folder, status=record.status, typed=as_typed(record.overrides), record=record
+        )
+
+    @property
+    def name(self) -> str:
+        """That of its folder."""
+        return self.folder.name
+
+    @property
+    def result(self) -> RunRecord:
+        """The record of a run that is known to be finished."""
+        assert self.record is not None, f"{self.folder} is not finished"
+        return self.record
+
+    @cached_property
+    def config(self) -> dict[str, Any] | None:
+        """The resolved configuration of a finished run; ``None`` if it is lost or cut short."""
+        return read_config(self.folder) if self.record else None
+
+    @cached_property
+    def epochs(self) -> Epochs:
+        """The rows of ``metrics.csv``; empty if it is not there."""
+        return read_metrics(self.folder / METRICS)
+
+    @property
+    def columns(self) -> dict[str, list[float]]:
+        """The same, name by name."""
+        names = self.epochs[0] if self.epochs else ()
+        return {name: [row[name] for row in self.epochs] for name in names}
+
+    @cached_property
+    def predictions(self) -> "RunPredictions | None":
+        """``None`` if the run has none. Raises ``UserError`` if they are damaged."""
+        from cifarlab.store import predictions  # numpy
+
+        return predictions.find(self.folder)
+
+    @property
+    def answers(self) -> "RunPredictions":
+        """The predictions. Raises ``UserError`` if they are missing or damaged."""
+        from cifarlab.store import predictions
+
+        return self.predictions or predictions.load(self.folder)
+
+    @property
+    def written(self) -> float:
+        """When its ``result.json`` was (s)."""
+        return (self.folder / RESULT).stat().st_mtime if self.record else 0.0
+
+    @property
+    def replicate(self) -> tuple[int, str]:
+        """Seed and fold of a finished run: what two of different rows share that can be paired."""
+        return self.result.seed, self.value("data.fold")
+
+    def value(self, key: str) -> str:
+        """Of a key that was typed for this run or for others; ``ABSENT`` if there is none."""
+        config = self.config or {}
+        resolved = select(config, key)
+        if resolved is not None and not isinstance(resolved, Mapping):
+            return shown(resolved)
+        if key in self.typed:
+            return self.typed[key]
+        if option := select(config, f"choices.{key}"):
+            return shown(option)
+        return shown(resolved) if has(config, key) and not resolved else ABSENT
+
+    def measure(self, name: str) -> float:
+        """A quantity of a finished run, see ``cifarlab.store.quantities``; accuracies as fractions,
+        NaN where it has none."""
+        record = self.result
+        split, _, kind = name.partition("_")
+        if split in record.metrics and kind in ("acc", "loss"):
+            return record.metrics[split][kind]
+        acc = {part: values["acc"] for part, values in record.metrics.items()}
+        direct = {
+            "gap": acc["train"] - acc["test"],
+            "val_gap": acc["train"] - acc["val"],
+            "val_minus_test": acc["val"] - acc["test"],
+            "best_epoch": float(record.best_epoch),
+            "epochs_run": float(record.epochs_run),
+            "images_per_s": record.time["images_per_s"],
+        }
+        return direct[name] if name in direct else of_epochs(self.epochs, name)
+
+    def reaches(self, name: str) -> bool:
+        """Whether it gets to the level that ``epochs_to_60`` asks for; true of other quantities."""
+        level = threshold(name)
+        return level is None or any(row["val_acc"] >= level for row in self.epochs)
+
+
+def read_config(folder: Path) -> dict[str, Any] | None:
+    """The resolved configuration in a run's folder; ``None`` if it is not there or cut short."""
+    try:
+        config = yaml.load((folder / CONFIG).read_text(), _Loader)
+    except (FileNotFoundError, yaml.YAMLError):
+        return None
+    return config if isinstance(config, dict) else None
+
+
+def of_epochs(epochs: Epochs, name: str) -> float:
+    """A quantity of the curve. One that is never reached counts as one epoch after the last."""
+    if not epochs:
+        return _NONE
+    acc, loss = ([row[key] for row in epochs] for key in ("val_acc", "val_loss"))
+    level = threshold(name)
+    if level is not None:
+        reached = (row["epoch"] for row in epochs if row["val_acc"] >= level)
+        return next(reached, epochs[-1]["epoch"] + 1)
+    peak = max(range(len(acc)), key=lambda i: acc[i])
+    late = acc[len(acc) // 2 :]
+    changes = [abs(b - a) for a, b in zip(late, late[1:], strict=False)]
+    return {
+        "peak_val_acc": acc[peak],
+        "peak_val_loss": loss[peak],
+        "peak_epoch": epochs[peak]["epoch"],
+        "first_val_acc": acc[0],
+        "last_val_acc": acc[-1],
+        "val_loss_rise": loss[-1] - min(loss),
+        "val_acc_swing": sum(changes) / len(changes) if changes else _NONE,
+    }[name]
+
+
+def _reason(path: Path) -> str:
+    """Why a cell failed, in one line."""
+    try:
+        failure = json.loads((path / FAILURE).read_text())
+        kind, message = failure["type"], failure["message"].strip()
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return f"{FAILURE} cannot be read"
+    first = message.partition("\n")[0]
+    return first if kind == "UserError" else f"{kind}: {first}".removesuffix(": ")
+
+
+def as_typed(overrides: Sequence[str]) -> dict[str, str]:
+    """Overrides, key to value: ``+`` and ``~`` in front of a key do not tell keys apart."""
+    pairs = (item.partition("=")[::2] for item in overrides if not item.startswith("hydra."))
+    return {key.lstrip("+~"): "~" if key.startswith("~") else as_shown(v) for key, v in pairs}
