@@ -38,8 +38,8 @@ def reported(low: float, high: float | None = None, images: int | None = None) -
 def test_one_more_run_is_what_a_report_is_held_against() -> None:
     """Values 0.80, 0.81, 0.82: standard deviation 0.01, prediction T2 x 0.01 x sqrt(4/3)."""
     ours, finding = compare(reported(0.85), runs(0.80, 0.81, 0.82))
-    assert ours is not None and ours.mean == pytest.approx(0.81)
-    assert ours.high - ours.mean == pytest.approx(T2 * 0.01 / math.sqrt(3))
+    assert ours is not None and ours.value == pytest.approx(0.81)
+    assert ours.high - ours.value == pytest.approx(T2 * 0.01 / math.sqrt(3))
     assert finding.half == pytest.approx(T2 * 0.01 * math.sqrt(4 / 3))
     assert finding.verdict == "agrees", "beyond the interval of the mean, within that of a run"
     assert compare(reported(0.87), runs(0.80, 0.81, 0.82))[1].verdict == "report is higher"
@@ -67,13 +67,13 @@ def test_shared_seeds_are_paired() -> None:
     a, b = runs(0.70, 0.80, 0.90), runs(0.69, 0.78, 0.87)
     paired = difference(a, b, "val_acc")
     assert paired is not None and paired.how == "paired"
-    assert paired.mean == pytest.approx(0.02)
-    assert paired.high - paired.mean == pytest.approx(T2 * 0.01 / math.sqrt(3), rel=1e-5)
+    assert paired.value == pytest.approx(0.02)
+    assert paired.high - paired.value == pytest.approx(T2 * 0.01 / math.sqrt(3), rel=1e-5)
     other = difference(a, runs(0.69, 0.78, 0.87, first=10), "val_acc")
-    assert other is not None and other.how == "Welch" and other.low < 0, "seeds apart: no pairs"
-    assert other.mean == pytest.approx(0.02)
+    assert other is not None and other.how == "welch" and other.low < 0, "seeds apart: no pairs"
+    assert other.value == pytest.approx(0.02)
     one = difference(runs(0.8), runs(0.7), "val_acc")
-    assert one is not None and not one.has_interval and one.mean == pytest.approx(0.1)
+    assert one is not None and not one.has_interval and one.value == pytest.approx(0.1)
     assert difference(runs(0.8), [], "val_acc") is None
 
 
@@ -159,7 +159,7 @@ def test_what_is_never_reached_is_a_lower_bound(
 def test_the_mean_leaves_out_what_was_not_measured() -> None:
     assert estimate([math.nan]) is None
     found = estimate([0.5, math.nan, 0.7])
-    assert found is not None and found.n == 2 and found.mean == pytest.approx(0.6)
+    assert found is not None and found.n == 2 and found.value == pytest.approx(0.6)
 
 
 EPOCHS = [

@@ -24,6 +24,8 @@ class Estimate:
     """A value with its interval and the p of the hypothesis that it is 0; NaN where there is none.
 
     df: degrees of freedom of Student's t that interval and p are made with.
+    n: repetitions, of a difference those of the smaller side; 0 where that says nothing.
+    how: ``mean``, or how a difference was made, see ``cifarlab.stats.pairing``.
     """
 
     value: float
@@ -31,6 +33,17 @@ class Estimate:
     high: float = NAN
     p: float = NAN
     df: float = NAN
+    n: int = 0
+    how: str = "mean"
+
+    @property
+    def has_interval(self) -> bool:
+        return math.isfinite(self.low)
+
+    @property
+    def half(self) -> float:
+        """Half the width of a symmetric interval."""
+        return self.value - self.low
 
     @property
     def decided(self) -> bool:
@@ -49,6 +62,15 @@ def mean_interval(values: Values, level: float = LEVEL) -> tuple[float, float, f
     std = float(np.std(values, ddof=1))
     quantile = float(stats.t.ppf((1 + level) / 2, df=len(values) - 1))
     return mean, std, quantile * std / len(values) ** 0.5
+
+
+def estimate(values: Values) -> Estimate | None:
+    """The mean of the numbers among ``values`` and its interval; ``None`` where there is none."""
+    there = [value for value in values if math.isfinite(value)]
+    if not there:
+        return None
+    mean, _, half = mean_interval(there)
+    return Estimate(mean, mean - half, mean + half, n=len(there))
 
 
 def paired(a: Values, b: Values) -> Estimate:

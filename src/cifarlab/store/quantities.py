@@ -2,8 +2,12 @@
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cifarlab.base.errors import UserError
+
+if TYPE_CHECKING:
+    from cifarlab.stats.intervals import Estimate
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,11 @@ class Quantity:
         number = round(number, self.digits) + 0.0  # no -0.00
         text = f"{number:{'+' if sign and number else ''}.{self.digits}f}"
         return text.replace("-", "−")
+
+    def estimated(self, estimate: "Estimate", *, sign: bool = False) -> str:
+        """``81.30 ± 0.40``; a difference with its sign; the mean alone where it has no interval."""
+        mean = self.shown(estimate.value, sign=sign)
+        return f"{mean} ± {self.shown(estimate.half)}" if estimate.has_interval else mean
 
     @property
     def suffix(self) -> str:

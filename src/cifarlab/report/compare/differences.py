@@ -8,7 +8,7 @@ import numpy as np
 from cifarlab.base.errors import UserError
 from cifarlab.report.compare.selection import Side
 from cifarlab.report.sweep.results import METRICS
-from cifarlab.stats import images, power
+from cifarlab.stats import images, pairing, power
 from cifarlab.stats import intervals as stats
 from cifarlab.stats.answers import Predictions
 from cifarlab.stats.images import Disagreement
@@ -23,8 +23,7 @@ ACCURACIES = ("val_acc", "test_acc")
 class Matching:
     """Which runs of the two sides are compared, and how.
 
-    how: ``paired``, seed by seed; ``welch``, as independent samples; ``single``, one run each,
-        which allows no statement about seeds.
+    how: see ``cifarlab.stats.pairing``.
     a, b: the runs; unless ``welch``, those at one position belong together.
     unused: folders of runs whose seed the other side does not have.
     """
@@ -36,7 +35,7 @@ class Matching:
 
     @property
     def pairs(self) -> bool:
-        return self.how != "welch"
+        return self.how != pairing.WELCH
 
 
 @dataclass(frozen=True)
@@ -87,19 +86,15 @@ class Comparison:
 
 
 def match(a: Side, b: Side) -> Matching:
-    """Pairs where two seeds or more are shared, or the only one of a side; else all runs."""
-    shared = [key for key in a.runs if key in b.runs]
-    fewest = min(len(a.runs), len(b.runs))
-    if len(shared) >= 2 or (len(shared) == 1 and fewest == 1):
-        others = [c for side in (a, b) for key, c in side.runs.items() if key not in shared]
-        pairs = [a.runs[key] for key in shared], [b.runs[key] for key in shared]
-        how = "paired" if len(shared) > 1 else "single"
-        return Matching(how, *pairs, [str(cell.folder) for cell in others])
-    everything = list(a.runs.values()), list(b.runs.values())
-    if fewest > 1:
-        return Matching("welch", *everything)
-    first = [cells[:1] for cells in everything]
-    return Matching("single", *first, [str(c.folder) for cells in everything for c in cells[1:]])
+    """See ``cifarlab.stats.pairing``."""
+    found = pairing.match(a.runs, b.runs)
+    unused = [a.runs[key] for key in found.unused_a] + [b.runs[key] for key in found.unused_b]
+    return Matching(
+        found.how,
+        [a.runs[key] for key in found.a],
+        [b.runs[key] for key in found.b],
+        [str(run.folder) for run in unused],
+    )
 
 
 def compare(matching: Matching, width: float) -> Comparison:
@@ -154,7 +149,7 @@ def _classes(matching: Matching, both: Both, names: Sequence[str]) -> list[Class
     right = [np.array([p.is_right for p in side]) for side in both]
     for label in np.unique(labels):
         a, b = (side[:, labels == label] for side in right)
-        if matching.how == "single":
+        if matching.how == pairing.SINGLE:
             estimate = images.single(a[0], b[0])
         else:
             estimate = images.crossed(a.astype(float), b.astype(float), paired=matching.pairs)

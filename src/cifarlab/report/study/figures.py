@@ -70,7 +70,7 @@ def _difference(step: Step, runs: dict[str, tuple[Run, ...]]) -> Point | None:
         return None
     before = {run.replicate: run.measure("val_acc") for run in b}
     single = [r.value("val_acc") - before[r.replicate] for r in a if r.replicate in before]
-    return Point(found.mean, found.mean - found.low, single)
+    return Point(found.value, found.half, single)
 
 
 def _reported(results: StudyResults) -> list[str]:

@@ -14,9 +14,10 @@ from cifarlab.report.study.verdicts import (
     UNDECIDED,
     Finding,
     compare,
-    estimate,
     judge,
 )
+from cifarlab.stats.intervals import estimate
+from cifarlab.stats.pairing import WELCH
 from cifarlab.store.quantities import QUANTITIES
 from cifarlab.store.record import RunRecord
 from cifarlab.studies.claims import Claim
@@ -82,8 +83,8 @@ def compared(results: StudyResults) -> list[Compared]:
                 continue
             if line.caveats:
                 finding = Finding("not comparable", "; ".join(line.caveats))
-            gap = "" if reported.is_range else q.shown(ours.mean - reported.low, sign=True)
-            found.append(Compared(line, reported, ours.shown(q), gap, finding))
+            gap = "" if reported.is_range else q.shown(ours.value - reported.low, sign=True)
+            found.append(Compared(line, reported, q.estimated(ours), gap, finding))
     return found
 
 
@@ -231,7 +232,7 @@ def all_rows(results: StudyResults, left_out: Collection[str] = ()) -> Iterator[
         wrong = line.runs and said and any(r.result.num_params != said for r in line.runs)
         size = ", ".join(sorted(params)) + (f" (report: {said:,})" if wrong else "")
         found = [estimate([run.measure(q.name) for run in line.runs]) for q in names]
-        shown = [e.shown(q) if e else "-" for e, q in zip(found, names, strict=True)]
+        shown = [q.estimated(e) if e else "-" for e, q in zip(found, names, strict=True)]
         note = line.absent and f"not measured: {line.absent}"
         n = str(len(line.runs))
         note = note or line.row.note
@@ -268,8 +269,8 @@ def _claim(item: Judged, results: StudyResults) -> Iterator[list[Entry]]:
         found = finding.estimates[i] if i < len(finding.estimates) else None
         label, ours, n = "" if q.label == before else q.label, "-", "-"
         if found is not None:
-            ours = found.shown(q, sign=comparison.b is not None)
-            n = f"{found.n}" if found.how != "Welch" else f"{found.n}, unpaired"
+            ours = q.estimated(found, sign=comparison.b is not None)
+            n = f"{found.n}" if found.how != WELCH else f"{found.n}, unpaired"
         verdict: Entry = "" if i else _chip(finding.verdict)
         yield [quote, label, comparison.says(results.study.short), ours, n, verdict]
         before = q.label

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from cifarlab.stats.intervals import LEVEL, mean_interval, paired, welch
-from cifarlab.store.quantities import Quantity
+from cifarlab.stats import pairing
+from cifarlab.stats.intervals import LEVEL, Estimate, estimate
 from cifarlab.store.run import Run
 from cifarlab.studies.claims import Claim, Comparison
 from cifarlab.studies.schema import Reported
@@ -16,31 +16,6 @@ from cifarlab.studies.schema import Reported
 TEST_IMAGES = 10_000  # of CIFAR-10
 SUPPORTED, CONTRADICTED = "supported", "contradicted"
 UNDECIDED, NOT_MEASURED = "undecided", "not measured"
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over runs with the ends of its 95 % interval.
-
-    NaN where there is none: of a single run, of differences that are all the same.
-
-    how: ``mean``; ``paired`` or ``Welch`` of a difference.
-    """
-
-    n: int
-    mean: float
-    low: float
-    high: float
-    how: str = "mean"
-
-    @property
-    def has_interval(self) -> bool:
-        return math.isfinite(self.low)
-
-    def shown(self, q: Quantity, *, sign: bool = False) -> str:
-        """``81.30 ± 0.40``; of a difference with its sign."""
-        mean = q.shown(self.mean, sign=sign)
-        return f"{mean} ± {q.shown(self.mean - self.low)}" if self.has_interval else mean
 
 
 @dataclass(frozen=True)
@@ -56,30 +31,13 @@ class Finding:
     estimates: tuple[Estimate | None, ...] = ()
 
 
-def estimate(values: Sequence[float]) -> Estimate | None:
-    """Of single runs; ``None`` where nothing was measured."""
-    there = [value for value in values if math.isfinite(value)]
-    if not there:
-        return None
-    mean, _, half = mean_interval(there, LEVEL)
-    return Estimate(len(there), mean, mean - half, mean + half)
-
-
 def difference(a: Sequence[Run], b: Sequence[Run], name: str) -> Estimate | None:
-    """Mean of ``a`` minus that of ``b``: over the seeds and folds that they share, which is the
-    sharper test; where they share fewer than two, Welch's for independent samples."""
+    """Mean of ``a`` minus that of ``b`` in a quantity, over the runs that have it."""
     left, right = (
         {run.replicate: value for run in runs if math.isfinite(value := run.measure(name))}
         for runs in (a, b)
     )
-    if not left or not right:
-        return None
-    shared = [key for key in left if key in right]
-    if len(shared) > 1 or (shared and min(len(left), len(right)) < 2):
-        found = paired([left[key] for key in shared], [right[key] for key in shared])
-        return Estimate(len(shared), found.value, found.low, found.high, "paired")
-    found = welch(list(left.values()), list(right.values()))
-    return Estimate(min(len(left), len(right)), found.value, found.low, found.high, "Welch")
+    return pairing.difference(left, right)
 
 
 def judge(claim: Claim, runs: Mapping[str, Sequence[Run]], *, shortened: bool = False) -> Finding:
@@ -111,7 +69,7 @@ def judge(claim: Claim, runs: Mapping[str, Sequence[Run]], *, shortened: bool = 
         text = f"runs of {', '.join(sorted(map(str, late)))} never get there"
         return Finding(UNDECIDED, text, estimates=found)
     if any(e is not None and not e.has_interval for e in found):
-        holds = all(e is not None and c.low <= e.mean <= c.high for c, e in pairs)
+        holds = all(e is not None and c.low <= e.value <= c.high for c, e in pairs)
         few = any(e is not None and e.n < 2 for e in found)
         why = "one seed" if few else "no spread to judge by"
         text = f"{why}, {'as' if holds else 'not as'} claimed"
@@ -139,9 +97,9 @@ def compare(reported: Reported, runs: Sequence[Run]) -> tuple[Estimate | None, F
         outside = ours.high < reported.low or ours.low > reported.high
         return ours, Finding("not reached" if outside else UNDECIDED)
     half = _prediction(values, reported, ours)
-    if abs(reported.low - ours.mean) <= half:
+    if abs(reported.low - ours.value) <= half:
         return ours, Finding("agrees", half=half)
-    side = "higher" if reported.low > ours.mean else "lower"
+    side = "higher" if reported.low > ours.value else "lower"
     return ours, Finding(f"report is {side}", half=half)
 
 
@@ -150,7 +108,7 @@ def _prediction(values: Sequence[float], reported: Reported, ours: Estimate) -> 
     there = [value for value in values if math.isfinite(value)]
     variance = float(np.var(there, ddof=1)) * (1 + 1 / len(there))
     if reported.images and reported.quantity.unit == "%" and reported.quantity.name == "test_acc":
-        p, m = min(max(ours.mean, 0.0), 1.0), reported.images
+        p, m = min(max(ours.value, 0.0), 1.0), reported.images
         variance += p * (1 - p) / m * (1 - m / TEST_IMAGES)  # m of the 10,000, without replacement
     return float(stats.t.ppf((1 + LEVEL) / 2, len(there) - 1)) * variance**0.5
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from cifarlab.report.compare import sentences as words
 from cifarlab.report.compare.selection import same_validation
 from cifarlab.report.sweep.results import REPLICATES, Results, Row
-from cifarlab.stats.intervals import Estimate, holm, paired, welch
+from cifarlab.stats.intervals import Estimate, holm
+from cifarlab.stats.pairing import difference
 from cifarlab.store.run import Run
 
 
@@ -58,19 +59,14 @@ def _clear(first: Sequence[Run], others: Sequence[Sequence[Run]], names: Sequenc
 
 
 def _difference(a: Sequence[Run], b: Sequence[Run]) -> Estimate:
-    """Of validation accuracy: over shared seeds and folds where there are two, else over all."""
-    one, other = ({cell.replicate: _accuracy(cell) for cell in side} for side in (a, b))
-    shared = [key for key in one if key in other]
-    if len(shared) > 1:
-        return paired([one[key] for key in shared], [other[key] for key in shared])
-    return welch(list(one.values()), list(other.values()))
+    """Of validation accuracy."""
+    one, other = ({run.replicate: run.measure("val_acc") for run in side} for side in (a, b))
+    found = difference(one, other)
+    assert found is not None, "a row of a summary has runs"
+    return found
 
 
 def _name(results: Results, line: Row) -> str:
     """Of a row: its swept values; keys nobody typed where nothing else tells rows apart."""
     keys = [key for key in results.swept if key not in REPLICATES] or results.factors
     return " ".join(f"{key}={line[key]}" for key in keys)
-
-
-def _accuracy(cell: Run) -> float:
-    return cell.result.metrics["val"]["acc"]
