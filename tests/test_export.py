@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from cifarlab.base.checks import EXPORTS, check_export
+from cifarlab.base.checks import check_export
 from cifarlab.base.errors import UserError
+from cifarlab.base.options import EXPORT_FORMATS
 from cifarlab.data.synthetic import CLASSES, draw
 from cifarlab.store.checkpoint import LoadedRun, build_net, load_run
 from cifarlab.use.export import FORMATS, VerificationError, export
@@ -38,7 +39,7 @@ def no_traces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def needs(format: str) -> None:
-    for package in EXPORTS[format]:
+    for package in EXPORT_FORMATS[format]:
         pytest.importorskip(package, reason="pip install -e '.[export]'")
 
 
@@ -97,9 +98,9 @@ def test_what_does_not_verify_leaves_no_file(run: LoadedRun, tmp_path: Path) -> 
 
 
 def test_what_cannot_be_had(run: LoadedRun, tmp_path: Path, monkeypatch) -> None:
-    assert FORMATS.keys() == EXPORTS.keys()
+    assert FORMATS.keys() == EXPORT_FORMATS.keys()
     with pytest.raises(UserError, match="format=tflite: must be one of onnx, torch_export"):
         export(run, "tflite", tmp_path)
-    monkeypatch.setitem(EXPORTS, "onnx", ("onnx", "no_such_package"))
+    monkeypatch.setitem(EXPORT_FORMATS, "onnx", ("onnx", "no_such_package"))
     with pytest.raises(UserError, match=r"no_such_package is not installed: .*\[export\]"):
         check_export("onnx")

@@ -70,7 +70,7 @@ def test_known_statistics(cache, monkeypatch, normalize: str, mean: float) -> No
 def test_unknown_statistics(cache) -> None:
     with pytest.raises(UserError, match="synthetic has no published mean"):
         module(cache, normalize="dataset")
-    with pytest.raises(UserError, match="data.normalize=minmax: must be dataset, imagenet"):
+    with pytest.raises(UserError, match="data.normalize=minmax: must be one of dataset"):
         module(cache, normalize="minmax")
 
 

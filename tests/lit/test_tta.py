@@ -3,14 +3,14 @@ import pytest
 import torch
 from torch import nn
 
-from cifarlab.base.checks import TTA
+from cifarlab.base.options import TTA_VIEWS
 from cifarlab.lit import VIEWS, evaluate
 
 IMAGE = torch.arange(27.0).view(1, 3, 3, 3)
 
 
 def test_the_sets_are_those_of_the_configuration() -> None:
-    assert (None, *VIEWS) == TTA
+    assert tuple(VIEWS) == TTA_VIEWS
 
 
 @pytest.mark.parametrize("name", VIEWS)

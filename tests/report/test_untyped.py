@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from cifarlab.store.configs import GLOBAL_GROUPS, select, together, untyped
+from cifarlab.base.plain import select
+from cifarlab.store.configs import GLOBAL_GROUPS, together, untyped
 from tests.conftest import CONF, plain
 
 Typed = dict[str, str]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cifarlab.run.session import count_macs
+from cifarlab.inspection import count_macs
 from cifarlab.store.checkpoint import build_net
 from cifarlab.theory import sheet as module
 from cifarlab.theory.dispatch import FieldMode

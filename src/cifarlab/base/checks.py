@@ -6,12 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cifarlab.base.errors import UserError
-
-PRECISIONS = ("auto", "32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true")
-SPLITS = ("random", "stratified", "tail")
-TTA = (None, "flip", "flip_shift")
-EXPORTS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "torch_export": ()}  # what they need
-NORMALIZATIONS = ("dataset", "imagenet", "half", "computed")
+from cifarlab.base.options import EXPORT_FORMATS, NORMALIZATIONS, PRECISIONS, SPLITS, TTA_VIEWS
+from cifarlab.base.plain import has, select
 
 
 def check_config(config: Mapping[str, Any]) -> None:
@@ -19,7 +15,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     _number(config, "dropout", low=0.0, high=1.0, open_high=True, optional=True)
     _number(config, "label_smoothing", low=0.0, high=1.0, open_high=True)
     _choice(config, "decay_all", (True, False))
-    _choice(config, "tta", TTA)
+    _choice(config, "tta", (None, *TTA_VIEWS))
     if config["lr_find"]:
         raise UserError("lr_find=true: is a program now: python scripts/lr_find.py [overrides]")
     _choice(config, "evaluation", (True, False))
@@ -33,7 +29,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     _integer(config, "data.split_seed", low=0)
     _folds(config)
     _number(config, "data.fraction", low=0.0, high=1.0, open_low=True)
-    _choice(config, "data.normalize", NORMALIZATIONS)
+    _choice(config, "data.normalize", tuple(NORMALIZATIONS))
     _number(config, "optimizer.lr", low=0.0, open_low=True)
     if "adamw_lr" in config["optimizer"]:
         _number(config, "optimizer.adamw_lr", low=0.0, open_low=True)
@@ -54,9 +50,9 @@ def check_config(config: Mapping[str, Any]) -> None:
 
 def check_export(format: str) -> None:
     """Raise ``UserError`` for an unknown export format or one whose packages are missing."""
-    if format not in EXPORTS:
-        raise UserError(f"format={format}: must be one of {', '.join(EXPORTS)}")
-    for package in EXPORTS[format]:
+    if format not in EXPORT_FORMATS:
+        raise UserError(f"format={format}: must be one of {', '.join(EXPORT_FORMATS)}")
+    for package in EXPORT_FORMATS[format]:
         if importlib.util.find_spec(package) is None:
             raise UserError(
                 f"format={format}: {package} is not installed: pip install -e '.[export]'"
@@ -116,12 +112,9 @@ def _transfer(config: Mapping[str, Any]) -> None:
 
 
 def _get(config: Mapping[str, Any], key: str) -> Any:
-    value: Any = config
-    for part in key.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            raise UserError(f"{key}: missing from the configuration")
-        value = value[part]
-    return value
+    if not has(config, key):
+        raise UserError(f"{key}: missing from the configuration")
+    return select(config, key)
 
 
 def _number(

@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
+from cifarlab.base.plain import select
 from cifarlab.inspection import evaluating
 from cifarlab.store.record import NEUTRAL_KEYS
 
@@ -93,10 +94,7 @@ def hyperparameters(config: Mapping[str, Any]) -> dict[str, bool | float | str]:
     for key in (*_ALWAYS, *typed):
         if key in values or key in NEUTRAL_KEYS or key.partition(".")[0] == "hydra":
             continue
-        node: Any = config
-        for part in key.split("."):
-            node = node.get(part) if isinstance(node, Mapping) else None
-        values[key] = node
+        values[key] = select(config, key)
     if values["aug"] is None:  # a list has no name
         values["aug"] = ",".join(config["data"]["augment"])
     return {

@@ -216,7 +216,7 @@ class Campaign:
 
 def _macs(item: Item) -> int:
     """Of one image of 32x32 pixels, by building the net."""
-    from cifarlab.run.session import count_macs
+    from cifarlab.inspection import count_macs
     from cifarlab.store.checkpoint import build_net
 
     return count_macs(build_net(item.config["model"], 10, 32, pretrained=False), 32)

@@ -8,15 +8,13 @@ import torch
 from lightning.pytorch import LightningDataModule
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.options import NORMALIZATIONS, Statistics
 from cifarlab.data import splits
 from cifarlab.data.augment import ImageOp
 from cifarlab.data.cache import Images, cached
 from cifarlab.data.loader import EvalLoader, Normalize, TrainLoader
 from cifarlab.data.mixing import MixOp, partition
-from cifarlab.data.sources import Source, Statistics
-
-_IMAGENET: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-_HALF: Statistics = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+from cifarlab.data.sources import Source
 
 
 class CIFAR10DataModule(LightningDataModule):
@@ -195,12 +193,12 @@ class CIFAR10DataModule(LightningDataModule):
                 f"data.normalize=dataset: {self.name} has no published mean and standard "
                 "deviation; take computed, imagenet or half"
             )
-        known = {"dataset": self.source.statistics, "imagenet": _IMAGENET, "half": _HALF}
-        if known.get(self.normalize) is None:
-            raise UserError(
-                f"data.normalize={self.normalize}: must be dataset, imagenet, half or computed"
-            )
-        return known[self.normalize]
+        if self.normalize not in NORMALIZATIONS:
+            allowed = ", ".join(NORMALIZATIONS)
+            raise UserError(f"data.normalize={self.normalize}: must be one of {allowed}")
+        statistics = NORMALIZATIONS[self.normalize] or self.source.statistics
+        assert statistics is not None
+        return statistics
 
 
 def measure(images: np.ndarray, indices: np.ndarray) -> Statistics:

@@ -11,16 +11,16 @@ import numpy as np
 from PIL import Image
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.options import Statistics
 from cifarlab.data import synthetic
 from cifarlab.data.archives import ARCHIVES, File, archive_files, folder_files, is_archive
 from cifarlab.data.cache import Images
 from cifarlab.data.cifar import CIFAR10, CIFAR100
 from cifarlab.data.pictures import decode
 
-__all__ = ["CIFAR10", "CIFAR100", "ImageFolder", "Source", "Statistics", "Synthetic"]
+__all__ = ["CIFAR10", "CIFAR100", "ImageFolder", "Source", "Synthetic"]
 
 _DECODING = 2  # counts the changes in how files become pixels: what was cached before is not read
-Statistics = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
 @runtime_checkable

@@ -5,9 +5,10 @@ import hashlib
 import numpy as np
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.options import SPLITS
 
 Indices = np.ndarray  # int64 (n,), ascending positions in the training images
-_UNKNOWN = "data.split={}: must be random, stratified or tail"
+_UNKNOWN = f"data.split={{}}: must be one of {', '.join(SPLITS)}"
 
 
 def split(labels: np.ndarray, method: str, val_size: float, seed: int) -> tuple[Indices, Indices]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from cifarlab.base.errors import UserError
 
@@ -48,6 +49,28 @@ def evaluating(net: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def count_macs(net: nn.Module, image_size: int) -> int:
+    """Multiply-accumulates of convolutions and matrix products for one image, counted by torch."""
+    with counted_operations(net) as counter, torch.inference_mode():
+        net(torch.zeros(1, 3, image_size, image_size))
+    return counter.get_total_flops() // 2
+
+
+@contextmanager
+def counted_operations(net: nn.Module) -> Iterator[FlopCounterMode]:
+    """Counts what is computed inside, where ``net`` is in eval mode.
+
+    Attention is done step by step: the one fused operation would not be counted.
+    """
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with evaluating(net), FlopCounterMode(display=False) as counter:
+            yield counter
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
 
 
 @contextmanager

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from cifarlab.base.options import TTA_VIEWS
+
 Images = Float[Tensor, "batch 3 height width"]
 Views = Callable[[Images], list[tuple[float, Images]]]  # (weight, view)
 
@@ -33,4 +35,4 @@ def flip_shift(images: Images) -> list[tuple[float, Images]]:
     return [(place / 2, v) for place, view in places for v in (view, view.flip(3))]
 
 
-VIEWS: dict[str, Views] = {"flip": flip, "flip_shift": flip_shift}
+VIEWS: dict[str, Views] = dict(zip(TTA_VIEWS, (flip, flip_shift), strict=True))

@@ -15,11 +15,10 @@ from cifarlab.report.tables import Picture, Section, Table, write_csv
 from cifarlab.stats.calibration import reliability
 from cifarlab.store.configs import shown
 from cifarlab.store.predictions import RunPredictions
-from cifarlab.store.record import NEUTRAL_KEYS
+from cifarlab.store.record import NEUTRAL_KEYS, short_name
 from cifarlab.store.run import ABSENT, Run
 
 _SHOWN = 24  # images
-_LONGEST_NAME = 100  # characters of a folder name
 _MOST = len(string.ascii_uppercase)
 
 
@@ -105,13 +104,7 @@ def labels(runs: Sequence[Run]) -> list[str]:
 def default_name(folders: Sequence[Path]) -> str:
     """Of the folder to write to: the last two parts of each path, so that the same runs are
     compared in the same place."""
-    name = "__".join("-".join(folder.resolve().parts[-2:]) for folder in folders)
-    if len(name) <= _LONGEST_NAME:
-        return name
-    short = "__".join(folder.resolve().name for folder in folders)
-    if len(short) <= _LONGEST_NAME:
-        return short
-    raise UserError("out: the runs' names are too long for one; add out=<folder>")
+    return short_name("__".join("-".join(folder.resolve().parts[-2:]) for folder in folders))
 
 
 def disagreements(runs: Sequence[RunPredictions]) -> np.ndarray:

@@ -6,17 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerStatus
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from cifarlab import callbacks
 from cifarlab.base import hardware
 from cifarlab.base.errors import UserError
-from cifarlab.inspection import calls, first_layer
+from cifarlab.inspection import calls, count_macs, first_layer
 from cifarlab.lit import VIEWS, Evaluation, evaluate
 from cifarlab.run.build import build, build_trainer, without_noise
 from cifarlab.store.checkpoint import (
@@ -249,21 +246,6 @@ def best_and_last(folder: Path) -> list[ModelCheckpoint]:
         ModelCheckpoint(filename=BEST.stem, monitor="val/loss", mode="min", **common),
         ModelCheckpoint(filename=LAST.stem, **common),
     ]
-
-
-def count_macs(net: nn.Module, image_size: int) -> int:
-    """Multiply-accumulates of convolutions and matrix products for one image, counted by torch."""
-    modes = [(module, module.training) for module in net.modules()]
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # does attention in one operation, not counted
-    try:
-        with FlopCounterMode(display=False) as counter, torch.inference_mode():
-            net.eval()(torch.zeros(1, 3, image_size, image_size))
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
-    for module, mode in modes:  # frozen parts of a net may be in another mode than the rest
-        module.training = mode
-    return counter.get_total_flops() // 2
 
 
 def half(logits: np.ndarray) -> np.ndarray:

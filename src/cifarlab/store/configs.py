@@ -19,21 +19,6 @@ GLOBAL_GROUPS = frozenset({"experiment", "transfer"})
 Flat = Mapping[str, str]  # leaf to its value as JSON
 
 
-def select(config: Mapping[str, Any], key: str) -> Any:
-    """The value at a dotted key; ``None`` where it is null or there is none."""
-    node: Any = config
-    for part in key.split("."):
-        node = node.get(part) if isinstance(node, Mapping) else None
-    return node
-
-
-def has(config: Mapping[str, Any], key: str) -> bool:
-    """Whether a dotted key is there."""
-    above, _, last = key.rpartition(".")
-    node = select(config, above) if above else config
-    return isinstance(node, Mapping) and last in node
-
-
 def shown(value: Any) -> str:
     """A value as it would be typed."""
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))

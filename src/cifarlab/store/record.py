@@ -19,6 +19,7 @@ from typing import Any, Literal
 from cifarlab.base.errors import UserError
 
 SCHEMA = 1
+_LONGEST_NAME = 100  # characters of a folder name; file systems allow 255 bytes
 RESULT = "result.json"
 FAILURE = "failure.json"
 PRUNED = "pruned.json"  # a cell of a search that was stopped because others do better
@@ -138,6 +139,13 @@ def config_hash(config: Mapping[str, Any]) -> str:
     """16 hexadecimal digits over everything in a plain configuration that can change the result."""
     text = json.dumps(_without_neutral(config), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def short_name(name: str) -> str:
+    """Of a folder: cut off where it is long, and told apart by a hash then."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[: _LONGEST_NAME - 9]}_{config_hash({'text': name})[:8]}"
 
 
 def _without_neutral(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

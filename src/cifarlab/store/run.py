@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cifarlab.base.errors import UserError
-from cifarlab.store.configs import as_shown, has, select, shown
+from cifarlab.base.plain import has, select
+from cifarlab.store.configs import as_shown, shown
 from cifarlab.store.lock import is_held
 from cifarlab.store.quantities import threshold
 from cifarlab.store.record import (

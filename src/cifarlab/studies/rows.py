@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.plain import select
 from cifarlab.studies.schema import Row, Study
 
 _SHARED = ("data", "trainer")  # groups whose options have the same keys
@@ -58,7 +59,7 @@ def scaled(config: Mapping[str, Any], scale: float, typed: Sequence[str]) -> lis
     fixed = {key_of(override) for override in typed}
     changes = []
     for key in EPOCH_KEYS:
-        value = _get(config, key)
+        value = select(config, key)
         if value is None or isinstance(value, bool) or key in fixed:
             continue
         short = max(1, round(scale * value)) if isinstance(value, int) else scale * value
@@ -82,10 +83,3 @@ def selected(study: Study, only: Sequence[str] | None) -> list[Row]:
 
 def key_of(override: str) -> str:
     return override.partition("=")[0].lstrip("+~")
-
-
-def _get(config: Mapping[str, Any], key: str) -> Any:
-    node: Any = config
-    for part in key.split("."):
-        node = node.get(part) if isinstance(node, Mapping) else None
-    return node

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from cifarlab.inspection import counted_operations
 from cifarlab.theory.dispatch import FieldMode, Seen
 from cifarlab.theory.layers import (
     FLOAT,
@@ -165,21 +165,15 @@ class _Recorder:
 def trace(net: nn.Module, shape: Shape) -> Sheet:
     """Compute one image of ``shape`` (channels, height, width), zeros, in eval mode, and write down
     every layer. The net is left in the mode it was in."""
-    modes = [(module, module.training) for module in net.modules()]
     images = torch.zeros(1, *shape)
     fields = FieldMode(images)
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # one operation for a layer, not counted
-    recorder = _Recorder(net.eval(), fields)
+    recorder = _Recorder(net, fields)
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter, fields:
+        with counted_operations(net) as counter, torch.no_grad(), fields:
             net(images)
     finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
         for hook in recorder.hooks:
             hook.remove()
-        for module, mode in modes:
-            module.training = mode
     recorder.rest()
     return Sheet(
         tuple(recorder.rows),

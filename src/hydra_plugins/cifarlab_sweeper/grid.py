@@ -34,14 +34,13 @@ from cifarlab.store.record import (
     config_hash,
     is_finished,
     is_over,
+    short_name,
     write_atomic,
 )
 from cifarlab.sweep.launching import add_to_plan
 from hydra_plugins.cifarlab_sweeper.study import chosen, without_study
 
 log = logging.getLogger(__name__)
-
-_LONGEST_NAME = 100  # characters of a folder name; file systems allow 255 bytes
 
 
 class GridSweeper(Sweeper):
@@ -246,8 +245,8 @@ def swept(values: list[str], overrides: dict[str, Override]) -> dict[str, str]:
 
 def cell_name(values: dict[str, str], config: dict[str, Any]) -> str:
     """Of a cell's folder: what tells it apart for the eye, then for certain."""
-    parts = values.values()
-    return _short("_".join(map(_clean, parts))) + ("_" if parts else "") + config_hash(config)[:8]
+    told, digits = short_name("_".join(map(_clean, values.values()))), config_hash(config)[:8]
+    return f"{told}_{digits}" if values else digits
 
 
 def sweep_name(overrides: dict[str, Override]) -> str:
@@ -258,15 +257,9 @@ def sweep_name(overrides: dict[str, Override]) -> str:
             continue
         swept = override.is_sweep_override()
         parts.append(key if swept else f"{key}-{override.get_value_element_as_str()}")
-    return _short("__".join(map(_clean, parts))) or "all"
+    return short_name("__".join(map(_clean, parts))) or "all"
 
 
 def _clean(text: str) -> str:
     """Only characters that need no quoting in a shell or in Hydra's grammar."""
     return re.sub(r"[^\w.+-]+", "-", text).strip("-.")
-
-
-def _short(name: str) -> str:
-    if len(name) <= _LONGEST_NAME:
-        return name
-    return name[: _LONGEST_NAME - 9] + "_" + config_hash({"text": name})[:8]

@@ -16,9 +16,7 @@ from cifarlab.report.sweep.results import REPLICATES
 from cifarlab.report.tables import Section, listed, markdown
 from cifarlab.stats.intervals import LEVEL
 from cifarlab.store.configs import leaves, untyped
-from cifarlab.store.record import NEUTRAL_KEYS, config_hash, write_atomic
-
-_LONGEST_NAME = 100
+from cifarlab.store.record import NEUTRAL_KEYS, short_name, write_atomic
 
 
 def write_comparison(a: Side, b: Side, folder: Path, width: float) -> str:
@@ -53,10 +51,7 @@ def write_comparison(a: Side, b: Side, folder: Path, width: float) -> str:
 
 def folder_name(a: Side, b: Side) -> str:
     """From what was asked for, the same for the same command."""
-    name = "_vs_".join(_short(side.asked) for side in (a, b))
-    if len(name) > _LONGEST_NAME:
-        name = f"{name[: _LONGEST_NAME - 9]}_{config_hash({'text': name})[:8]}"
-    return name
+    return short_name("_vs_".join(_short(side.asked) for side in (a, b)))
 
 
 def configuration(a: Side, b: Side) -> tuple[list[Changed], list[str]]:

@@ -7,8 +7,9 @@ from pathlib import Path
 import yaml
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.plain import select
 from cifarlab.report.sweep.results import REPLICATES, Results, collect
-from cifarlab.store.configs import as_shown, select
+from cifarlab.store.configs import as_shown
 from cifarlab.store.record import NEUTRAL_KEYS
 from cifarlab.store.run import Run
 from cifarlab.studies.rows import EPOCH_KEYS, key_of, merged

@@ -11,11 +11,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cifarlab.base.errors import UserError, told
+from cifarlab.base.options import IMAGENET
 from cifarlab.base.seeding import derive
 from cifarlab.inspection import calls, first_layer
 from cifarlab.store.checkpoint import build_net, load_run, read_initial
 
-_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and standard deviation
 _BATCH = 50  # validation images that pass the net at once
 
 
@@ -73,7 +73,7 @@ def of_model(model: Mapping[str, Any], choice: str, folder: Path, seed: int = 0)
     title = f"{choice} {model['name']}" if "name" in model else choice
     state = "untrained" if model.get("weights") is None else "ImageNet weights"
     classes = [f"output {number}" for number in range(10)]
-    return Subject(net, title, classes, _size(model, 32), *_IMAGENET, state, folder)
+    return Subject(net, title, classes, _size(model, 32), *IMAGENET, state, folder)
 
 
 def validation_images(
