@@ -101,7 +101,7 @@ def distribution(override: Override) -> Any:
     """Of Optuna, for one swept override. Raises ``UserError`` for an empty or impossible one."""
     from optuna import distributions
 
-    value = override._value
+    value = override.value()
     tags = value.tags if isinstance(value, Sweep) else set()
     log = "log" in tags
     if tags - {"log"}:
@@ -127,7 +127,7 @@ def examples(override: Override) -> list[str]:
     """Of a swept override: all options, or the two ends."""
     if override.is_choice_sweep():
         return list(override.sweep_string_iterator())
-    value = override._value
+    value = override.value()
     if isinstance(value, IntervalSweep):
         return [str(value.start), str(value.end)]
     numbers = list(override.sweep_string_iterator())
