@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 from lightning.pytorch import Callback, LightningDataModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -85,7 +86,7 @@ def build_trainer(
     """
     if hardware.find_device(options["accelerator"]).type == "cpu":
         hardware.keep_freed_memory()
-    bars = any("ProgressBar" in type(callback).__name__ for callback in callbacks)
+    bars = any(isinstance(callback, ProgressBar) for callback in callbacks)
     try:
         return instantiate(
             dict(options) | {"precision": precision(options)},

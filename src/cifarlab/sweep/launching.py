@@ -235,7 +235,8 @@ def _close(folder: Path, code: int | None, *, fail_fast: bool) -> None:
 def jobs_at_once(launcher: Any) -> int:
     """How many cells the launcher runs on this machine at a time."""
     cores = os.cpu_count() or 1
-    if launcher.get("_target_", "").endswith("LocalLauncher"):  # submitit's: all, of some cores
+    # submitit's, but not Slurm's: all cells at once, each on some cores
+    if "cpus_per_task" in launcher and "partition" not in launcher:
         return max(1, cores // (launcher.get("cpus_per_task") or 1))
     jobs = launcher.get("n_jobs") or 1  # -1, joblib's: as many as there are cores
     return jobs if jobs > 0 else max(1, cores + 1 + jobs)
