@@ -196,11 +196,12 @@ class CIFAR10DataModule(LightningDataModule):
                 "deviation; take computed, imagenet or half"
             )
         known = {"dataset": self.source.statistics, "imagenet": _IMAGENET, "half": _HALF}
-        if known.get(self.normalize) is None:
+        statistics = known.get(self.normalize)
+        if statistics is None:
             raise UserError(
                 f"data.normalize={self.normalize}: must be dataset, imagenet, half or computed"
             )
-        return known[self.normalize]
+        return statistics
 
 
 def measure(images: np.ndarray, indices: np.ndarray) -> Statistics:
@@ -216,4 +217,4 @@ def measure(images: np.ndarray, indices: np.ndarray) -> Statistics:
         mean.append(float((counts * values).sum() / total))
         spread = float(np.sqrt((counts * (values - mean[-1]) ** 2).sum() / total))
         std.append(spread or 1.0)  # a channel of one value becomes zeros, not NaN
-    return tuple(mean), tuple(std)
+    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])

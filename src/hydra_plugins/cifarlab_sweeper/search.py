@@ -109,6 +109,7 @@ def distribution(override: Override) -> Any:
     try:
         if isinstance(value, IntervalSweep):
             low, high = value.start, value.end
+            assert low is not None and high is not None
             if isinstance(low, int) and isinstance(high, int):  # cast by int()
                 return distributions.IntDistribution(low, high, log=log)
             return distributions.FloatDistribution(float(low), float(high), log=log)

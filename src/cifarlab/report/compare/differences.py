@@ -95,12 +95,13 @@ def match(a: Side, b: Side) -> Matching:
         others = [c for side in (a, b) for key, c in side.runs.items() if key not in shared]
         pairs = [a.runs[key] for key in shared], [b.runs[key] for key in shared]
         how = "paired" if len(shared) > 1 else "single"
-        return Matching(how, *pairs, [str(cell.folder) for cell in others])
+        return Matching(how, pairs[0], pairs[1], [str(cell.folder) for cell in others])
     everything = list(a.runs.values()), list(b.runs.values())
     if fewest > 1:
-        return Matching("welch", *everything)
+        return Matching("welch", everything[0], everything[1])
     first = [cells[:1] for cells in everything]
-    return Matching("single", *first, [str(c.folder) for cells in everything for c in cells[1:]])
+    unused = [str(cell.folder) for cells in everything for cell in cells[1:]]
+    return Matching("single", first[0], first[1], unused)
 
 
 def compare(matching: Matching, width: float) -> Comparison:
