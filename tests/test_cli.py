@@ -132,7 +132,7 @@ def test_cifar10_without_network_or_files(train, tmp_path, monkeypatch) -> None:
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     done = train()
-    refused(done, r"CIFAR10 is not in data and could not be downloaded .* or try data=synthetic")
+    refused(done, r"CIFAR-10 is not in data, and .* could not be downloaded .* data=synthetic")
 
 
 def test_help_names_every_group(train) -> None:
