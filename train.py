@@ -5,16 +5,17 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from cifarlab.base import cli
 from cifarlab.base.checks import check_config
+from cifarlab.base.compose import plain
 from cifarlab.base.errors import UserError
 
 
 @cli.app(Path(__file__).parent / "conf", "train")
 def main(cfg: DictConfig) -> float | None:
-    check_config(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
+    check_config(plain(cfg))
     job = HydraConfig.get()
     if job.mode == RunMode.MULTIRUN:
         from cifarlab.sweep.launching import run_cell

@@ -15,10 +15,11 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from cifarlab.base import cli
 from cifarlab.base.checks import check_config
+from cifarlab.base.compose import plain
 from cifarlab.base.errors import UserError
 
 log = logging.getLogger("cifarlab")
@@ -26,7 +27,7 @@ log = logging.getLogger("cifarlab")
 
 @cli.app(Path(__file__).parents[1] / "conf", "benchmark")
 def main(cfg: DictConfig) -> None:
-    config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    config = plain(cfg)
     check_config(config)
     from hydra.core.hydra_config import HydraConfig
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from cifarlab.base import cli
-from cifarlab.base.compose import run_config
+from cifarlab.base.compose import plain, run_config
 from cifarlab.base.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -17,8 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 @cli.app(ROOT / "conf", "campaign")
 def main(cfg: DictConfig) -> None:
-    options = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    assert isinstance(options, dict)
+    options = plain(cfg)
     with cli.quick_imports():
         from cifarlab.campaign.campaign import Campaign
 

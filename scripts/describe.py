@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from cifarlab.base import cli
 from cifarlab.base.checks import check_config
+from cifarlab.base.compose import plain
 from cifarlab.base.errors import UserError
 
 Config = dict[str, Any]
@@ -17,7 +18,7 @@ Config = dict[str, Any]
 
 @cli.app(Path(__file__).parents[1] / "conf", "describe")
 def main(cfg: DictConfig) -> None:
-    config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    config = plain(cfg)
     for key in ("num_classes", "image_size", "rounds", "per_class"):
         if not isinstance(config[key], int) or config[key] < 1:
             raise UserError(f"{key}={config[key]}: must be a whole number, 1 or more")

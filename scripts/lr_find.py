@@ -3,16 +3,16 @@
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from cifarlab.base import cli
 from cifarlab.base.checks import check_config
+from cifarlab.base.compose import plain
 
 
 @cli.app(Path(__file__).parents[1] / "conf", "lr_find")
 def main(cfg: DictConfig) -> None:
-    config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    assert isinstance(config, dict)
+    config = plain(cfg)
     check_config(config)
     with cli.quick_imports():
         from cifarlab.run.lr_find import find_lr

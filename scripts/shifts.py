@@ -23,6 +23,7 @@ def main(cfg: DictConfig) -> None:
         from cifarlab.report.shifts import write_shifts
     rows = []
     for cell, label in zip(cells, labels(cells), strict=True):
+        assert cell.record is not None
         found, images = measured(cell.folder, cfg)
         common = {"label": label, "run": str(cell.folder), "seed": cell.record.seed}
         rows += [common | {"images": images} | dataclasses.asdict(each) for each in found]
@@ -47,7 +48,7 @@ def measured(folder: Path, cfg: DictConfig) -> tuple[list[Any], int]:
     chosen = torch.from_numpy(data.val_indices[: cfg.images])
     images = torch.from_numpy(data.images.train_images)[chosen].permute(0, 3, 1, 2).to(device)
     labels = torch.from_numpy(data.images.train_labels)[chosen].to(device)
-    net = run.net.to(device, memory_format=torch.channels_last)
+    net = run.net.to(device).to(memory_format=torch.channels_last)
     normalize = Normalize(run.mean, run.std, device)
     return measure(net, images, labels, normalize, cfg.most, cfg.padding), len(labels)
 

@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from cifarlab.base import cli
+from cifarlab.base.compose import plain
 from cifarlab.theory.questions import answer
 
 
 @cli.app(Path(__file__).parents[1] / "conf", "theory")
 def main(cfg: DictConfig) -> None:
-    config = OmegaConf.to_container(cfg, resolve=True)
+    config = plain(cfg, missing=True)
     question = config.pop("ask")
     print(answer(question, {key: value for key, value in config.items() if value is not None}))
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from cifarlab.base import cli
+from cifarlab.base.compose import plain
 from cifarlab.base.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -17,7 +18,7 @@ SAMPLE = ROOT / "examples" / "photo.png"
 
 @cli.app(ROOT / "conf", "visualize")
 def main(cfg: DictConfig) -> None:
-    config = OmegaConf.to_container(cfg, resolve=True)
+    config = plain(cfg, missing=True)
     for key in ("run", "filters", "maps"):  # one value stands for a list of one
         if config[key] is not None and not isinstance(config[key], list):
             config[key] = [config[key]]

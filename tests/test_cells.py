@@ -274,6 +274,7 @@ def test_jobs_at_once(monkeypatch) -> None:
     for jobs, expected in asked.items():
         assert cells.jobs_at_once({"n_jobs": jobs}) == expected
     assert cells.jobs_at_once({}) == 1
-    local = {"_target_": "x.submitit_launcher.LocalLauncher", "cpus_per_task": None}
+    local = {"cpus_per_task": None}
     assert cells.jobs_at_once(local) == 8
     assert cells.jobs_at_once(local | {"cpus_per_task": 3}) == 2
+    assert cells.jobs_at_once(local | {"cpus_per_task": 3, "partition": None}) == 1, "Slurm's"

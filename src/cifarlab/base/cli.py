@@ -34,6 +34,7 @@ from omegaconf.errors import (
 )
 
 from cifarlab.base.errors import UserError, told
+from cifarlab.base.seams import is_refused_call
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _IN_RESOLVER = "UserError raised while resolving interpolation: "
@@ -166,8 +167,7 @@ def _explain(error: BaseException, config_dir: Path) -> str | None:
             "such as = [ ( has to be in quotes within quotes: \"key='value'\""
         )
     if isinstance(error, InstantiationException):
-        refused = isinstance(error.__cause__, TypeError) and "argument" in str(error.__cause__)
-        return " ".join(str(error).split()) if refused else None
+        return " ".join(str(error).split()) if is_refused_call(error) else None
     if isinstance(error, OmegaConfBaseException | HydraException):
         text = str(error).partition(_IN_RESOLVER)[2] or str(error)
         return _first_lines(text)

@@ -22,14 +22,22 @@ def run_config(loader: ConfigLoader, overrides: list[str]) -> dict[str, Any]:
     return _plain(loader.load_configuration("train", overrides, run_mode=RunMode.RUN))
 
 
+def plain(config: DictConfig | dict[str, Any], *, missing: bool = False) -> dict[str, Any]:
+    """A configuration in plain dictionaries and lists, interpolations resolved.
+
+    missing: leave ``???`` where a value is mandatory; else raises ``MissingMandatoryValue``.
+    """
+    found = OmegaConf.to_container(config, resolve=True, throw_on_missing=not missing)
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}
+
+
 def _plain(config: DictConfig) -> dict[str, Any]:
     previous = HydraConfig.instance().cfg
     try:
         HydraConfig.instance().set_config(config)  # which ${hydra:...} reads
         with open_dict(config):
             del config["hydra"]
-        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        return plain(config)
     finally:
         HydraConfig.instance().cfg = previous
-    assert isinstance(plain, dict)
-    return plain

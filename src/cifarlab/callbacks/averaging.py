@@ -11,7 +11,10 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
+from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_avg_fn
+
+from cifarlab.base.seams import average_of
 
 
 class _Averaging(WeightAveraging):
@@ -23,25 +26,27 @@ class _Averaging(WeightAveraging):
     """
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        assert self._average_model is not None
-        self._average_model.module.to(pl_module.device)  # not its counter, which the CPU reads
+        average = average_of(self)
+        assert average is not None
+        average.module.to(pl_module.device)  # not its counter, which the CPU reads
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._average_model is not None and self._average_model.n_averaged == 0:
-            self._follow(pl_module)
+        average = average_of(self)
+        if average is not None and average.n_averaged == 0:
+            _follow(average.module, pl_module)
         super().on_validation_epoch_start(trainer, pl_module)
 
-    @torch.no_grad()
-    def _follow(self, pl_module: LightningModule) -> None:
-        """Make the average the weights as they are."""
-        average = self._average_model.module
-        pairs = zip(
-            itertools.chain(average.parameters(), average.buffers()),
-            itertools.chain(pl_module.parameters(), pl_module.buffers()),
-            strict=True,
-        )
-        for theirs, ours in pairs:
-            theirs.copy_(ours)
+
+@torch.no_grad()
+def _follow(average: nn.Module, net: nn.Module) -> None:
+    """Make the average the weights as they are."""
+    pairs = zip(
+        itertools.chain(average.parameters(), average.buffers()),
+        itertools.chain(net.parameters(), net.buffers()),
+        strict=True,
+    )
+    for theirs, ours in pairs:
+        theirs.copy_(ours)
 
 
 class EMA(_Averaging):

@@ -108,7 +108,7 @@ def _format(row: dict[str, float]) -> dict[str, str]:
     return {name: f"{row[name]:.7g}" if name != "step" else str(row[name]) for name in COLUMNS}
 
 
-def _line(row: dict[str, float], max_epochs: int, *, is_best: bool) -> str:
+def _line(row: dict[str, float], max_epochs: int | None, *, is_best: bool) -> str:
     width = len(str(max_epochs))
     return (
         f"epoch {row['epoch']:{width}d}/{max_epochs}"

@@ -44,10 +44,11 @@ class Panels(Callback):
             return  # a resumed run has layout and graph already
         board.log_layout()
         if board.graph:
-            size = trainer.datamodule.image_size
+            size = _data(trainer).image_size
+            net = pl_module.get_submodule("net")
             example = torch.zeros(1, 3, size, size, device=pl_module.device)
-            if reason := board.log_net(pl_module.net, example):
-                name = type(pl_module.net).__name__
+            if reason := board.log_net(net, example):
+                name = type(net).__name__
                 log.info("no graph in TensorBoard: %s cannot be traced (%s)", name, reason)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -77,7 +78,7 @@ class Panels(Callback):
             self._draw(trainer, pl_module, board)
 
     def _draw(self, trainer: Trainer, pl_module: LightningModule, board: TensorBoard) -> None:
-        data = trainer.datamodule
+        data = _data(trainer)
         logits = _gathered(torch.cat(self.logits), len(data.val_indices), trainer)
         if not trainer.is_global_zero:
             return
@@ -95,7 +96,7 @@ class Panels(Callback):
             images = data.images.train_images[data.val_indices[wrong]]
             sheet = pictures.draw(images, captions, 4, f"most confidently wrong, {epoch}")
             made["validation/confidently_wrong"] = pixels(sheet)
-        weights = first_filters(pl_module.net, data.image_size)
+        weights = first_filters(pl_module.get_submodule("net"), data.image_size)
         if weights is not None:
             made["net/first_layer"] = filters.pixels(weights)
         for tag, image in made.items():
@@ -109,7 +110,13 @@ def first_filters(
     first = first_layer(calls(net, image_size))
     if first is None:
         return None
-    return as_pictures(first.module.weight.detach()[:_FILTERS]).float().cpu().numpy()
+    weight = first.module.weight
+    assert isinstance(weight, Tensor)
+    return as_pictures(weight.detach()[:_FILTERS]).float().cpu().numpy()
+
+
+def _data(trainer: Trainer) -> Any:
+    return trainer.datamodule  # type: ignore[attr-defined]  # set by Lightning's data connector
 
 
 def _board(trainer: Trainer) -> TensorBoard | None:

@@ -40,6 +40,7 @@ class EpochPosition(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
+        assert trainer.train_dataloader is not None
         checkpoint["loader"] = trainer.train_dataloader.state_dict()
         if checkpoint["loader"]["batch"] > 0:
             checkpoint["epoch_sums"] = {
@@ -54,6 +55,7 @@ class EpochPosition(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.position is not None:
+            assert trainer.train_dataloader is not None
             trainer.train_dataloader.load_state_dict(self.position)
 
     def on_train_batch_start(
@@ -67,10 +69,12 @@ class EpochPosition(Callback):
 
 
 def _training_metrics(module: LightningModule) -> list[tuple[str, Metric]]:
-    return [(name, m) for name, m in module.metrics.items() if name.startswith("train/")]
+    metrics = module.get_submodule("metrics").named_children()
+    return [(n, m) for n, m in metrics if isinstance(m, Metric) and n.startswith("train/")]
 
 
 def _sums(metric: Metric) -> dict[str, Tensor]:
     """The metric's states, summed over the processes."""
     with metric.sync_context():
-        return {name: value.clone() for name, value in metric.metric_state.items()}
+        states = metric.metric_state.items()
+        return {name: value.clone() for name, value in states if isinstance(value, Tensor)}

@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
+from cifarlab.base import seams
 from cifarlab.base.plain import select
 from cifarlab.inspection import evaluating
 from cifarlab.store.record import NEUTRAL_KEYS
@@ -48,7 +49,7 @@ class TensorBoard(TensorBoardLogger):
     def go_on_from(self, step: int) -> None:
         """Before anything is logged: what earlier sessions of the run logged at ``step`` or later
         is done again, and no longer shown."""
-        self._kwargs["purge_step"] = step
+        seams.purge_from(self, step)
 
     @rank_zero_only
     def save(self) -> None:
@@ -84,7 +85,7 @@ class TensorBoard(TensorBoardLogger):
 
         _, start, end = hparams(hyperparameters(config), {})
         for summary in (start, end):
-            self.experiment._get_file_writer().add_summary(summary)
+            seams.file_writer(self.experiment).add_summary(summary)
 
 
 def hyperparameters(config: Mapping[str, Any]) -> dict[str, bool | float | str]:

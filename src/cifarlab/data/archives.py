@@ -7,10 +7,10 @@ import lzma
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol, runtime_checkable
+from typing import IO, Protocol, runtime_checkable
 
 import zstandard
 from PIL import Image
@@ -130,11 +130,11 @@ class _Tail(io.RawIOBase):
         return data
 
 
-def _zstd(raw: _Stream) -> _Stream:
+def _zstd(raw: IO[bytes]) -> _Stream:
     return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
 
 
-_OPENERS = {
+_OPENERS: dict[str, Callable[[IO[bytes]], _Stream]] = {
     ".tar": lambda raw: raw,
     **dict.fromkeys((".gz", ".tgz"), gzip.open),
     **dict.fromkeys((".bz2", ".tbz2"), bz2.open),

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Generator, Tensor
 
+from cifarlab.base import seams
 from cifarlab.base.errors import UserError
 
 Pixels = UInt8[Tensor, "batch channels height width"]
@@ -199,9 +200,9 @@ def dirichlet(
     """Shares that sum to one for each image, of the symmetric Dirichlet distribution; a column of
     two is Beta(alpha, alpha)."""
     size, device = (len(images), length), images.device
-    # torch.distributions takes no generator. Shares are gamma variables divided by their sum; with
+    # Shares are gamma variables divided by their sum; with
     # Gamma(a) = Gamma(a + 1) U^(1/a) they are taken in logarithms, which a small alpha needs.
-    gamma = torch._standard_gamma(torch.full(size, alpha + 1.0, device=device), generator)
+    gamma = seams.standard_gamma(torch.full(size, alpha + 1.0, device=device), generator)
     drawn = torch.rand(size, device=device, generator=generator)
     return (gamma.log() + drawn.log() / alpha).softmax(1)
 

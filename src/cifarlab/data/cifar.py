@@ -56,8 +56,8 @@ class Version:
             if name not in batches:
                 raise UserError(f"{place / name}: missing")
         parts = [[batches[name] for name in names] for names in (self.train, self.test)]
-        arrays = [np.concatenate(arrays) for part in parts for arrays in zip(*part, strict=True)]
-        return Images(*arrays, classes)
+        train, test = ([np.concatenate(a) for a in zip(*part, strict=True)] for part in parts)
+        return Images(train[0], train[1], test[0], test[1], classes)
 
     def _folder_files(self, folder: Path) -> Iterator[tuple[str, bytes]]:
         for name, md5 in {**self.train, **self.test}.items():
@@ -160,8 +160,8 @@ class CIFAR10:
             except UserError as fault:
                 faults.append(fault)
                 continue
-            for fault in faults:
-                log.warning("%s; read %s instead", fault, place)
+            for passed in faults:
+                log.warning("%s; read %s instead", passed, place)
             return images
         if faults:
             raise UserError("; ".join(map(str, faults)))

@@ -214,4 +214,4 @@ def measure(images: np.ndarray, indices: np.ndarray) -> Statistics:
         mean.append(float((counts * values).sum() / total))
         spread = float(np.sqrt((counts * (values - mean[-1]) ** 2).sum() / total))
         std.append(spread or 1.0)  # a channel of one value becomes zeros, not NaN
-    return tuple(mean), tuple(std)
+    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])

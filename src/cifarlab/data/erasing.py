@@ -59,7 +59,7 @@ class RandomErasing:
             for length, size in zip(images.shape[2:], (heights, widths), strict=True)
         )
         inside = box(images, top, left, top + heights, left + widths) & which
-        if self.value != "random":
+        if not isinstance(self.value, str):
             return images.masked_fill(inside, self.value)
         device = images.device
         noise = torch.randint(

@@ -67,9 +67,10 @@ class Policy:
         batch = self.normalize(images)
         if not self.mix_ops:
             return batch, labels
+        assert self.num_classes is not None
         targets = one_hot(labels, self.num_classes)
-        for operation in self.mix_ops:
-            batch, targets = operation.mix(batch, targets, generator)
+        for mixing in self.mix_ops:
+            batch, targets = mixing.mix(batch, targets, generator)
         return batch, targets
 
 

@@ -109,8 +109,10 @@ def partition(
                 f"aug: {before} comes after {after}, which mixes whole batches once they are "
                 "normalised; put it before"
             )
-    cut = mixes.count(False)
-    return tuple(operations[:cut]), tuple(operations[cut:])
+    return (
+        tuple(operation for operation in operations if not isinstance(operation, MixOp)),
+        tuple(operation for operation in operations if isinstance(operation, MixOp)),
+    )
 
 
 def one_hot(labels: Int[Tensor, " batch"], num_classes: int) -> Targets:

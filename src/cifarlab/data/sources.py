@@ -149,6 +149,7 @@ def _file_stats(folder: str | Path) -> Iterator[tuple[str, os.stat_result]]:
 
 def _decode(file: File, root: Path, image_size: int | None) -> np.ndarray:
     """uint8 ``(height, width, 3)`` of one image file."""
+    assert file.data is not None
     image = decode(file.data, f"{root}: {file.name}")
     if image_size is not None and image.size != (image_size, image_size):
         image = image.resize((image_size, image_size), Image.Resampling.BILINEAR)

@@ -1,11 +1,13 @@
 """What layers answer to a photo: next to their filters, as maps, over the photo, as bars."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from cifarlab.figures.filters import MARK, bare, colours, cross
 from cifarlab.figures.style import plain
@@ -120,8 +122,7 @@ def cam(photo: Photo, heat: Float[np.ndarray, "height width"], title: str = "") 
 
 def units(photo: Photo, values: Float[np.ndarray, " units"], title: str = "") -> Figure:
     """The photo, and a bar for each unit of a dense layer."""
-    figure = Figure(figsize=(9, 3.0), layout="constrained")
-    figure.get_layout_engine().set(wspace=0.08)
+    figure = Figure(figsize=(9, 3.0), layout=ConstrainedLayoutEngine(wspace=0.08))
     left, right = figure.subplots(1, 2, width_ratios=(1, 3))
     _show_photo(left, photo)
     right.bar(range(len(values)), values, width=0.8, color="#1f6f9f")
@@ -151,7 +152,7 @@ def _show_photo(axes: Axes, photo: Photo) -> None:
 
 
 def _name(axes: Axes, number: int, is_dead: bool) -> None:
-    colour = {"color": MARK, "fontweight": "bold"} if is_dead else {}
+    colour: dict[str, Any] = {"color": MARK, "fontweight": "bold"} if is_dead else {}
     axes.set_title(f"{number} dead" if is_dead else str(number), fontsize=9, **colour)
 
 

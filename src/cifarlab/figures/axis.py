@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -55,10 +56,12 @@ def draw(
     accuracies = [a for p in everything for a in (p.mean, *p.runs)]
     accuracy_axis(columns[0], accuracies, [end for p in everything for end in p.ends])
     columns[0].set_ylabel("accuracy")
-    outside = {"loc": "outside right upper"} if len(panels) > 1 else {"loc": "best"}
     handles, labels = columns[0].get_legend_handles_labels()
-    where = figure if len(panels) > 1 else columns[0]
-    where.legend(handles, map(short, labels), title=legend or None, frameon=False, **outside)
+    options: dict[str, Any] = {"title": legend or None, "frameon": False}
+    if len(panels) > 1:
+        figure.legend(handles, map(short, labels), loc="outside right upper", **options)
+    else:
+        columns[0].legend(handles, map(short, labels), loc="best", **options)
     if title:
         figure.suptitle(title, fontsize=10)
     return figure

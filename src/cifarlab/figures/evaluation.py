@@ -47,15 +47,15 @@ def draw(sheet: Sheet) -> Figure:
     figure = Figure(figsize=(11, 17), layout="constrained")
     heights = (0.95, 3.0, 4.9, 4.1, 1.85, 1.85)
     head, line, middle, calibration, wrong, samples = figure.subfigures(
-        len(heights), 1, height_ratios=heights, hspace=0.02
-    )
+        len(heights), 1, squeeze=False, height_ratios=heights, hspace=0.02
+    ).flat
     head.text(0.01, 0.9, sheet.title, fontsize=16, fontweight="bold", va="top")
     head.text(0.01, 0.48, "\n".join(sheet.facts), fontsize=10.5, va="top", linespacing=1.5)
     if sheet.columns:
         curves.draw_on(line, sheet.columns)
     else:
         _say(line, "no metrics.csv")
-    left, right = middle.subfigures(1, 2, width_ratios=(1.25, 1))
+    left, right = middle.subfigures(1, 2, squeeze=False, width_ratios=(1.25, 1)).flat
     confusion.draw_on(left, sheet.counts, sheet.classes, "test images, true class and answer")
     per_class.draw_on(right, sheet.precision, sheet.recall, sheet.classes)
     reliability.draw_on(calibration, sheet.panels)

@@ -103,7 +103,7 @@ def _panel(axes: Axes, weights: Weights, across: int) -> None:
     rows = range(math.ceil(len(weights) / across))
     step = math.ceil(len(rows) / 16)
     shown = rows[::step]
-    axes.set_yticks([row * height + height / 2 - 1 for row in shown], [r * across for r in shown])
+    axes.set_yticks([r * height + height / 2 - 1 for r in shown], [str(r * across) for r in shown])
     columns = range(0, across, max(1, across // 8))
     axes.set_xticks([c * width + width / 2 - 1 for c in columns], [f"+{c}" for c in columns])
     axes.tick_params(length=0, labelsize=7, colors="0.4")

@@ -30,7 +30,7 @@ def draw(
     axes.tick_params(length=0)
     for (row, column), mean in np.ndenumerate(means):
         if np.isfinite(mean):
-            dark = image.norm(mean) < 0.5
+            dark = np.asarray(image.norm(np.asarray(mean))).item() < 0.5
             axes.text(
                 column, row, f"{100 * mean:.1f}", ha="center", va="center", fontsize=9,
                 color="white" if dark else "black",

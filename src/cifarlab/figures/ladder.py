@@ -59,7 +59,7 @@ def differences(steps: Steps, note: str = "") -> Figure:
     return figure
 
 
-def _points(fraction: float, position: int | None = None) -> str:
+def _points(fraction: float, position: float | None = None) -> str:
     """A tick label."""
     return f"{100 * fraction:+.3g}".replace("-", "−") if abs(fraction) > 1e-9 else "0"
 

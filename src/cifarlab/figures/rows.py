@@ -67,9 +67,9 @@ def gaps(rows: Sequence[str], train: Sequence[float], test: Sequence[float], not
             f"{100 * (high - low):+.1f}".replace("-", "−"), (max(low, high), at), (9, 0),
             textcoords="offset points", va="center", fontsize=8.5,
         )  # fmt: skip
-    at = range(len(rows))
-    axes.plot(test, at, "o", color=OURS, ms=6, label="test")
-    axes.plot(train, at, "s", color=REPORT, ms=5.5, label="training, best weights")
+    places = range(len(rows))
+    axes.plot(test, places, "o", color=OURS, ms=6, label="test")
+    axes.plot(train, places, "s", color=REPORT, ms=5.5, label="training, best weights")
     everything = [*train, *test]
     margin = max(0.14 * (max(everything) - min(everything)), 0.01)
     axes.set_xlim(min(everything) - margin / 2, max(everything) + 1.6 * margin)

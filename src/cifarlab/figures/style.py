@@ -35,7 +35,7 @@ def accuracy_axis(axes: Axes, accuracies: Sequence[float], ends: Sequence[float]
     axes.yaxis.set_major_formatter(percent)
 
 
-def percent(fraction: float, position: int | None = None) -> str:
+def percent(fraction: float, position: float | None = None) -> str:
     """A tick label; as few digits as it takes."""
     return f"{100 * fraction:.4g}%"
 
@@ -86,8 +86,8 @@ def place(axes: Axes, levels: Sequence[str]) -> list[float]:
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     margin = 0.1 * (max(scaled) - min(scaled)) or abs(scaled[0]) or 1.0
-    ends = [min(scaled) - margin, max(scaled) + margin]
-    axes.set_xlim([math.exp(end) for end in ends] if is_log(values) else ends)
+    low, high = min(scaled) - margin, max(scaled) + margin
+    axes.set_xlim(*((math.exp(low), math.exp(high)) if is_log(values) else (low, high)))
     return values
 
 

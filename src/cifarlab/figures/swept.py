@@ -43,9 +43,10 @@ def draw(
             accuracies += means
         for x, point in points.items():
             if len(point.runs) > 1:
-                dots = {"color": colour, "alpha": 0.35, "ms": 5}
-                where = aside(axes, i, len(names), 3.5)
-                axes.plot([x] * len(point.runs), point.runs, ".", transform=where, **dots)
+                axes.plot(
+                    [x] * len(point.runs), point.runs, ".", color=colour, alpha=0.35, ms=5,
+                    transform=aside(axes, i, len(names), 3.5),
+                )  # fmt: skip
                 accuracies += point.runs
             if point.half > 0:
                 axes.plot([x, x], point.ends, "-_", color=colour, lw=1, ms=6, transform=moved)

@@ -1,6 +1,6 @@
 """The layers of a net in the order in which they run, and what they answer to an image."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
@@ -74,7 +74,7 @@ def counted_operations(net: nn.Module) -> Iterator[FlopCounterMode]:
 
 
 @contextmanager
-def hooked(modules: dict[str, nn.Module], hook: Callable) -> Iterator[None]:
+def hooked(modules: Mapping[str, nn.Module], hook: Callable) -> Iterator[None]:
     """``hook(name, output)`` after each of ``modules`` has run; what it returns, if not ``None``,
     takes the output's place."""
     with ExitStack() as stack:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
@@ -26,6 +27,9 @@ class MeanLoss(Metric):
     ``torchmetrics.MeanMetric`` (1.9) either looks for NaN at every update, for which a GPU has to
     be waited for, or, with ``nan_strategy="disable"``, drops the weights.
     """
+
+    total: Tensor
+    images: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,7 +105,8 @@ class ImageClassifier(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
         loss, _ = self._measure(batch, "train")
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # set by Lightning
+        if (self.global_step + 1) % every == 0:
             self.log("train/loss_step", loss.detach(), on_step=True, on_epoch=False)
         return loss
 
@@ -117,6 +122,7 @@ class ImageClassifier(LightningModule):
         logits = self(images)
         loss = self.compute_loss(logits, labels)
         mean_loss, accuracy = self.metrics[f"{split}/loss"], self.metrics[f"{split}/acc"]
+        assert isinstance(mean_loss, Metric) and isinstance(accuracy, Metric)
         mean_loss.update(loss.detach(), len(labels))
         accuracy.update(logits.detach(), labels.argmax(1) if labels.ndim == 2 else labels)
         epoch = {f"{split}/loss": mean_loss, f"{split}/acc": accuracy}
@@ -131,7 +137,7 @@ class ImageClassifier(LightningModule):
         lr = self.optimizer.keywords["lr"]
         return self.optimizer(param_groups(self.optimizer_parts(), lr=lr, decay_all=self.decay_all))
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = self.build_optimizer()
         total = int(self.trainer.estimated_stepping_batches)
         batches, taken = self.trainer.num_training_batches, self.trainer.accumulate_grad_batches
@@ -140,11 +146,11 @@ class ImageClassifier(LightningModule):
             total_steps=total,
             steps_per_epoch=min(total, math.ceil(batches / taken)),
         )
-        when: dict[str, Any] = {"scheduler": scheduler, "interval": "step"}
+        when: LRSchedulerConfigType = {"scheduler": scheduler, "interval": "step"}
         if isinstance(scheduler, ReduceLROnPlateau):
             # after validation, but before the epoch's checkpoint, which "epoch" would come after:
             # a run resumed from there would have lost a step of the schedule
-            when |= {"monitor": "val/loss", "frequency": batches}
+            when |= {"monitor": "val/loss", "frequency": int(batches)}
         return {"optimizer": optimizer, "lr_scheduler": when}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -52,9 +52,9 @@ class Muon(Optimizer):
     ) -> None:
         # Neither has parameters of its own: step() lends them groups and state
         matrix, vector = torch.zeros(1, 1), torch.zeros(1)
-        own = {"momentum": momentum, "nesterov": nesterov, "ns_steps": ns_steps}
+        own: dict[str, Any] = {"momentum": momentum, "nesterov": nesterov, "ns_steps": ns_steps}
         own |= {"adjust_lr_fn": adjust_lr_fn, "weight_decay": weight_decay}
-        betas = tuple(adamw_betas)
+        betas: tuple[Any, ...] = tuple(adamw_betas)
         try:
             self._muon = torch.optim.Muon([matrix], lr=lr, **own)
             self._adamw = torch.optim.AdamW(
@@ -62,8 +62,8 @@ class Muon(Optimizer):
             )
         except ValueError as error:
             raise UserError(f"optimizer=muon: {error}") from error
-        listed = list(params)
-        given = listed if isinstance(listed[0], dict) else [{"params": listed}]
+        listed: list[Any] = list(params)
+        given: list[Group] = listed if isinstance(listed[0], dict) else [{"params": listed}]
         groups = []
         for group, matrices, rest in _divide(given):
             share = group.get("lr", lr) / lr

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from cifarlab.base.errors import UserError
@@ -31,6 +32,8 @@ class TransferClassifier(ImageClassifier):
     Raises:
         UserError: a net without backbone and head, or parts that cannot train as told.
     """
+
+    net: Any  # a ``TwoParts``
 
     def __init__(
         self,
@@ -90,7 +93,7 @@ class TransferClassifier(ImageClassifier):
             if self.begins[name] is not None:
                 yield Part(parameters, self.factors[name])
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         late = [f"{k}_from={v}" for k, v in self.begins.items() if v is not None and v > 1]
         if late and self.trainer.world_size > 1:
             raise UserError(

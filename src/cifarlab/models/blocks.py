@@ -1,6 +1,7 @@
 """What several architectures share."""
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import nn
 
@@ -49,7 +50,7 @@ def initialize(net: nn.Module, init: str, activation: str = "relu") -> None:
     if init == "default":
         return
     known = {"tanh": "tanh", "leaky_relu": "leaky_relu", "none": "linear"}
-    nonlinearity = known.get(activation, "relu")
+    nonlinearity: Any = known.get(activation, "relu")
     draw = getattr(nn.init, f"{init}_")
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):

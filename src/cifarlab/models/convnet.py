@@ -1,7 +1,7 @@
 """Plain convolutional networks: convolutions with pooling, then dense layers. The architectures of
 the reports are data for one class; conf/model has them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,7 +126,11 @@ class ConvNet(nn.Module):
 
 
 def _pooling(kind: str | None) -> nn.Module:
-    kinds = {None: nn.Identity, "max": lambda: nn.MaxPool2d(2), "avg": lambda: nn.AvgPool2d(2)}
+    kinds: dict[str | None, Callable[[], nn.Module]] = {
+        None: nn.Identity,
+        "max": lambda: nn.MaxPool2d(2),
+        "avg": lambda: nn.AvgPool2d(2),
+    }
     if kind not in kinds:
         raise UserError(f"pool: {kind}: must be max, avg or null")
     return kinds[kind]()

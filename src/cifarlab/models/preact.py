@@ -2,6 +2,7 @@
 and the wide ones among them (Zagoruyko and Komodakis, arXiv:1605.07146)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -97,9 +98,7 @@ class WideResNet(PreActResNet):
         UserError: a depth that is not 6 n + 4.
     """
 
-    def __init__(
-        self, depth: int = 28, widen: int = 10, **options: int | float | str | None
-    ) -> None:
+    def __init__(self, depth: int = 28, widen: int = 10, **options: Any) -> None:
         if depth < 10 or (depth - 4) % 6:
             raise UserError(f"model.depth={depth}: must be 6 n + 4: 10, 16, 22, 28, 34, 40, ...")
         widths = [16 * widen, 32 * widen, 64 * widen]

@@ -149,7 +149,7 @@ class Timm(TwoParts):
         if weights not in (None, "imagenet"):
             options["pretrained_cfg_overlay"] = {"file": _existing(weights)}
         try:
-            net = timm.create_model(name, weights is not None, num_classes=0, **options)
+            net: Any = timm.create_model(name, weights is not None, num_classes=0, **options)
         except (OSError, RuntimeError) as error:
             raise UserError(f"model.weights={weights}: {str(error).splitlines()[0]}") from error
         head = nn.Sequential(nn.Flatten())
@@ -175,7 +175,9 @@ def torchvision_net(name: str, weights: str | None) -> nn.Module:
     else:
         net = _with_weights(name, sets.DEFAULT if weights == "imagenet" else sets[weights])
     if has_aux:
-        net.aux_logits, net.AuxLogits, net.transform_input = False, None, True
+        changes = {"aux_logits": False, "AuxLogits": None, "transform_input": True}
+        for attribute, value in changes.items():
+            setattr(net, attribute, value)
     return net
 
 

@@ -51,9 +51,9 @@ class VGG(TwoParts):
         if size < 32:
             raise UserError(f"images of {size} px are too small for five halvings: model.resize=32")
         if weights is None:
-            features = _random_features(depth, init)
+            features: nn.Module = _random_features(depth, init)
         else:
-            features = torchvision_net(f"vgg{depth}_bn", weights).features
+            features = torchvision_net(f"vgg{depth}_bn", weights).get_submodule("features")
         backbone = nn.Sequential()
         backbone.add_module("features", features)
         backbone.add_module("pool", nn.AdaptiveAvgPool2d(1))
@@ -77,6 +77,7 @@ def _random_features(depth: int, init: str) -> nn.Sequential:
     for module in features:
         if isinstance(module, nn.Conv2d):  # as torchvision.models.VGG does
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
     initialize(features, init)
     return features

@@ -142,9 +142,9 @@ def class_table(evaluation: Evaluation, classes: Sequence[str]) -> Table:
         mistaken[i] = 0
         worst = int(mistaken.argmax())
         taken = f"{classes[worst]} ({mistaken[worst]})" if mistaken[worst] else ""
-        shares = (f"{value:.2%}" if np.isfinite(value) else "-" for value in (
+        right, found = (f"{value:.2%}" if np.isfinite(value) else "-" for value in (
             evaluation.precision[i], evaluation.recall[i]))  # fmt: skip
-        table.append((name, str(evaluation.counts[i].sum()), *shares, taken))
+        table.append((name, str(evaluation.counts[i].sum()), right, found, taken))
     return table
 
 

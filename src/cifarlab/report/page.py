@@ -103,9 +103,10 @@ def _results(record: RunRecord) -> Table:
         (name, f"{metrics['loss']:.4f}", f"{metrics['acc']:.2%}")
         for name, metrics in record.metrics.items()
     ]
-    for name in ("val", "test") if record.tta else ():
-        metrics = record.tta[name]
-        views = f"{name}, tta={record.tta['views']}"
+    tta = record.tta or {}
+    for name in ("val", "test") if tta else ():
+        metrics = tta[name]
+        views = f"{name}, tta={tta['views']}"
         results.append((views, f"{metrics['loss']:.4f}", f"{metrics['acc']:.2%}"))
     return results
 

@@ -150,7 +150,7 @@ def side_by_side(runs: Sequence[Run]) -> Table:
         ("million multiply-accumulates", *(f"{r.macs / 1e6:.1f}" for r in records)),
         ("training time (s)", *(f"{r.time['fit_s']:.0f}" for r in records)),
     ]
-    return table + differences([run.config or {} for run in runs])
+    return [*table, *differences([run.config or {} for run in runs])]
 
 
 def differences(configs: Sequence[dict[str, Any]]) -> Table:
@@ -159,7 +159,7 @@ def differences(configs: Sequence[dict[str, Any]]) -> Table:
     Left out are keys that only some options have, and those that repeat a key at the top.
     """
     flat = [_flat(config) for config in configs]
-    rows = {}
+    rows: dict[str, list[str]] = {}
     for key in dict.fromkeys(key for config in flat for key in config):
         values = [config.get(key, ABSENT) for config in flat]
         repeats = rows.get(key.rpartition(".")[2]) == values

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 from hydra.utils import instantiate
-from lightning.pytorch import Callback, LightningDataModule, Trainer, seed_everything
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -39,10 +40,10 @@ def without_noise() -> Iterator[None]:
         yield
 
 
-def build(
-    config: Mapping[str, Any], *, pretrained: bool = True
-) -> tuple[LightningDataModule, ImageClassifier]:
+def build(config: Mapping[str, Any], *, pretrained: bool = True) -> tuple[Any, ImageClassifier]:
     """Data, read and split, and a module with fresh weights, both as ``config["seed"]`` decides.
+
+    The data are a ``LightningDataModule`` of the class that ``data._target_`` names.
 
     pretrained: see ``build_net``. Raises ``UserError`` for what data and model refuse.
     """
@@ -85,7 +86,7 @@ def build_trainer(
     """
     if hardware.find_device(options["accelerator"]).type == "cpu":
         hardware.keep_freed_memory()
-    bars = any("ProgressBar" in type(callback).__name__ for callback in callbacks)
+    bars = any(isinstance(callback, ProgressBar) for callback in callbacks)
     try:
         return instantiate(
             dict(options) | {"precision": precision(options)},

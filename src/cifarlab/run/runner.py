@@ -14,9 +14,10 @@ from typing import Any
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities import rank_zero_only
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from cifarlab.base import slurm
+from cifarlab.base.compose import plain
 from cifarlab.base.errors import UserError
 from cifarlab.callbacks import Interrupted, undisturbed
 from cifarlab.run.session import Session, shown
@@ -38,7 +39,7 @@ def run(cfg: DictConfig, after: Callable[[Path], None] | None = None) -> float |
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
     is_new = not (folder / CONFIG).exists()
-    if rank_zero_only.rank != 0:
+    if _rank() != 0:
         log.setLevel(logging.ERROR)
     if is_finished(folder):
         log.info("already finished: %s", shown(folder))
@@ -54,10 +55,10 @@ def run(cfg: DictConfig, after: Callable[[Path], None] | None = None) -> float |
             slurm.give_way(error.signum)
         sys.exit(128 + error.signum)
     except Exception:
-        if is_new and not (folder / LAST).exists() and rank_zero_only.rank == 0:
+        if is_new and not (folder / LAST).exists() and _rank() == 0:
             _discard(folder)
         raise
-    return record and record.metrics["val"]["acc"]
+    return None if record is None else record.metrics["val"]["acc"]
 
 
 def train(config: dict[str, Any], folder: Path) -> RunRecord | None:
@@ -103,6 +104,11 @@ def _discard(folder: Path) -> None:
             made.rmdir()
 
 
+def _rank() -> int:
+    """Of this process, as Lightning knows it before there is a Trainer."""
+    return rank_zero_only.rank  # type: ignore[attr-defined]  # set on the function
+
+
 def _config(cfg: DictConfig, folder: Path, overrides: list[str]) -> dict[str, Any]:
     """The plain configuration: of the command, or, when resuming, of the folder."""
     if cfg.resume is not None:
@@ -113,8 +119,7 @@ def _config(cfg: DictConfig, folder: Path, overrides: list[str]) -> dict[str, An
                 + " ".join(others)
             )
         return yaml.safe_load((folder / CONFIG).read_text())
-    config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    assert isinstance(config, dict)
-    if rank_zero_only.rank == 0:
+    config = plain(cfg)
+    if _rank() == 0:
         write_atomic(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
     return config

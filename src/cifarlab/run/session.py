@@ -159,7 +159,7 @@ class Session:
         device = self.trainer.strategy.root_device
         module = self.module.to(device)
         autocast = self.trainer.precision_plugin.forward_context
-        views = VIEWS.get(self.config.get("tta"))
+        views = VIEWS.get(self.config.get("tta") or "")
         count = self.folder / TEST_READS
         earlier = int(count.read_text()) if count.exists() else 0
         results = {}
@@ -237,7 +237,7 @@ def best_and_last(folder: Path) -> list[ModelCheckpoint]:
 
     Two callbacks: ``save_last`` (Lightning 2.6) writes the latest only where it is also the best.
     """
-    common = {
+    common: dict[str, Any] = {
         "dirpath": folder / BEST.parent,
         "save_on_train_epoch_end": True,  # after early stopping has counted and the row is written
         "enable_version_counter": False,

@@ -54,9 +54,11 @@ def confusion(predictions: Predictions) -> Int[np.ndarray, "classes classes"]:
     from torch import from_numpy  # slow to import
     from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-    pairs = (from_numpy(np.asarray(array)) for array in (predictions.answers, predictions.labels))
-    counts = multiclass_confusion_matrix(*pairs, num_classes=predictions.logits.shape[1])
-    return counts.numpy()
+    answers, labels = (
+        from_numpy(np.asarray(array)) for array in (predictions.answers, predictions.labels)
+    )
+    num_classes = predictions.logits.shape[1]
+    return multiclass_confusion_matrix(answers, labels, num_classes=num_classes).numpy()
 
 
 def precision(counts: Int[np.ndarray, "classes classes"]) -> Float[np.ndarray, " classes"]:

@@ -57,7 +57,8 @@ def bootstrap(difference: Float[np.ndarray, " images"]) -> Estimate:
         (difference,), np.mean, n_resamples=RESAMPLES, batch=100, confidence_level=LEVEL,
         method="percentile", rng=0,
     )  # fmt: skip
-    return Estimate(mean, *map(float, result.confidence_interval))
+    low, high = result.confidence_interval
+    return Estimate(mean, float(low), float(high))
 
 
 def crossed(

@@ -33,7 +33,7 @@ def expand(name: str, plain: Mapping[str, Any]) -> dict[str, Any]:
         rows.append({"id": "base", "overrides": []})
         for count, ingredient in enumerate(names, start=1):
             last = count == len(names)
-            row = {"id": "all" if last else f"plus_{ingredient}"}
+            row: dict[str, Any] = {"id": "all" if last else f"plus_{ingredient}"}
             rows.append(row | {"overrides": _all(ingredients, names[:count])})
             steps.append(_step(row["id"], rows[-2]["id"], ingredient, removed=False))
     else:

@@ -24,10 +24,10 @@ import yaml
 from filelock import FileLock
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from cifarlab.base import slurm
-from cifarlab.base.compose import cell_config
+from cifarlab.base.compose import cell_config, plain
 from cifarlab.store.record import (
     CELLS,
     CONFIG,
@@ -77,7 +77,7 @@ def run_cell(cfg: DictConfig) -> float | None:
                 config, trial = configure(cfg, folder)
                 write_atomic(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
         config = yaml.safe_load((folder / CONFIG).read_text())
-        logs = OmegaConf.to_container(job.job_logging, resolve=True)
+        logs = plain(job.job_logging, missing=True)
         child = start(folder, config, jobs_at_once(job.launcher), logs)
         with stopping(child):
             code = watch(child, trial, config["max_epochs"]) if trial else child.wait()
@@ -92,18 +92,18 @@ def configure(cfg: DictConfig, folder: Path) -> tuple[dict[str, Any], "Trial | N
     """The cell's plain configuration; in a search with the values that it is given now."""
     job = HydraConfig.get()
     if not job.sweeper.get("study"):
-        config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-        assert isinstance(config, dict)
-        return config, None
+        return plain(cfg), None
     from cifarlab.sweep.search import Trial
 
-    options = OmegaConf.to_container(job.sweeper, resolve=True)
+    options = plain(job.sweeper, missing=True)
     trial = Trial.begin(folder, options)
     overrides = [*job.overrides.task, *trial.overrides]
     add_to_plan(folder.parent, {folder.name: overrides}, replace=True)
     log.info("%s: %s", folder.name, " ".join(trial.overrides))
     loader = GlobalHydra.instance().config_loader()
-    return cell_config(loader, HydraConfig.instance().cfg, overrides), trial
+    master = HydraConfig.instance().cfg
+    assert isinstance(master, DictConfig)
+    return cell_config(loader, master, overrides), trial
 
 
 def watch(child: Child, trial: "Trial", last_epoch: int) -> int | None:
@@ -235,7 +235,8 @@ def _close(folder: Path, code: int | None, *, fail_fast: bool) -> None:
 def jobs_at_once(launcher: Any) -> int:
     """How many cells the launcher runs on this machine at a time."""
     cores = os.cpu_count() or 1
-    if launcher.get("_target_", "").endswith("LocalLauncher"):  # submitit's: all, of some cores
+    # submitit's, but not Slurm's: all cells at once, each on some cores
+    if "cpus_per_task" in launcher and "partition" not in launcher:
         return max(1, cores // (launcher.get("cpus_per_task") or 1))
     jobs = launcher.get("n_jobs") or 1  # -1, joblib's: as many as there are cores
     return jobs if jobs > 0 else max(1, cores + 1 + jobs)

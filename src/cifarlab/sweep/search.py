@@ -42,9 +42,12 @@ _CELL, _SPACE = "cell", "space"  # attributes of a trial, of a study
 
 def open_study(folder: Path, name: str, **options: Any) -> optuna.Study:
     """The study ``name`` of a sweep's folder, made if need be; ``options`` are Optuna's."""
-    storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
     return optuna.create_study(
-        storage=storage, study_name=name, direction="maximize", load_if_exists=True, **options
+        storage=_journal(folder),
+        study_name=name,
+        direction="maximize",
+        load_if_exists=True,
+        **options,
     )
 
 
@@ -58,7 +61,7 @@ def begin_study(
     with _locked(folder):
         study = open_study(folder, name)
         if fresh and study.get_trials(deepcopy=False):
-            optuna.delete_study(study_name=name, storage=study._storage)
+            optuna.delete_study(study_name=name, storage=_journal(folder))
             study = open_study(folder, name)
         study.set_user_attr(_SPACE, {key: distribution_to_json(d) for key, d in space.items()})
         for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
@@ -99,7 +102,7 @@ class Trial:
         with _locked(folder.parent):
             earlier = _trial_of(study, folder.name)
             if earlier is not None and earlier.state == TrialState.RUNNING:
-                return cls(study, optuna.Trial(study, earlier._trial_id), folder)
+                return cls(study, _resumed(study, earlier.number, folder.parent), folder)
             if earlier is not None:  # failed, or its folder is gone: the same values once more
                 study.enqueue_trial(earlier.params)
             space = study.user_attrs[_SPACE]
@@ -154,6 +157,18 @@ def _trial_of(study: optuna.Study, cell: str) -> FrozenTrial | None:
     """The last one of a cell."""
     found = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get(_CELL) == cell]
     return found[-1] if found else None
+
+
+def _journal(folder: Path) -> JournalStorage:
+    """What has been said of a sweep's studies; numbers in it are the same whenever it is opened."""
+    return JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+
+
+def _resumed(study: optuna.Study, number: int, folder: Path) -> optuna.Trial:
+    """A trial that an earlier process was given, as that process had it."""
+    journal = _journal(folder)
+    of = journal.get_study_id_from_name(study.study_name)
+    return optuna.Trial(study, journal.get_trial_id_from_study_id_trial_number(of, number))
 
 
 @contextmanager

@@ -102,10 +102,11 @@ def _join(inputs: list[tuple[Tensor, Seen]], args: tuple, output: Tensor) -> See
             a.join(b, *counts)
             for a, b, counts in zip(first.fields or (), other.fields or (), grids, strict=True)
         ]
-        if None in joined:
+        found = [field for field in joined if field is not None]
+        if len(found) < len(joined):
             return None
         grid = tuple(map(max, first.grid, other.grid))
-        first = Seen((joined[0], joined[1]), (grid[0], grid[1]), first.flat)
+        first = Seen((found[0], found[1]), (grid[0], grid[1]), first.flat)
     if not first.flat and (output.ndim != 4 or tuple(output.shape[2:]) != first.grid):
         return None
     return first

@@ -75,8 +75,8 @@ class _Window(Layer):
     def sizes(self, shape: Shape) -> Pair:
         """Height and width of the output."""
         height, width = (
-            output_size(size, *options, self.ceil)
-            for size, *options in zip(
+            output_size(size, kernel, stride, padding, dilation, self.ceil)
+            for size, kernel, stride, padding, dilation in zip(
                 _maps(shape, self)[1:],
                 self.kernel,
                 self.stride,

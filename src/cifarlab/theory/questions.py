@@ -114,14 +114,15 @@ def answer(question: str | None, given: Mapping[str, Any]) -> str:
         question = "reports"
     if question not in QUESTIONS:
         raise UserError(f"ask={question}: must be one of {', '.join(QUESTIONS)}")
-    keys = inspect.signature(QUESTIONS[question]).parameters
+    parameters = inspect.signature(QUESTIONS[question]).parameters
+    keys = ", ".join(parameters)
     for key in given:
-        if key not in keys:
-            takes = ", ".join(keys) or "nothing else"
+        if key not in parameters:
+            takes = keys or "nothing else"
             raise UserError(f"ask={question}: has no use for {key}; it takes {takes}")
-    for key, parameter in keys.items():
+    for key, parameter in parameters.items():
         if key not in given and parameter.default is parameter.empty:
-            raise UserError(f"ask={question}: needs {key}=<value>; it takes {', '.join(keys)}")
+            raise UserError(f"ask={question}: needs {key}=<value>; it takes {keys}")
         if key in given and "int" in str(parameter.annotation) and question != "layers":
             _whole(key, given[key])
     if not isinstance(given.get("ceil", False), bool):

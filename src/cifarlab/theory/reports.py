@@ -96,7 +96,8 @@ def checks() -> list[Check]:
 
 def report() -> str:
     """The table, and below it each slip with its arithmetic."""
-    lines, notes = [["report", "question", "answer", "the report says"]], []
+    lines = [["report", "question", "answer", "the report says"]]
+    notes: list[str] = []
     for check in checks():
         said = check.printed
         if check.slips:

@@ -2,10 +2,9 @@
 what is counted in it."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +31,8 @@ _PLAIN = (
     | nn.Softplus | nn.Dropout | nn.Dropout2d | nn.AlphaDropout
 )  # fmt: skip
 _BATCHNORM = nn.BatchNorm1d | nn.BatchNorm2d
+_POOLING = nn.MaxPool2d | nn.AvgPool2d
+_ADAPTIVE = nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ class _Recorder:
     """
 
     def __init__(self, net: nn.Module, fields: FieldMode) -> None:
-        self.fields, self.rows, self.unknown = fields, [], ""
+        self.fields, self.unknown = fields, ""
+        self.rows: list[Row] = []
         self.called: set[int] = set()  # parameters met so far
         self.layers = {
             module: name
@@ -114,7 +116,7 @@ class _Recorder:
         if layer is None or before is None or layer.output(before) != after:
             layer = None
         field = self.field(output)
-        if layer is None:
+        if layer is None or before is None:
             self.rows.append(
                 Row(
                     name, type(module).__name__, after, "?", None, None, weights + biases, field,
@@ -195,24 +197,24 @@ def layer_of(module: nn.Module) -> Layer | None:
             kind, inputs=module.in_features, outputs=module.out_features,
             bias=module.bias is not None,
         )  # fmt: skip
-    if type(module) in _BATCHNORM.__args__:
+    if isinstance(module, _BATCHNORM) and type(module) in get_args(_BATCHNORM):
         return Norm(kind, features=module.num_features, affine=module.affine)
     if type(module) is nn.GroupNorm:
         return Norm(kind, features=module.num_channels, affine=module.affine)
     if type(module) is nn.LayerNorm:
         features, bias = prod(module.normalized_shape), module.bias is not None
         return Norm(kind, features=features, affine=module.elementwise_affine, bias=bias)
-    if type(module) in (nn.MaxPool2d, nn.AvgPool2d):
+    if isinstance(module, _POOLING) and type(module) in get_args(_POOLING):
         dilation = _pair(getattr(module, "dilation", 1))
-        sizes = map(_pair, (module.kernel_size, module.stride, module.padding))
-        return Pooling(kind, False, *sizes, dilation, module.ceil_mode)
-    if type(module) in (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d):
+        kernel, stride, padding = map(_pair, (module.kernel_size, module.stride, module.padding))
+        return Pooling(kind, False, kernel, stride, padding, dilation, module.ceil_mode)
+    if isinstance(module, _ADAPTIVE) and type(module) in get_args(_ADAPTIVE):
         return AdaptivePooling(kind, size=_pair(module.output_size))
     if type(module) is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1):
         return Flatten(kind)
     if type(module) is nn.Identity:
         return Layer(kind, in_place=True)
-    if type(module) in _PLAIN.__args__:
+    if type(module) in get_args(_PLAIN):
         return Layer(kind, in_place=getattr(module, "inplace", False))
     return None
 
@@ -221,7 +223,7 @@ def _convolution(module: nn.Conv2d) -> Convolution | None:
     kernel, dilation = _pair(module.kernel_size), _pair(module.dilation)
     if module.padding == "valid":
         padding = (0, 0)
-    elif module.padding == "same":
+    elif isinstance(module.padding, str):  # same
         around = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
         if any(pixels % 2 for pixels in around):
             return None  # one side gets a pixel more
@@ -235,8 +237,9 @@ def _convolution(module: nn.Conv2d) -> Convolution | None:
     )  # fmt: skip
 
 
-def _pair(value: int | Sequence[int]) -> Pair:
-    return (value, value) if isinstance(value, int) or value is None else (value[0], value[1])
+def _pair(value: Any) -> Pair:
+    first, second = value if isinstance(value, tuple | list) else (value, value)
+    return first, second
 
 
 def _own(module: nn.Module) -> list[tuple[str, nn.Parameter]]:

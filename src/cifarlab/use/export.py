@@ -63,7 +63,7 @@ def export(run: LoadedRun, format: str, folder: Path) -> Exported:
     """
     check_export(format)
     chosen = FORMATS[format]
-    net = copy.deepcopy(run.net).to("cpu", memory_format=torch.contiguous_format)
+    net = copy.deepcopy(run.net).cpu().to(memory_format=torch.contiguous_format)
     module = PixelsToLogits(net, run.mean, run.std).eval()
     metadata = describe(run)
     folder.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +28,9 @@ class PixelsToLogits(nn.Module):
         net: takes normalised images.
         mean, std: of the normalisation, by channel, for images in [0, 1].
     """
+
+    scale: Tensor
+    shift: Tensor
 
     def __init__(self, net: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
@@ -106,7 +110,8 @@ class Predictor:
             raise UserError(f"device={device}: not on this machine; auto or cpu are")
         modules = (PixelsToLogits(run.net, run.mean, run.std) for run in runs)
         self.modules = [
-            module.eval().to(self.device, memory_format=torch.channels_last) for module in modules
+            module.eval().to(self.device).to(memory_format=torch.channels_last)
+            for module in modules
         ]
 
     def predict(self, images: ImageLike | Sequence[ImageLike]) -> Prediction | list[Prediction]:
@@ -122,7 +127,7 @@ class Predictor:
             ``(n, height, width, channels)``. Of any size: resized and centre-cropped.
         Raises ``UserError`` for a file that is no image and for pixels of another form.
         """
-        several = [images] if _is_one(images) else images
+        several: Any = [images] if _is_one(images) else images
         chunks = [several[i : i + _BATCH] for i in range(0, len(several), _BATCH)]
         rows = [self.probabilities(np.stack([self.pixels(i) for i in chunk])) for chunk in chunks]
         return np.concatenate(rows) if rows else np.zeros((0, len(self.classes)), np.float32)

@@ -57,11 +57,11 @@ def answer(
     if path is None:
         return None, [None] * len(model.runs)
     picture = decode(Path(path), "the file")
-    prediction = model.predict(picture)
+    prediction = model.ranked(model(picture))[0]
     label = model.classes.index(prediction.label)
     photo = fit(picture, model.image_size)
     pixels = torch.tensor(photo).permute(2, 0, 1)[None].to(model.device)
-    pictures = []
+    pictures: list[Image.Image | None] = []
     for run, module in zip(model.runs, model.modules, strict=True):
         layer = last_maps(calls(module.net, model.image_size))
         if layer is None:

@@ -1,5 +1,7 @@
 """``python train.py -m``: every combination of the swept values, each in a folder of its own."""
 
+import contextlib
+import io
 import itertools
 import logging
 import os
@@ -139,7 +141,7 @@ class GridSweeper(Sweeper):
                 log.error("the launcher broke down: %s", reason(error))
         for job in returns:
             if job.status == JobStatus.FAILED:  # on the way to its cell: a cell's failure is a file
-                log.error("%s: %s", " ".join(job.overrides or []), reason(job._return_value))
+                log.error("%s: %s", " ".join(job.overrides or []), reason(_raised_by(job)))
         return returns
 
     def _compose(self, overrides: list[str]) -> dict[str, Any]:
@@ -204,6 +206,16 @@ def take_over(cell: Path, config: dict[str, Any]) -> None:
         temporary.rename(cell)
         log.info("%s: as %s, not trained again", cell.name, twin)
         return
+
+
+def _raised_by(job: JobReturn) -> Exception:
+    """What made a job fail. Asking for it raises it, after a line of Hydra's own, left out here."""
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            _ = job.return_value
+    except Exception as error:
+        return error
+    raise ValueError(f"{job.overrides}: has not failed")
 
 
 def is_open(folder: Path) -> bool:

@@ -101,7 +101,7 @@ def distribution(override: Override) -> Any:
     """Of Optuna, for one swept override. Raises ``UserError`` for an empty or impossible one."""
     from optuna import distributions
 
-    value = override._value
+    value = override.value()
     tags = value.tags if isinstance(value, Sweep) else set()
     log = "log" in tags
     if tags - {"log"}:
@@ -109,6 +109,7 @@ def distribution(override: Override) -> Any:
     try:
         if isinstance(value, IntervalSweep):
             low, high = value.start, value.end
+            assert low is not None and high is not None
             if isinstance(low, int) and isinstance(high, int):  # cast by int()
                 return distributions.IntDistribution(low, high, log=log)
             return distributions.FloatDistribution(float(low), float(high), log=log)
@@ -127,7 +128,7 @@ def examples(override: Override) -> list[str]:
     """Of a swept override: all options, or the two ends."""
     if override.is_choice_sweep():
         return list(override.sweep_string_iterator())
-    value = override._value
+    value = override.value()
     if isinstance(value, IntervalSweep):
         return [str(value.start), str(value.end)]
     numbers = list(override.sweep_string_iterator())

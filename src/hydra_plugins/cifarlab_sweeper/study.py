@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from cifarlab.base.compose import plain as to_plain
 from cifarlab.base.errors import UserError
 from cifarlab.store.record import write_atomic
 from cifarlab.studies.ladder import expand
@@ -55,7 +56,9 @@ class Chosen:
 
         What was typed takes the place of what a row sets; see ``merged``.
         """
-        rows, expanded, lost = selected(self.study, self.only), [], {}
+        rows = selected(self.study, self.only)
+        expanded: list[Run] = []
+        lost: dict[str, None] = {}
         for names, typed in runs:
             for row in rows:
                 lost |= dict.fromkeys(replaced(row, typed))
@@ -94,8 +97,7 @@ def chosen(config: DictConfig, overrides: Mapping[str, Override]) -> Chosen | No
     names = {group: choices[group] for group in _GROUPS if choices.get(group)}
     if len(names) > 1:
         raise UserError(f"study={names['study']} ablation={names['ablation']}: choose one of them")
-    settings = OmegaConf.to_container(config.study, resolve=True)
-    assert isinstance(settings, dict)
+    settings = to_plain(config.study, missing=True)
     if not names:
         if given := [key for key in overrides if _is_ours(key) and "." in key]:
             raise UserError(f"{given[0]}: goes with study=<id> or ablation=<name>")
@@ -107,9 +109,7 @@ def chosen(config: DictConfig, overrides: Mapping[str, Override]) -> Chosen | No
     if only is not None and not isinstance(only, list):
         raise UserError(f"study.only={only}: must be a list of rows, study.only=[{only}]")
     if kind == "ablation":
-        ladder = OmegaConf.to_container(config.ablation, resolve=True)
-        assert isinstance(ladder, dict)
-        plain: dict[str, Any] = expand(name, ladder)
+        plain = expand(name, to_plain(config.ablation, missing=True))
     else:
         plain = {"id": name} | {k: v for k, v in settings.items() if k not in _SETTINGS}
     return Chosen(parse_study(plain), plain, kind, float(scale), only, config.seed)

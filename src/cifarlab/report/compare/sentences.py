@@ -35,7 +35,8 @@ def verdict(comparison: Comparison, width: float) -> list[str]:
             "One run each says nothing about the spread over seeds: whether a's configuration is "
             "better than b's is open. Two seeds each are the least, five or more are useful."
         )
-    return [*lines, agreement(*(comparison.metrics[m].seeds.value for m in ACCURACIES), "a", "b")]
+    val, test = (comparison.metrics[metric].seeds.value for metric in ACCURACIES)
+    return [*lines, agreement(val, test, "a", "b")]
 
 
 def agreement(val: float, test: float, a: str, b: str) -> str:

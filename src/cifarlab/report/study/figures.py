@@ -69,7 +69,7 @@ def _difference(step: Step, runs: dict[str, tuple[Run, ...]]) -> Point | None:
     if found is None:
         return None
     before = {run.replicate: run.measure("val_acc") for run in b}
-    single = [r.value("val_acc") - before[r.replicate] for r in a if r.replicate in before]
+    single = [r.measure("val_acc") - before[r.replicate] for r in a if r.replicate in before]
     return Point(found.value, found.half, single)
 
 

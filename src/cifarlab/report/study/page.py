@@ -194,9 +194,11 @@ def _reported(results: StudyResults) -> Iterator[Block]:
         q, n, half = item.reported.quantity, len(item.line.runs), item.finding.half
         ours_alone = not item.line.caveats  # what is true of all lines is said above
         rows.append(
-            [item.line.label, q.label, q.unit, item.reported.shown, item.ours, str(n) if n else "-"]
-            + [item.difference, "" if isnan(half) else f"± {q.shown(half)}"]
-            + [
+            [
+                *(item.line.label, q.label, q.unit, item.reported.shown, item.ours),
+                str(n) if n else "-",
+                item.difference,
+                "" if isnan(half) else f"± {q.shown(half)}",
                 _chip(item.finding.verdict),
                 item.finding.text if n and (ours_alone or mixed) else "",
             ]
@@ -245,8 +247,8 @@ def all_rows(results: StudyResults, left_out: Collection[str] = ()) -> Iterator[
 
 def _claims(results: StudyResults, longest: int | None) -> Iterator[Block]:
     rows = [row for item in judged(results) for row in _claim(item, results)]
-    for row in rows if longest else ():
-        if len(str(row[0])) > longest:
+    for row in rows:
+        if longest and len(str(row[0])) > longest:
             row[0] = f"{str(row[0])[: longest - 1]}…"
     if not rows:
         return

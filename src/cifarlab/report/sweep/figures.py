@@ -138,7 +138,8 @@ def _heatmap(levels: dict[str, list[str]], cells: Sequence[Run]) -> Figure:
 
 
 def _effects(levels: dict[str, list[str]], cells: Sequence[Run], note: str) -> Figure:
-    keys, factors = list(levels), {}
+    keys = list(levels)
+    factors: dict[str, dict[str, Point]] = {}
     for key, names in levels.items():
         factors[key] = {}
         for name in names:

@@ -2,7 +2,6 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,7 +141,7 @@ def _measured(run: Run, with_views: bool) -> Row:
     }
 
 
-def _rank(row: Row) -> Sequence[Any]:
+def _rank(row: Row) -> tuple[Any, ...]:
     if row["status"] in UNFINISHED:
         return 1, UNFINISHED.index(row["status"])
     return 0, *best_first(row["val_acc"])

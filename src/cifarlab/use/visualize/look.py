@@ -115,7 +115,9 @@ class Look:
         """First-layer weights before and after training; chosen filters and their activations."""
         from cifarlab.figures import activations, filters
 
-        weights = as_pictures(self.first.module.weight.detach())
+        weight = self.first.module.weight
+        assert isinstance(weight, Tensor)
+        weights = as_pictures(weight.detach())
         states = {self.subject.state: weights.numpy()}
         if self.subject.before is not None:
             states = {"before training": as_pictures(self.subject.before).numpy()} | states

@@ -1,0 +1,65 @@
+"""Where torch, Lightning and Hydra are held by what they do not offer in public, and why.
+
+A new version of theirs may break any of this and nothing else; tests/test_seams.py would tell, and
+pyproject.toml has the versions up to which it is known to hold. Whatever is large is imported by
+its caller, so that this module stays light.
+"""
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import WeightAveraging
+    from lightning.pytorch.loggers import TensorBoardLogger
+    from torch import Generator, Tensor
+    from torch.optim.swa_utils import AveragedModel
+    from torch.utils.tensorboard import SummaryWriter
+    from torch.utils.tensorboard.writer import FileWriter
+
+
+def standard_gamma(concentration: "Tensor", generator: "Generator | None") -> "Tensor":
+    """Draws of Gamma(concentration, 1). ``torch.distributions.Gamma`` draws them in the same way,
+    but takes no generator, and each image must have its own draws whatever else draws."""
+    import torch
+
+    return torch._standard_gamma(concentration, generator)
+
+
+def average_of(callback: "WeightAveraging") -> "AveragedModel | None":
+    """The average that Lightning's callback keeps, which its hooks reach only by this name;
+    ``None`` before ``setup``."""
+    return callback._average_model
+
+
+def purge_from(logger: "TensorBoardLogger", step: int) -> None:
+    """Let TensorBoard forget what was logged at ``step`` or later. The option is one of the
+    logger's constructor, and the step is known only when the logger is already there."""
+    logger._kwargs["purge_step"] = step
+
+
+def file_writer(writer: "SummaryWriter") -> "FileWriter":
+    """What takes a finished summary, opened again if it was closed: ``writer.file_writer`` is
+    ``None`` then, and ``add_hparams`` makes a folder and a metric of its own."""
+    return writer._get_file_writer()
+
+
+def is_refused_call(error: BaseException) -> bool:
+    """Whether ``hydra.utils.instantiate`` failed because a target does not take the arguments that
+    the configuration has for it, and not because of what the target did with them.
+
+    Hydra's error names the target in its text only. The call itself is the first frame of the
+    traceback of the error's cause.
+    """
+    cause = error.__cause__
+    if not isinstance(cause, TypeError) or cause.__traceback__ is None:
+        return False
+    call: dict[str, Any] = cause.__traceback__.tb_frame.f_locals
+    try:
+        signature = inspect.signature(call["_target_"])
+    except (KeyError, TypeError, ValueError):  # Hydra has changed, or a target without signature
+        return False
+    try:
+        signature.bind(*call["args"], **call["kwargs"])
+    except TypeError:
+        return True
+    return False

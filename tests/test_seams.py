@@ -1,0 +1,102 @@
+"""What is held by private names of torch, Lightning and Hydra still does what we hold it for."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import scalar
+
+from cifarlab.base import seams
+from tests.test_imports import loaded_by
+
+
+def test_gamma_is_drawn_by_the_generator_alone() -> None:
+    shape = torch.full((20_000,), 3.0)
+    first = seams.standard_gamma(shape, torch.Generator().manual_seed(1))
+    torch.rand(5)
+    assert torch.equal(first, seams.standard_gamma(shape, torch.Generator().manual_seed(1)))
+    assert first.mean().item() == pytest.approx(3.0, abs=0.1)
+    assert first.var().item() == pytest.approx(3.0, abs=0.2)
+
+
+def test_the_average_of_lightnings_callback() -> None:
+    class Net(LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(2, 1)
+
+    callback, net = WeightAveraging(), Net()
+    assert seams.average_of(callback) is None
+    trainer = Trainer(logger=False, accelerator="cpu", enable_checkpointing=False, barebones=True)
+    callback.setup(trainer, net, "fit")
+    average = seams.average_of(callback)
+    assert average is not None and average.n_averaged == 0
+    assert torch.equal(average.module.layer.weight, net.layer.weight)
+
+
+def shown(folder: Path) -> list[float]:
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return [event.value for event in events.Scalars("a")]
+
+
+def test_what_is_purged_is_not_shown(tmp_path: Path) -> None:
+    for session, step in enumerate((None, 1)):
+        logger = TensorBoardLogger(tmp_path, name="", version="")
+        if step is not None:
+            seams.purge_from(logger, step)
+        for later in range(step or 0, 3):
+            logger.log_metrics({"a": session}, step=later)
+        logger.finalize("success")
+    assert shown(tmp_path) == [0, 1, 1]
+
+
+def test_a_summary_is_written_even_after_closing(tmp_path: Path) -> None:
+    writer = SummaryWriter(str(tmp_path))
+    writer.close()
+    seams.file_writer(writer).add_summary(scalar("a", 2.0), 0)
+    writer.close()
+    assert shown(tmp_path) == [2.0]
+
+
+def target(size: int = 1) -> int:
+    """Of ``test_a_refused_call``."""
+    return range(0, 9, size)[1] + len(None if size == 3 else "")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "options, refused",
+    [
+        ({"wrong": 1}, True),
+        ({"_args_": [1, 2]}, True),
+        ({"size": 0}, False),  # ValueError
+        ({"size": "x"}, False),  # TypeError, but of what the target does
+        ({"size": 3}, False),
+    ],
+)
+def test_a_refused_call(options: dict, refused: bool) -> None:
+    with pytest.raises(InstantiationException) as caught:
+        instantiate({"_target_": f"{__name__}.target", **options})
+    assert seams.is_refused_call(caught.value) is refused
+
+
+def test_a_refused_call_of_the_trainer() -> None:
+    """Lightning wraps its constructor, so the refusal comes from within."""
+    with pytest.raises(InstantiationException) as caught:
+        instantiate({"_target_": "lightning.pytorch.Trainer", "wrong": 1})
+    assert seams.is_refused_call(caught.value)
+    assert not seams.is_refused_call(ValueError()), "no error of Hydra's"
+
+
+def test_the_module_is_light() -> None:
+    assert not loaded_by("import cifarlab.base.seams") & {"torch", "lightning", "optuna", "hydra"}
+    assert "torch" in sys.modules
