@@ -92,7 +92,7 @@ def page(published: Path) -> str:
     blocks += [Text(FIGURES_NOTE), Text(CLAIMS_NOTE)]
     for results in studies:
         blocks += _section(results)
-    return to_markdown("Results of the studies", blocks, published)
+    return to_markdown("Results of the studies", blocks)
 
 
 def appendix(published: Path) -> str:
@@ -116,7 +116,7 @@ def appendix(published: Path) -> str:
             hidden = {row.id for row in results.study.rows} - open_
             blocks += [b for b in all_rows(results, hidden) if isinstance(b, Grid)]
             blocks += _remarks(results.folder)
-    return to_markdown("Appendix: shortened runs", blocks, published)
+    return to_markdown("Appendix: shortened runs", blocks)
 
 
 def _studies(published: Path) -> list[StudyResults]:
