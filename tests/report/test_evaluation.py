@@ -15,10 +15,10 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from cifarlab.base.errors import UserError
 from cifarlab.data.sources import Synthetic
-from cifarlab.report.evaluation import SHEET, evaluate, make_sheet, sections
+from cifarlab.report.document import markdown
+from cifarlab.report.evaluation import SHEET, blocks, evaluate, make_sheet
 from cifarlab.report.images import images_of
 from cifarlab.report.page import write_report
-from cifarlab.report.tables import markdown
 from cifarlab.stats.answers import Predictions
 from cifarlab.stats.calibration import reliability
 from cifarlab.store.run import Run
@@ -54,7 +54,7 @@ def test_the_counts_are_those_of_the_predictions(folder: Path) -> None:
     numbers = evaluate(run.answers)
     assert (numbers.counts == theirs.numpy()).all() and numbers.counts.sum() == 100
     assert np.trace(numbers.counts) / 100 == pytest.approx(run.result.metrics["test"]["acc"])
-    text = markdown(sections(run, numbers, make_sheet(run, numbers)))
+    text = markdown(blocks(run, numbers, make_sheet(run, numbers)))
     for name, row in zip(IMAGES.classes, numbers.counts, strict=True):
         assert re.search(rf"^\| {name} +\| {row.sum()} ", text, re.M)
 

@@ -54,7 +54,8 @@ def test_the_text(folder) -> None:
 
 
 def test_the_command_repeats_the_best_with_other_seeds(folder) -> None:
-    command = confirmation(collect(folder)).code
+    *_, code = confirmation(collect(folder))
+    (command,) = code.lines
     assert command.startswith("python train.py -m optimizer.lr=0.5123456789 dropout=")
     assert command.endswith(" seed=1,2,3") and "search" not in command
 

@@ -1,13 +1,18 @@
-"""A document of blocks, as Markdown and as one self-contained HTML page."""
+"""A document of blocks, as Markdown and as one self-contained HTML page: every report is one."""
 
-import base64
-import html
-from collections.abc import Sequence
+import io
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
-from cifarlab.report.tables import markdown_table
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from cifarlab.report.tables import Table, markdown_table
+from cifarlab.store.record import write_atomic
 
 
 @dataclass(frozen=True)
@@ -47,166 +52,126 @@ class Text:
 
 @dataclass(frozen=True)
 class Items:
+    """A list of sentences."""
+
     items: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Code:
+    """Commands to type, a line each."""
+
     lines: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A table. header: of each column; words: indices of the columns of text, set to the left.
+    """A table; a last column with nothing in it is left out.
 
-    A first entry equal to the one above it is shown once, a last column with nothing in it not.
+    header: of each column; where all are empty, the page shows none. words: indices of the columns
+    of text, set to the left as the first one is. merged: a first entry equal to the one above it is
+    shown once.
     """
 
     header: Sequence[str]
     rows: Sequence[Sequence[Entry]]
-    words: Sequence[int] = (0,)
+    words: Sequence[int] = ()
+    merged: bool = False
 
     def __post_init__(self) -> None:
         if not any(row[-1] for row in self.rows):
             object.__setattr__(self, "header", self.header[:-1])
             object.__setattr__(self, "rows", [row[:-1] for row in self.rows])
 
+    @classmethod
+    def of(cls, table: Table, words: Sequence[int] = ()) -> "Grid":
+        """A table whose first row is the header."""
+        return cls(table[0], table[1:], words)
+
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of the folder, with the sentence below it."""
+    """A figure with a name and the sentence below it.
 
-    path: Path
-    caption: str
+    png: what the page shows; without it the picture is not on the page. file: where Markdown finds
+    it, relative to the document; without it the picture is not in Markdown.
+    """
+
+    name: str
+    png: bytes = b""
+    caption: str = ""
+    file: str = ""
+
+    @classmethod
+    def read(cls, path: Path, folder: Path, caption: str = "") -> "Picture":
+        """The picture at ``path``, for a document in ``folder``."""
+        file = path.relative_to(folder).as_posix()
+        return cls(path.stem, path.read_bytes(), caption, file)
 
 
 Block = Heading | Text | Items | Code | Grid | Picture
 
-DPI = 160  # of the pictures: a page is printed, too
 _SCREEN = 104  # pixels an inch on the page, so that all pictures have letters of one size
-
-_UNBROKEN = 34  # letters of an entry that stay on one line
-
-_STYLE = """
-:root { color-scheme: light; }
-body { font: 15px/1.5 Georgia, 'Times New Roman', serif; color: #1c1c1c; max-width: 80rem;
-  margin: 2.5rem auto; padding: 0 1.5rem; }
-h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .2rem; }
-h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; border-bottom: 1px solid #1c1c1c; }
-.table { overflow-x: auto; }
-table { border-collapse: collapse; margin: .6rem 0; border-top: 1.5px solid #1c1c1c;
-  border-bottom: 1.5px solid #1c1c1c; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th { border-bottom: 1px solid #1c1c1c; font-weight: 600; vertical-align: bottom; }
-th, td { padding: .22rem .7rem; text-align: right; }
-td { vertical-align: top; white-space: nowrap; }
-th.w, td.w { text-align: left; }
-td.w { white-space: normal; }
-td.w:first-child:not(.key) { min-width: 15rem; }
-td.w.key { white-space: nowrap; }
-tr.new td { border-top: 1px solid #d4d4d4; }
-tbody tr:first-child td { border-top: none; }
-.chip { font: 600 .78rem/1.3 system-ui, sans-serif; padding: .08rem .45rem; border-radius: .6rem;
-  white-space: nowrap; }
-.good { background: #d5ebe3; color: #00543a; } .bad { background: #f8dcc8; color: #8a3500; }
-.open { background: #e7e7e7; color: #3c3c3c; } .none { color: #6a6a6a; border: 1px dashed #b0b0b0; }
-p.small { font-size: .86rem; color: #4a4a4a; max-width: 52rem; }
-p.warn { background: #fff3cd; border-left: 4px solid #c98a00; padding: .5rem .8rem; }
-li, p.plain { max-width: 52rem; }
-code, pre { font: .84rem/1.45 ui-monospace, Menlo, monospace; background: #f4f4f2; }
-pre { padding: .6rem .8rem; white-space: pre-wrap; overflow-wrap: anywhere; }
-figure { margin: 1.2rem 0; } img { max-width: 100%; height: auto; }
-figcaption { font-size: .86rem; color: #4a4a4a; max-width: 52rem; }
-a { color: #1f6f9f; }
-@media print { body { margin: 0; max-width: none; } h2, figure { break-inside: avoid; } }
-"""
+_UNBROKEN = 34  # letters of an entry, at most, that stay on one line
+_MANY = 3  # headings: a page with more has links to them above
 
 
-def to_markdown(title: str, blocks: Sequence[Block], folder: Path) -> str:
-    """With figures as links relative to ``folder``."""
-    parts = [f"# {title}"]
-    for block in blocks:
-        match block:
-            case Heading(text, level):
-                parts.append(f"{'#' * level} {text}")
-            case Text(text, tone):
-                parts.append(f"**{text}**" if tone == "warn" else text)
-            case Items(items):
-                parts.append("\n".join(f"- {item}" for item in items))
-            case Code(lines):
-                parts.append("\n".join(f"    {line}" for line in lines))
-            case Grid(header, rows, _):
-                shown = [[_plain(entry) for entry in row] for row in rows]
-                parts.append(markdown_table([list(header), *_once(shown)]))
-            case Picture(path, caption):
-                parts.append(f"![{caption}]({path.relative_to(folder).as_posix()})")
-    return "\n\n".join(parts) + "\n"
+def write_document(folder: Path, title: str, blocks: Sequence[Block], name: str = "report") -> Path:
+    """Write ``<name>.md`` and ``<name>.html`` into ``folder`` and return the path of the latter."""
+    page = folder / f"{name}.html"
+    write_atomic(folder / f"{name}.md", to_markdown(title, blocks))
+    write_atomic(page, to_html(title, blocks))
+    return page
+
+
+def to_markdown(title: str, blocks: Sequence[Block]) -> str:
+    """The document as Markdown that is also easy to read as plain text."""
+    return f"# {title}\n\n{markdown(blocks)}"
+
+
+def markdown(blocks: Sequence[Block]) -> str:
+    """The same without a title."""
+    shown = _shown(blocks, lambda picture: bool(picture.file))
+    return "\n\n".join(map(_as_markdown, shown)) + "\n"
 
 
 def to_html(title: str, blocks: Sequence[Block]) -> str:
     """One page with the figures in it; nothing is loaded from elsewhere."""
-    body = "".join([f"<h1>{html.escape(title)}</h1>", *map(_block, blocks)])
-    head = (
-        '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style>"
-    )
-    return f"<!doctype html><html lang=en><head>{head}</head><body>{body}</body></html>\n"
+    shown = _shown(blocks, lambda picture: bool(picture.png))
+    headings = [block.text for block in shown if isinstance(block, Heading) and block.level == 2]
+    links = headings if len(headings) > _MANY else []
+    return _TEMPLATES.get_template("page.html.j2").render(title=title, blocks=shown, links=links)
 
 
-def _block(block: Block) -> str:
+def _shown(blocks: Sequence[Block], has: Callable[[Picture], bool]) -> list[Block]:
+    """The blocks without pictures that it has not, and without headings that nothing follows."""
+    kept: list[Block] = []
+    for block in reversed(blocks):
+        below = kept[-1] if kept else Heading("", level=1)
+        match block:
+            case Picture() if not has(block):
+                continue
+            case Heading() if isinstance(below, Heading) and below.level <= block.level:
+                continue
+        kept.append(block)
+    return kept[::-1]
+
+
+def _as_markdown(block: Block) -> str:
     match block:
         case Heading(text, level):
-            return f"<h{level}>{html.escape(text)}</h{level}>"
+            return f"{'#' * level} {text}"
         case Text(text, tone):
-            return f'<p class="{tone}">{html.escape(text)}</p>'
+            return f"**{text}**" if tone == "warn" else text
         case Items(items):
-            return f"<ul>{''.join(f'<li>{html.escape(item)}</li>' for item in items)}</ul>"
+            return "\n".join(f"- {item}" for item in items)
         case Code(lines):
-            return f"<pre>{html.escape(chr(10).join(lines))}</pre>"
+            return "\n".join(f"    {line}" for line in lines)
         case Grid():
-            return _table(block)
-        case Picture(path, caption):
-            data, text = path.read_bytes(), html.escape(caption)
-            width = round(int.from_bytes(data[16:20], "big") * _SCREEN / DPI)  # of PNG's header
-            image = base64.b64encode(data).decode()
-            return (
-                f'<figure><img width={width} alt="{text}" src="data:image/png;base64,{image}">'
-                f"<figcaption>{text}</figcaption></figure>"
-            )
-
-
-def _table(grid: Grid) -> str:
-    header = "".join(
-        f"<th{' class=w' if i in grid.words else ''}>{html.escape(name)}</th>"
-        for i, name in enumerate(grid.header)
-    )
-    lines = []
-    for first, group in groupby(grid.rows, key=lambda row: row[0]):
-        rows, last = list(group), len(grid.header) - 1
-        for number, row in enumerate(rows):
-            cells = [
-                _cell(entry, i in grid.words, may_break=i == last)
-                for i, entry in enumerate(row[1:], start=1)
-            ]
-            if number == 0:
-                cells.insert(0, _cell(first, 0 in grid.words, down=len(rows)))
-            lines.append(f"<tr{'' if number else ' class=new'}>{''.join(cells)}</tr>")
-    table = f"<table><thead><tr>{header}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
-    return f"<div class=table>{table}</div>"
-
-
-def _cell(entry: Entry, is_words: bool, *, down: int = 1, may_break: bool = False) -> str:
-    """down: lines that it is beside; may_break: even if it is short."""
-    style = " class=w" if is_words else ""
-    if is_words and not may_break and len(_plain(entry)) < _UNBROKEN:
-        style = ' class="w key"'
-    style += f" rowspan={down}" if down > 1 else ""
-    if isinstance(entry, Chip):
-        return f'<td{style}><span class="chip {entry.tone}">{html.escape(entry.text)}</span></td>'
-    if isinstance(entry, Link):
-        return (
-            f'<td{style}><a href="{html.escape(entry.target)}">{html.escape(entry.text)}</a></td>'
-        )
-    return f"<td{style}>{html.escape(entry)}</td>"
+            rows = [[_plain(entry) for entry in row] for row in block.rows]
+            return markdown_table([list(block.header), *(_once(rows) if block.merged else rows)])
+        case Picture(name, _, caption, file):
+            return f"![{caption or name}]({file})"
 
 
 def _once(rows: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -219,6 +184,57 @@ def _once(rows: Sequence[Sequence[str]]) -> list[list[str]]:
 
 
 def _plain(entry: Entry) -> str:
-    if isinstance(entry, Chip):
-        return entry.text
-    return f"[{entry.text}]({entry.target})" if isinstance(entry, Link) else entry
+    match entry:
+        case Chip(text):
+            return text
+        case Link(text, target):
+            return f"[{text}]({target})"
+    return entry
+
+
+class _Cell(NamedTuple):
+    """Of a table on the page. style: its classes; down: how many lines it is beside."""
+
+    entry: Entry
+    style: str
+    down: int = 1
+
+
+def _lines(grid: Grid) -> Iterator[list[_Cell]]:
+    """The lines of a table; one whose first cell is that of a line above has a cell less."""
+    groups = groupby(grid.rows, key=lambda row: row[0]) if grid.merged else None
+    for rows in (list(group) for _, group in groups) if groups else ([row] for row in grid.rows):
+        for number, row in enumerate(rows):
+            cells = [_Cell(entry, _style(grid, i, entry)) for i, entry in enumerate(row)]
+            yield cells[1:] if number else [cells[0]._replace(down=len(rows)), *cells[1:]]
+
+
+def _style(grid: Grid, column: int, entry: Entry) -> str:
+    if column and column not in grid.words:
+        return ""
+    is_long = len(_plain(entry)) > _UNBROKEN
+    return " ".join((["words"] if column else []) + (["long"] if is_long else []))
+
+
+def _width(png: bytes) -> int | None:
+    """Pixels on the page, by the inches that the picture is wide; ``None``: not known."""
+    with Image.open(io.BytesIO(png)) as image:
+        dpi = image.info.get("dpi")
+        return round(image.width * _SCREEN / dpi[0]) if dpi else None
+
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("cifarlab.report"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    undefined=StrictUndefined,
+)
+_TEMPLATES.filters |= {
+    "kind": lambda value: type(value).__name__,
+    "lines": _lines,
+    "base64": lambda png: b64encode(png).decode(),
+    "width": _width,
+    "slug": lambda text: "".join(c if c.isalnum() else "-" for c in text.lower()),
+}

@@ -14,8 +14,9 @@ from cifarlab.figures import evaluation as sheet_figure
 from cifarlab.figures import reliability as reliability_figure
 from cifarlab.figures.evaluation import Sheet, Shown
 from cifarlab.figures.reliability import Panel
+from cifarlab.report.document import Block, Grid, Heading, Picture, Text
 from cifarlab.report.images import images_of
-from cifarlab.report.tables import Picture, Section, Table
+from cifarlab.report.tables import Table
 from cifarlab.stats.answers import Predictions, confusion, precision, recall
 from cifarlab.stats.calibration import Reliability, cross_entropy, fit_temperature, reliability
 from cifarlab.store.predictions import RunPredictions
@@ -98,8 +99,8 @@ def make_sheet(run: Run, evaluation: Evaluation) -> Sheet:
     )
 
 
-def sections(run: Run, evaluation: Evaluation, sheet: Sheet) -> list[Section]:
-    """The same, panel by panel, for a page."""
+def blocks(run: Run, evaluation: Evaluation, sheet: Sheet) -> list[Block]:
+    """The same, panel by panel, for a page; Markdown has the sheet."""
     before, after = evaluation.before, evaluation.after
     calibration = [
         ("test set", "temperature", "calibration error", "loss"),
@@ -113,24 +114,24 @@ def sections(run: Run, evaluation: Evaluation, sheet: Sheet) -> list[Section]:
     ]
     drawn = [_picture("curves", curves.draw(run.columns))] if run.columns else []
     return [
-        Section("Training", pictures=drawn),
-        Section(
-            "Classes",
-            class_table(evaluation, sheet.classes),
-            pictures=[
-                _picture("confusion", confusion_figure.draw(sheet.counts, sheet.classes)),
-                _picture("classes", per_class.draw(sheet.precision, sheet.recall, sheet.classes)),
-            ],
-        ),
-        Section(
-            "Calibration",
-            calibration,
+        Picture(SHEET.stem, file=SHEET.as_posix()),
+        Heading("Training"),
+        *drawn,
+        Heading("Classes"),
+        Grid.of(class_table(evaluation, sheet.classes), words=(4,)),
+        _picture("confusion", confusion_figure.draw(sheet.counts, sheet.classes)),
+        _picture("classes", per_class.draw(sheet.precision, sheet.recall, sheet.classes)),
+        Heading("Calibration"),
+        Grid.of(calibration),
+        Text(
             "The temperature divides the logits: it changes how sure the answers are, not which "
-            "they are. It is fitted on validation images.",
-            pictures=[_picture("reliability", reliability_figure.draw(sheet.panels))],
+            "they are. It is fitted on validation images."
         ),
-        _images("Most confidently wrong", "confidently_wrong", sheet.wrong),
-        _images("Drawn at random", "samples", sheet.samples),
+        _picture("reliability", reliability_figure.draw(sheet.panels)),
+        Heading("Most confidently wrong"),
+        _images("confidently_wrong", sheet.wrong),
+        Heading("Drawn at random"),
+        _images("samples", sheet.samples),
     ]
 
 
@@ -179,11 +180,11 @@ def _shown(
     return Shown(None if images is None else images[which], captions, reason)
 
 
-def _images(heading: str, name: str, shown: Shown) -> Section:
+def _images(name: str, shown: Shown) -> Block:
     if shown.images is None or not len(shown.images):
-        return Section(heading, text=shown.reason)
+        return Text(shown.reason)
     drawn = pictures.draw(shown.images, shown.captions, columns=5)
-    return Section(heading, pictures=[_picture(name, drawn, "Test images: answer, confidence.")])
+    return _picture(name, drawn, "Test images: answer, confidence.")
 
 
 def _picture(name: str, figure: curves.Figure, below: str = "") -> Picture:

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cifarlab.report.tables import Section, markdown, write_csv
+from cifarlab.report.document import Block, Grid, Picture, Text, markdown, to_markdown
+from cifarlab.report.tables import write_csv
 from cifarlab.stats.intervals import mean_interval
 from cifarlab.store.record import write_atomic
 
@@ -35,14 +36,14 @@ def write_shifts(rows: Sequence[Mapping[str, Any]], folder: Path, padding: str) 
         "features, logits: length of the change relative to no shift (features go into the last "
         "dense layer). ± is the 95 % interval over n seeds (Student's t)."
     )
-    page = markdown([Section(table=table, text=text)])
+    blocks: list[Block] = [Grid.of(table), Text(text)]
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "shifts.csv", rows)
-    write_atomic(folder / "shifts.md", f"# Shifts\n\n{page}\n![shifts](shifts.png)\n")
-    _draw(
-        by, labels, shifts, folder / "shifts.png", f"{images} validation images, edges: {padding}"
-    )
-    return f"{page}\n{folder / 'shifts.md'}"
+    picture, title = folder / "shifts.png", f"{images} validation images, edges: {padding}"
+    _draw(by, labels, shifts, picture, title)
+    page = to_markdown("Shifts", [*blocks, Picture.read(picture, folder)])
+    write_atomic(folder / "shifts.md", page)
+    return f"{markdown(blocks)}\n{folder / 'shifts.md'}"
 
 
 def _draw(

@@ -9,9 +9,10 @@ import numpy as np
 
 from cifarlab.base.errors import UserError
 from cifarlab.figures import curves, pictures
+from cifarlab.report.document import Block, Grid, Heading, Picture, Text
 from cifarlab.report.images import images_of
 from cifarlab.report.page import write_page
-from cifarlab.report.tables import Picture, Section, Table, write_csv
+from cifarlab.report.tables import Table, write_csv
 from cifarlab.stats.calibration import reliability
 from cifarlab.store.configs import shown
 from cifarlab.store.predictions import RunPredictions
@@ -40,27 +41,24 @@ def write_comparison(folders: Sequence[Path], out: Path | None) -> str:
     else:
         (out / "disagreements.csv").unlink(missing_ok=True)
     where = [("", "run folder"), *((n, str(r.folder)) for n, r in zip(names, runs, strict=True))]
-    note = _draw(runs, which, out / "figures" / "disagreements.png")
+    images_file = out / "figures" / "disagreements.png"
+    note = _draw(runs, which, images_file)
     curves_file = out / "figures" / "curves.png"
     curves_file.unlink(missing_ok=True)
     if all(run.columns for run in runs):
         columns = {name: run.columns for name, run in zip(names, runs, strict=True)}
         curves.save(curves.overlay(columns), curves_file)
-    sections = [
-        Section(table=where),
-        Section("Side by side", side_by_side(runs), pictures=_file(curves_file)),
-        Section(
-            "Agreement on the test images",
-            agreement(runs),
-            note,
-            pictures=_file(out / "figures" / "disagreements.png"),
-        ),
+    blocks: list[Block] = [
+        Grid.of(where, words=(1,)),
+        Heading("Side by side"),
+        Grid.of(side_by_side(runs)),
+        *[Picture.read(path, out) for path in [curves_file] if path.is_file()],
+        Heading("Agreement on the test images"),
+        Grid.of(agreement(runs)),
+        Text(note),
+        *[Picture.read(path, out) for path in [images_file] if path.is_file()],
     ]
-    return write_page(out, ", ".join(names), sections)
-
-
-def _file(path: Path) -> list[Picture]:
-    return [Picture(path.stem, path.read_bytes())] if path.is_file() else []
+    return write_page(out, ", ".join(names), blocks)
 
 
 def load(folders: Sequence[Path]) -> list[Run]:

@@ -3,49 +3,12 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cifarlab.store.record import write_atomic
 
 Table = Sequence[Sequence[str]]  # the first row is the header
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A PNG in memory, a name for it and a line below it."""
-
-    name: str
-    png: bytes
-    caption: str = ""
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of a report: heading, table, a line of text, a command and pictures, each optional.
-
-    Pictures are for the page; Markdown, which cannot hold them, shows files instead.
-    """
-
-    heading: str = ""
-    table: Table = ()
-    text: str = ""
-    code: str = ""
-    pictures: Sequence[Picture] = ()
-
-
-def markdown(sections: Sequence[Section]) -> str:
-    """The sections as Markdown that is also easy to read as plain text."""
-    parts = []
-    for section in sections:
-        if not (section.table or section.text or section.code):
-            continue
-        parts += [f"## {section.heading}"] if section.heading else []
-        parts += [markdown_table(section.table)] if section.table else []
-        parts += [section.text] if section.text else []
-        parts += [f"    {section.code}"] if section.code else []
-    return "\n\n".join(parts) + "\n"
 
 
 def markdown_table(table: Table) -> str:

@@ -7,8 +7,9 @@ from typing import NamedTuple
 from cifarlab.report.compare import sentences as words
 from cifarlab.report.compare.differences import ACCURACIES, ClassDifference, Comparison, Difference
 from cifarlab.report.compare.selection import Side
+from cifarlab.report.document import Block, Grid, Heading, Text
 from cifarlab.report.sweep.results import METRICS
-from cifarlab.report.tables import Section, Table, listed
+from cifarlab.report.tables import Table, listed
 from cifarlab.stats.intervals import LEVEL
 
 MOST_CLASSES = 20  # shown; compare.json has all of them
@@ -25,13 +26,13 @@ class Changed(NamedTuple):
     typed: bool
 
 
-def sections(
+def blocks(
     a: Side, b: Side, changed: tuple[list[Changed], list[str]], comparison: Comparison
-) -> list[Section]:
+) -> list[Block]:
     """Who is compared, what was configured differently, and what came of it."""
-    parts = [_sides(a, b), _changed(*changed), _metrics(comparison)]
-    parts += [_classes(comparison)] if comparison.classes else []
-    return parts + ([_alone(comparison)] if any(comparison.alone.values()) else [])
+    found = [_sides(a, b), *_changed(*changed), *_metrics(comparison)]
+    found += _classes(comparison) if comparison.classes else []
+    return found + (_alone(comparison) if any(comparison.alone.values()) else [])
 
 
 def differing(comparison: Comparison, most: int) -> list[str]:
@@ -44,30 +45,34 @@ def differing(comparison: Comparison, most: int) -> list[str]:
     return [name for name in largest if name in kept]
 
 
-def _sides(a: Side, b: Side) -> Section:
+def _sides(a: Side, b: Side) -> Block:
     table = [["", "runs", "seeds", "model", "asked for"]]
     for side in (a, b):
         seeds = dict.fromkeys(str(record.seed) for record in side.records)
         model = side.records[0].model
         table.append([side.name, str(len(side.runs)), listed([*seeds]), model, side.asked])
-    return Section(table=table)
+    return Grid.of(table, words=(2, 3, 4))
 
 
-def _changed(rows: Sequence[Changed], following: list[str]) -> Section:
-    text = f"Following from these: {listed(following)}." if following else ""
-    if not rows:
-        return Section("Configuration", text=text or "The same, but for the seed.")
-    table = [["key", "a", "b", "typed"]]
-    table += [[row.key, row.a, row.b, "yes" if row.typed else "no"] for row in rows]
-    return Section("Configuration", table, text)
+def _changed(rows: Sequence[Changed], following: list[str]) -> list[Block]:
+    found: list[Block] = [Heading("Configuration")]
+    if rows:
+        table = [[row.key, row.a, row.b, "yes" if row.typed else "no"] for row in rows]
+        found.append(Grid(["key", "a", "b", "typed"], table, words=(1, 2, 3)))
+    if following:
+        found.append(Text(f"Following from these: {listed(following)}."))
+    elif not rows:
+        found.append(Text("The same, but for the seed."))
+    return found
 
 
-def _metrics(comparison: Comparison) -> Section:
+def _metrics(comparison: Comparison) -> list[Block]:
     table = [["", "a", "b", "a - b", "seeds vary", "p", "images vary", "both vary", "p"]]
     table += [_metric_row(name, comparison.metrics[name]) for name in METRICS]
     text = f"Accuracies and their differences in %, losses in nats; {_LEVEL} intervals of a - b, "
     if comparison.matching.how == "single":
-        return Section("Results", _without_empty(table), f"{text}of these two nets over images.")
+        text += "of these two nets over images."
+        return [Heading("Results"), Grid.of(_without_empty(table)), Text(text)]
     text += f"where only seeds vary ({words.over(comparison.matching)}), only images, or both."
     accuracies = {m.removesuffix("_acc"): comparison.metrics[m] for m in ACCURACIES}
     effects = [
@@ -82,7 +87,7 @@ def _metrics(comparison: Comparison) -> Section:
     if tested:
         found = ", ".join(f"{split} {words.p_is(p)}" for split, p in tested.items())
         text += f" Wilcoxon's signed-rank test of the accuracies: {found}."
-    return Section("Results", _without_empty(table), text)
+    return [Heading("Results"), Grid.of(_without_empty(table)), Text(text)]
 
 
 def _metric_row(name: str, found: Difference) -> list[str]:
@@ -96,7 +101,7 @@ def _metric_row(name: str, found: Difference) -> list[str]:
     return [name.replace("_", " "), *values, seeds, p_seeds, over_images, both, p_both]
 
 
-def _classes(comparison: Comparison) -> Section:
+def _classes(comparison: Comparison) -> list[Block]:
     """A row a class with both splits."""
     by_name: dict[str, dict[str, ClassDifference]] = {}
     for split, found in comparison.classes.items():
@@ -115,7 +120,7 @@ def _classes(comparison: Comparison) -> Section:
         text += f" Changed on {split}: {listed(names) if names else 'none for certain'}."
     if len(by_name) > MOST_CLASSES:
         text += f" Shown are the {MOST_CLASSES} that differ most of {len(by_name)}."
-    return Section("Classes", _without_empty(table), text)
+    return [Heading("Classes"), Grid.of(_without_empty(table)), Text(text)]
 
 
 def _class_cells(found: ClassDifference | None) -> list[str]:
@@ -131,7 +136,7 @@ def _class_cells(found: ClassDifference | None) -> list[str]:
     ]
 
 
-def _alone(comparison: Comparison) -> Section:
+def _alone(comparison: Comparison) -> list[Block]:
     table = [["", "seed", "both", "a alone", "b alone", "neither", "McNemar's p"]]
     for split, pairs in comparison.alone.items():
         for cell, pair in zip(comparison.matching.a, pairs, strict=True):
@@ -139,7 +144,7 @@ def _alone(comparison: Comparison) -> Section:
             counts = [f"{n:,}" for n in (pair.both, pair.only_a, pair.only_b, pair.neither)]
             table.append([split, seed, *counts, words.p_value(pair.p)])
     text = "Images that both, one alone or neither gets right; p is about these nets, pair by pair."
-    return Section("Images", table, text)
+    return [Heading("Images"), Grid.of(table), Text(text)]
 
 
 def _without_empty(table: Sequence[Sequence[str]]) -> Table:

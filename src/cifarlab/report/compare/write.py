@@ -11,9 +11,10 @@ from cifarlab.base.errors import UserError
 from cifarlab.report.compare import sentences as words
 from cifarlab.report.compare.differences import SPLITS, Comparison, compare, match
 from cifarlab.report.compare.selection import Side, check_comparable
-from cifarlab.report.compare.tables import Changed, sections
+from cifarlab.report.compare.tables import Changed, blocks
+from cifarlab.report.document import Heading, Picture, Text, markdown, to_markdown
 from cifarlab.report.sweep.results import REPLICATES
-from cifarlab.report.tables import Section, listed, markdown
+from cifarlab.report.tables import listed
 from cifarlab.stats.intervals import LEVEL
 from cifarlab.store.configs import leaves, untyped
 from cifarlab.store.record import NEUTRAL_KEYS, short_name, write_atomic
@@ -32,21 +33,20 @@ def write_comparison(a: Side, b: Side, folder: Path, width: float) -> str:
     comparison = compare(match(a, b), width)
     changed = configuration(a, b)
     lines, notes = words.verdict(comparison, width), remarks(a, b, comparison)
-    end = Section("Verdict", text="\n\n".join([*lines, *notes]))
-    text = markdown([*sections(a, b, changed, comparison), end])
+    page = [*blocks(a, b, changed, comparison), Heading("Verdict"), *map(Text, [*lines, *notes])]
     folder.mkdir(parents=True, exist_ok=True)
     from cifarlab.report.compare.drawing import draw  # matplotlib takes a second to import
 
     draw(comparison, folder / "compare.png")
-    title = "# a and b compared\n\n"
-    write_atomic(folder / "compare.md", f"{title}{text}\n![a - b](compare.png)\n")
+    picture = Picture.read(folder / "compare.png", folder, "a - b")
+    write_atomic(folder / "compare.md", to_markdown("a and b compared", [*page, picture]))
     document = _document(a, b, comparison) | {
         "configuration": [change._asdict() for change in changed[0]],
         "verdict": lines,
         "notes": notes,
     }
     write_atomic(folder / "compare.json", json.dumps(_plain(document), indent=1) + "\n")
-    return f"{text}\n{folder / 'compare.md'}"
+    return f"{markdown(page)}\n{folder / 'compare.md'}"
 
 
 def folder_name(a: Side, b: Side) -> str:

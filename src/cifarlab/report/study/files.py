@@ -4,14 +4,14 @@ from pathlib import Path
 
 from cifarlab.base.errors import UserError
 from cifarlab.figures.curves import save
-from cifarlab.report.document import DPI, Picture, to_html, to_markdown
+from cifarlab.report.document import Picture, to_markdown, write_document
 from cifarlab.report.study.figures import figures
 from cifarlab.report.study.index import overview
 from cifarlab.report.study.page import blocks, summary
 from cifarlab.report.study.results import StudyResults, is_study, read_study
-from cifarlab.store.record import write_atomic
 
 _LONGEST = 60  # letters of a claim on a screen
+_DPI = 160  # of the pictures: a page is printed, too
 
 
 def write_study(results: StudyResults) -> str:
@@ -19,16 +19,13 @@ def write_study(results: StudyResults) -> str:
     folder = results.folder
     made = []
     for name, caption, figure in figures(results):
-        save(figure, folder / "figures" / name, DPI)
-        made.append(Picture(folder / "figures" / name, caption))
+        save(figure, folder / "figures" / name, _DPI)
+        made.append(Picture.read(folder / "figures" / name, folder, caption))
     for path in (folder / "figures").glob("*.png"):
-        if path not in [picture.path for picture in made]:
+        if path.stem not in [picture.name for picture in made]:
             path.unlink()
-    page = blocks(results, made)
-    write_atomic(folder / "report.md", to_markdown(results.study.title, page, folder))
-    write_atomic(folder / "report.html", to_html(results.study.title, page))
-    shown = to_markdown(results.study.title, summary(results, _LONGEST), folder)
-    return f"{shown}\n{folder / 'report.html'}"
+    page = write_document(folder, results.study.title, blocks(results, made))
+    return f"{to_markdown(results.study.title, summary(results, _LONGEST))}\n{page}"
 
 
 def studies_in(folder: Path) -> list[Path]:
@@ -47,8 +44,6 @@ def write_index(folder: Path) -> str:
     studies = [read_study(path) for path in found]
     for results in studies:
         write_study(results)
-    page = overview(studies, lambda r: f"{r.folder.name}/report.html")
-    title = "Studies"
-    write_atomic(folder / "index.md", to_markdown(title, page, folder))
-    write_atomic(folder / "index.html", to_html(title, page))
-    return f"{to_markdown(title, page, folder)}\n{folder / 'index.html'}"
+    table = overview(studies, lambda r: f"{r.folder.name}/report.html")
+    page = write_document(folder, "Studies", table, "index")
+    return f"{to_markdown('Studies', table)}\n{page}"

@@ -43,7 +43,7 @@ def overview(studies: Sequence[StudyResults], target: Callable[[StudyResults], s
         "ours; claims are judged by 95 % intervals over seeds. The tables of each study have the "
         "numbers."
     )
-    return [Grid(header, rows, words=(0, 1)), Text(note, "small")]
+    return [Grid(header, rows, words=(1,)), Text(note, "small")]
 
 
 def order(results: StudyResults) -> tuple[bool, str]:

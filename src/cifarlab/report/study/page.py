@@ -217,7 +217,7 @@ def _reported(results: StudyResults) -> Iterator[Block]:
         "one run",
         "verdict",
     ]
-    yield Grid([*header, ""], rows, words=(0, 1, 2, 8, 9))
+    yield Grid([*header, ""], rows, words=(1, 2, 8, 9), merged=True)
     yield Text(FIGURES_NOTE, "small")
 
 
@@ -240,7 +240,7 @@ def all_rows(results: StudyResults, left_out: Collection[str] = ()) -> Iterator[
         note = note or line.row.note
         table.append([line.label, n, *shown, size or "-", note])
     header = ["row", "n", "val acc %", "test acc %", "train acc %", "gap"]
-    yield Grid([*header, "best epoch", "epochs", "parameters", ""], table, words=(0, 9))
+    yield Grid([*header, "best epoch", "epochs", "parameters", ""], table, words=(9,))
     if text := winner(results):
         yield Text(text)
 
@@ -254,7 +254,7 @@ def _claims(results: StudyResults, longest: int | None) -> Iterator[Block]:
         return
     yield Heading("What the source claims")
     header = ["claim", "quantity", "checked", "ours", "n", "verdict"]
-    yield Grid(header, rows, words=(0, 1, 2, 5))
+    yield Grid(header, rows, words=(1, 2, 5), merged=True)
     yield Text(CLAIMS_NOTE, "small")
 
 

@@ -106,7 +106,7 @@ def _page(published: Path, studies: Sequence[StudyResults]) -> str:
     blocks += [Text(FIGURES_NOTE), Text(CLAIMS_NOTE)]
     for results in studies:
         blocks += _section(results)
-    return to_markdown("Results of the studies", blocks, published)
+    return to_markdown("Results of the studies", blocks)
 
 
 def _appendix(published: Path, studies: Sequence[StudyResults]) -> str:
@@ -126,7 +126,7 @@ def _appendix(published: Path, studies: Sequence[StudyResults]) -> str:
             hidden = {row.id for row in results.study.rows} - open_
             blocks += [b for b in all_rows(results, hidden) if isinstance(b, Grid)]
             blocks += _remarks(results.folder)
-    return to_markdown("Appendix: shortened runs", blocks, published)
+    return to_markdown("Appendix: shortened runs", blocks)
 
 
 def _studies(published: Path) -> list[StudyResults]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from cifarlab.report.document import Block, Grid, Heading, Text, markdown, to_markdown
 from cifarlab.report.study.results import is_study, read_study
 from cifarlab.report.sweep import ranking as winner
 from cifarlab.report.sweep.results import (
@@ -13,7 +14,7 @@ from cifarlab.report.sweep.results import (
     summarize,
 )
 from cifarlab.report.sweep.search import confirmation, is_search
-from cifarlab.report.tables import Section, Table, listed, markdown, write_csv
+from cifarlab.report.tables import listed, write_csv
 from cifarlab.store.record import write_atomic
 from cifarlab.store.run import Run
 
@@ -31,19 +32,19 @@ def write_results(folder: Path) -> str:
     return f"{markdown(publish(collect(folder), folder))}\n{folder / 'results.csv'}"
 
 
-def publish(results: Results, folder: Path, *, draw: bool = True) -> list[Section]:
+def publish(results: Results, folder: Path, *, draw: bool = True) -> list[Block]:
     """Write tables and figures into a sweep folder and return what there is to say about it.
 
     draw: not for a study, whose keys are no factorial and which has figures of its own.
     What was there of an earlier call is replaced. A folder without any cell gets nothing.
     """
     summary = summarize(results)
-    sections = overview(results, summary)
+    blocks = overview(results, summary)
     if is_search(folder) and results.kept:
-        sections.append(confirmation(results))
+        blocks += confirmation(results)
     if results.cells:
         write_csv(folder / "results.csv", result_rows(results))
-        write_atomic(folder / "results.md", f"# {folder.name}\n\n{markdown(sections)}")
+        write_atomic(folder / "results.md", to_markdown(folder.name, blocks))
     if summary:
         write_csv(folder / "summary.csv", summary)
     else:
@@ -52,56 +53,50 @@ def publish(results: Results, folder: Path, *, draw: bool = True) -> list[Sectio
         from cifarlab.report.sweep.figures import draw_all  # matplotlib takes a second to import
 
         draw_all(results, folder)
-    return sections
+    return blocks
 
 
-def overview(results: Results, summary: list[Row]) -> list[Section]:
+def overview(results: Results, summary: list[Row]) -> list[Block]:
     """The ranked table; then the cells that failed, are running, were interrupted, are missing."""
     of: dict[str, list[Run]] = {}
     for cell in results.cells:
         of.setdefault(cell.status, []).append(cell)
+    blocks: list[Block] = []
     if summary:
-        sections = [Section(table=summary_table(results, summary), text=_note(results))]
+        blocks += [summary_table(results, summary), Text(_note(results))]
         if said := winner.remarks(results, summary):
-            sections.append(Section(text=said))
+            blocks.append(Text(said))
     else:
-        sections = [Section(text="No finished cell yet.")]
+        blocks.append(Text("No finished cell yet."))
     if failed := of.get("failed", []):
         more = len(failed) - _MOST_FAILURES
-        sections.append(
-            Section(
-                f"Failed: {len(failed)}",
-                _failures(results, failed[:_MOST_FAILURES]),
-                f"… and {more} more in results.csv." if more > 0 else "",
-            )
-        )
+        blocks += [Heading(f"Failed: {len(failed)}"), _failures(results, failed[:_MOST_FAILURES])]
+        blocks += [Text(f"… and {more} more in results.csv.")] if more > 0 else []
     for status in ("pruned", "running", "interrupted", "missing"):
         if cells := of.get(status, []):
             names = listed([cell.name for cell in cells])
-            sections.append(Section(f"{status.capitalize()}: {len(cells)}", text=names))
-    return sections
+            blocks += [Heading(f"{status.capitalize()}: {len(cells)}"), Text(names)]
+    return blocks
 
 
-def summary_table(results: Results, summary: list[Row]) -> Table:
+def summary_table(results: Results, summary: list[Row]) -> Grid:
     """Header and rows to show: factors, n, and the accuracies with their intervals.
 
     Of untyped keys that part the cells alike the first stands for all.
     """
     keys = [key for key in results.factors if key not in results.extra]
-    keys += [together[0] for together in results.untyped] + ["n"]
+    keys += [together[0] for together in results.untyped]
     marks = ["unplanned"] if "unplanned" in summary[0] else []
-    table = [[*keys, "val acc", "test acc", "train acc", *marks]]
+    header = [*keys, "n", "val acc", "test acc", "train acc", *marks]
+    rows = []
     for line in summary:
         shown = [
             f"{line[f'{m}_mean']:.2%}" + (f" ± {line[f'{m}_ci95']:.2%}" if line["n"] > 1 else "")
             for m in ("val_acc", "test_acc", "train_acc")
         ]
-        table.append(
-            [_brief(str(line[key])) for key in keys]
-            + shown
-            + [str(line[mark] or "") for mark in marks]
-        )
-    return table
+        values = [_brief(str(line[key])) for key in [*keys, "n"]]
+        rows.append([*values, *shown, *(str(line[mark] or "") for mark in marks)])
+    return Grid(header, rows, words=range(len(keys)))
 
 
 def _brief(value: str) -> str:
@@ -112,11 +107,10 @@ def _brief(value: str) -> str:
         return value
 
 
-def _failures(results: Results, failed: Sequence[Run]) -> Table:
-    return [
-        [*results.swept, "reason", "cell"],
-        *([*map(cell.value, results.swept), cell.reason, cell.name] for cell in failed),
-    ]
+def _failures(results: Results, failed: Sequence[Run]) -> Grid:
+    header = [*results.swept, "reason", "cell"]
+    rows = [[*map(cell.value, results.swept), cell.reason, cell.name] for cell in failed]
+    return Grid(header, rows, words=range(len(header)))
 
 
 def _note(results: Results) -> str:

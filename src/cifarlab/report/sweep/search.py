@@ -5,8 +5,8 @@ import math
 from pathlib import Path
 
 from cifarlab.base.errors import UserError
+from cifarlab.report.document import Block, Code, Heading, Text
 from cifarlab.report.sweep.results import Results
-from cifarlab.report.tables import Section
 from cifarlab.store.record import JOURNAL, PRUNED
 from cifarlab.store.run import Run
 
@@ -15,17 +15,19 @@ def is_search(folder: Path) -> bool:
     return (folder / JOURNAL).is_file()
 
 
-def confirmation(results: Results) -> Section:
+def confirmation(results: Results) -> list[Block]:
     """How to find out whether the best cell is as good as it looks."""
     best = max(results.kept, key=accuracy)
     typed = [f"{key}={value}" for key, value in best.typed.items() if key != "search"]
     command = " ".join(["python train.py -m", *map(_quoted, typed), "seed=1,2,3"])
-    return Section(
-        "To confirm the best",
-        text=f"Cell {best.name} is the best of {len(results.kept)} by validation, so it was lucky "
-        "too. With seeds that the search has not seen:",
-        code=command,
-    )
+    return [
+        Heading("To confirm the best"),
+        Text(
+            f"Cell {best.name} is the best of {len(results.kept)} by validation, so it was lucky "
+            "too. With seeds that the search has not seen:"
+        ),
+        Code([command]),
+    ]
 
 
 def importances(folder: Path, study: str) -> dict[str, float]:
