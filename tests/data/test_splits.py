@@ -68,7 +68,7 @@ def test_impossible_sizes(val_size: float, message: str) -> None:
 
 
 def test_unknown_method() -> None:
-    with pytest.raises(UserError, match="must be random, stratified or tail"):
+    with pytest.raises(UserError, match="data.split=head: must be one of random, stratified, tail"):
         split(LABELS, "head", 0.1, seed=0)
 
 
@@ -124,7 +124,7 @@ def test_folds_are_stable(method: str) -> None:
         ("random", 5001, 0, "data.folds=5001: must be between 2 and the 5000 training images"),
         ("random", 1, 0, "data.folds=1: must be between 2 and"),
         ("random", 5, 5, "data.fold=5: must be between 0 and data.folds - 1 = 4"),
-        ("head", 5, 0, "must be random, stratified or tail"),
+        ("head", 5, 0, "data.split=head: must be one of random, stratified, tail"),
     ],
 )
 def test_impossible_folds(method: str, folds: int, number: int, message: str) -> None:

@@ -29,7 +29,7 @@ def campaign(tmp_path: Path, cache: Path):
 
     def launch(*arguments: str):
         own = ["--config-dir", str(folder.parent), "studies=[tiny,more]", "seeds=[0,1]"]
-        own += [f"overrides=['data.cache_dir={cache}']", "device=cpu"]
+        own += [f"overrides=['data.cache_dir={cache}','trainer.precision=32-true']", "device=cpu"]
         return start("campaign.py", *own, *arguments, cwd=tmp_path)
 
     return launch

@@ -1,4 +1,4 @@
-"""A learning rate to begin with, from a range test with Lightning's finder."""
+"""A learning rate to begin with, from a range test."""
 
 import csv
 import logging
@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.tuner import Tuner
-from torch import Tensor
 
 from cifarlab.base.errors import UserError
 from cifarlab.run.build import build, build_trainer, without_noise
@@ -18,6 +16,7 @@ log = logging.getLogger("cifarlab")
 
 STEPS = 200  # optimizer steps, the rate the same factor higher from each to the next
 LOWEST, HIGHEST = 1e-6, 10.0
+DIVERGED = 4  # the test ends where the loss is this many times the lowest so far
 WINDOW = 21  # steps that a loss is averaged over: three quarters of a decade
 
 
@@ -28,28 +27,23 @@ def find_lr(config: dict[str, Any], folder: Path) -> float | None:
     Logs the suggestion as an override to type; writes ``lr_find.csv`` (lr, loss and smoothed loss
     in nats) and ``figures/lr_find.png`` to ``folder``. ``None`` where the loss did not fall.
 
-    Raises ``UserError`` where the optimizer has several learning rates: the finder makes them one.
+    Raises ``UserError`` where the optimizer has several learning rates, since the test sets one,
+    and where the loss of the untrained net is not finite.
     """
-    data, module = build(config)
+    constant = {"_target_": "cifarlab.lit.optim.constant", "_partial_": True}
+    data, module = build(config | {"scheduler": constant})
     if len({group["lr"] for group in module.build_optimizer().param_groups}) > 1:
         raise UserError("lr_find: finds one learning rate; this optimizer has several")
     options = dict(config["trainer"]) | {"max_epochs": STEPS, "max_time": None}
-    options |= {"log_every_n_steps": 1, "check_val_every_n_epoch": STEPS + 1}
-    recorded = _Losses()
-    trainer = build_trainer(options, folder, [recorded], enable_checkpointing=False)
+    options |= {"min_epochs": None, "limit_val_batches": 0}
+    test = RangeTest(np.geomspace(LOWEST, HIGHEST, STEPS))
+    trainer = build_trainer(options, folder, [test], enable_checkpointing=False)
     with without_noise():
-        finder = Tuner(trainer).lr_find(
-            module,
-            datamodule=data,
-            min_lr=LOWEST,
-            max_lr=HIGHEST,
-            num_training=STEPS,
-            update_attr=False,
-        )
-    assert finder is not None
-    rates = np.array(finder.results["lr"])
-    parts = np.array_split(np.array([loss.item() for loss in recorded.losses]), len(rates))
-    losses = np.array([part.mean() for part in parts])  # of the batches accumulated for a step
+        trainer.fit(module, datamodule=data)
+    if not test.losses:
+        raise UserError("lr_find: the loss is not finite before anything was learnt")
+    losses = np.array(test.losses)
+    rates = test.rates[: len(losses)]
     suggested = suggest(rates, losses)
     if trainer.is_global_zero:
         _write(folder, rates, losses, suggested)
@@ -78,16 +72,40 @@ def suggest(rates: Float[np.ndarray, " n"], losses: Float[np.ndarray, " n"]) -> 
     return float(rates[np.argmin(slope)])
 
 
-class _Losses(Callback):
-    """Keeps each batch's training loss: the finder keeps smoothed ones only."""
+class RangeTest(Callback):
+    """Gives each optimizer step its own of ``rates`` and keeps its loss, in nats, in ``losses``:
+    the mean over the batches accumulated for the step and over the devices.
 
-    def __init__(self) -> None:
-        self.losses: list[Tensor] = []
+    It ends the training after the last rate, and where the loss is not finite, which is not kept,
+    or ``DIVERGED`` times the lowest so far. Lightning's own finder (2.6) keeps smoothed losses
+    only, one batch of each step, and leaves out all other callbacks.
+    """
+
+    def __init__(self, rates: Float[np.ndarray, " steps"]) -> None:
+        self.rates = rates
+        self.losses: list[float] = []
+        self._of_this_step: list[float] = []
+
+    def on_train_batch_start(
+        self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        for optimizer in trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = float(self.rates[trainer.global_step])
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.losses.append(outputs["loss"] * trainer.accumulate_grad_batches)  # its share of a step
+        loss = outputs["loss"] * trainer.accumulate_grad_batches  # it is this batch's share
+        self._of_this_step.append(trainer.strategy.reduce(loss, reduce_op="mean").item())
+        if trainer.global_step == len(self.losses):
+            return  # more batches are accumulated
+        mean = float(np.mean(self._of_this_step))
+        self._of_this_step.clear()
+        if np.isfinite(mean):
+            self.losses.append(mean)
+        diverged = not mean <= DIVERGED * min(self.losses, default=mean)
+        trainer.should_stop = diverged or len(self.losses) == len(self.rates)
 
 
 def _write(
