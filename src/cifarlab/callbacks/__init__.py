@@ -1,6 +1,7 @@
 """What happens around the training step."""
 
 from cifarlab.callbacks.averaging import EMA, SWA
+from cifarlab.callbacks.checkpoints import ModelCheckpoint
 from cifarlab.callbacks.curves import Curves
 from cifarlab.callbacks.early_stopping import EarlyStopping
 from cifarlab.callbacks.epochs import EpochRecorder
@@ -17,6 +18,7 @@ __all__ = [
     "EarlyStopping",
     "EpochRecorder",
     "Interrupted",
+    "ModelCheckpoint",
     "StopOnSignal",
     "EpochPosition",
     "Panels",

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from hydra.utils import instantiate
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerStatus
 
 from cifarlab import callbacks
@@ -232,7 +231,7 @@ def with_views(views: str | None, results: dict[str, Evaluation]) -> dict[str, A
     return {"views": views} | measured
 
 
-def best_and_last(folder: Path) -> list[ModelCheckpoint]:
+def best_and_last(folder: Path) -> list[callbacks.ModelCheckpoint]:
     """Keep the epoch of the lowest validation loss, and the latest; test has no say in it.
 
     Two callbacks: ``save_last`` (Lightning 2.6) writes the latest only where it is also the best.
@@ -243,8 +242,8 @@ def best_and_last(folder: Path) -> list[ModelCheckpoint]:
         "enable_version_counter": False,
     }
     return [
-        ModelCheckpoint(filename=BEST.stem, monitor="val/loss", mode="min", **common),
-        ModelCheckpoint(filename=LAST.stem, **common),
+        callbacks.ModelCheckpoint(filename=BEST.stem, monitor="val/loss", mode="min", **common),
+        callbacks.ModelCheckpoint(filename=LAST.stem, **common),
     ]
 
 
