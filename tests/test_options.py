@@ -31,7 +31,7 @@ def test_tta_is_reported_apart(run_here, tmp_path, monkeypatch) -> None:
     assert set(record.tta) == {"views", "val", "test"} and record.tta["views"] == "flip_shift"
     assert record.tta["test"] != record.metrics["test"]
     table = summary(record, folder)
-    assert f"test*     {record.tta['test']['loss']:8.4f}" in table
+    assert f"test*     {record.tta['test']['acc']:12.2%}" in table
     assert "* tta=flip_shift: the same weights" in table and "*" not in summary(plain, folder)
 
 

@@ -52,8 +52,8 @@ def test_evaluate_by_hand() -> None:
     net.train()
     result = evaluate(net, batches, torch.autocast("cpu", enabled=False))
     normaliser = math.log(math.exp(2) + 2)
-    assert result.acc == 0.75
-    assert result.loss == pytest.approx(normaliser - (3 * 2.0 + 0) / 4)
+    assert result.metrics["acc"] == 0.75
+    assert result.metrics["loss"] == pytest.approx(normaliser - (3 * 2.0 + 0) / 4)
     assert result.logits.shape == (4, 3) and result.labels.tolist() == [0, 0, 1, 0]
     assert not net.training and np.isfinite(result.logits).all()
 

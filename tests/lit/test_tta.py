@@ -52,10 +52,10 @@ def test_evaluate_averages_logits_in_the_same_pass() -> None:
     plain = evaluate(FirstPixel(), batches, autocast)
     assert np.array_equal(result.logits, plain.logits) and result.metrics == plain.metrics
     assert plain.tta is None and result.tta is not None
-    assert plain.logits[:, 0].tolist() == [-1.5, 1.0] and plain.acc == 1.0
-    assert result.tta.logits[:, 0].tolist() == [-0.5, 2.0] and result.tta.acc == 1.0
+    assert plain.logits[:, 0].tolist() == [-1.5, 1.0] and plain.metrics["acc"] == 1.0
+    assert result.tta.logits[:, 0].tolist() == [-0.5, 2.0] and result.tta.metrics["acc"] == 1.0
     far = evaluate(FirstPixel(), batches, autocast, VIEWS["flip_shift"])
     # means of pixels 0 and 2; 4 and 4; 4 and 4, in parts 2, 1, 1
     assert far.tta is not None
     assert far.tta.logits[:, 0].tolist() == [pytest.approx(2.5 - 1.5), pytest.approx(2.5 + 1)]
-    assert far.tta.acc == 0.5 and far.tta.loss != far.loss
+    assert far.tta.metrics["acc"] == 0.5 and far.tta.metrics["loss"] != far.metrics["loss"]

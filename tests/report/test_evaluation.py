@@ -129,7 +129,7 @@ def test_the_page_has_a_picture_a_panel_and_the_record(copy: Path) -> None:
     assert not re.search(r'(src|href)="(?!data:|#)', page), "self-contained"
     assert "![evaluation](figures/evaluation.png)" in (copy / "report.md").read_text()
     test = json.loads((copy / "result.json").read_text())["metrics"]["test"]
-    assert f"<td>test</td><td>{test['loss']:.4f}</td><td>{test['acc']:.2%}</td>" in page
-    assert re.search(rf"\| test +\| {test['loss']:.4f} \| {test['acc']:.2%}", text)
+    assert f"<td>test</td><td>{test['acc']:.2%}</td><td>{test['loss']:.4f}</td>" in page
+    assert re.search(rf"\| test +\| {test['acc']:.2%} +\| {test['loss']:.4f}", text)
     missing = set(re.findall(r'href="#([^"]+)"', page)) - set(re.findall(r'id="([^"]+)"', page))
     assert not missing, "every link has its heading"

@@ -17,7 +17,7 @@ def test_of_a_run(tmp_path) -> None:
     record.save(tmp_path)
     text = write_report(tmp_path)
     page = (tmp_path / "report.html").read_text()
-    assert "| test  | 1.0000 | 50.00%   |" in text and "390,410" in text
+    assert "| test  | 50.00%   | 1.0000 |" in text and "390,410" in text
     assert "&lt;cpu&gt;" in page and "<cpu>" not in page, "escaped"
     assert not re.search(r'(src|href)="(?!data:)', page), "self-contained"
 
@@ -27,8 +27,8 @@ def test_views_are_told_apart(tmp_path) -> None:
     hardware = {"name": "cpu", "precision": "32-true", "devices": 1}
     dataclasses.replace(RECORD, tta=tta, hardware=hardware).save(tmp_path)
     text = write_report(tmp_path)
-    assert re.search(r"^\| test, tta=flip +\| 0.5000 \| 62.50% ", text, re.M)
-    assert re.search(r"^\| test +\| 1.0000 \| 50.00% ", text, re.M), "the plain score stays"
+    assert re.search(r"^\| test, tta=flip +\| 62.50% +\| 0.5000 ", text, re.M)
+    assert re.search(r"^\| test +\| 50.00% +\| 1.0000 ", text, re.M), "the plain score stays"
 
 
 def test_of_a_sweep(tmp_path) -> None:

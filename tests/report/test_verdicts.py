@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cifarlab.report.study.verdicts import compare, difference, estimate, judge
-from cifarlab.store.quantities import quantity
+from cifarlab.stats.quantities import quantity
 from cifarlab.store.record import RunRecord
 from cifarlab.store.run import Run, of_epochs
 from cifarlab.studies.claims import parse_claim

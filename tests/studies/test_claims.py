@@ -5,7 +5,7 @@ import math
 import pytest
 
 from cifarlab.base.errors import UserError
-from cifarlab.store.quantities import quantity
+from cifarlab.stats.quantities import quantity
 from cifarlab.studies.claims import parse_claim
 
 

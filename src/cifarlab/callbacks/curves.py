@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from cifarlab.store.record import METRICS, read_metrics
+from cifarlab.store.record import EPOCHS, read_metrics
 
 
 class Curves(Callback):
@@ -14,7 +14,7 @@ class Curves(Callback):
         self.folder = folder
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        rows = read_metrics(self.folder / METRICS)
+        rows = read_metrics(self.folder / EPOCHS)
         if not trainer.is_global_zero or not rows:
             return
         from cifarlab.figures.curves import draw, save  # matplotlib, only when there is a figure

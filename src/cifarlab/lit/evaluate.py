@@ -1,32 +1,34 @@
-"""Loss, accuracy and logits of a net over a set of images."""
+"""Metrics and logits of a net over a set of images."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from cifarlab.lit.tta import Views
+from cifarlab.stats.answers import Predictions
+from cifarlab.stats.quantities import METRICS
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """loss: mean cross-entropy (nats); acc: share of right answers; one row of logits an image;
-    tta: the same with the logits averaged over views, where they were asked for."""
+    """One row of logits an image; tta: the same with the logits averaged over views, where they
+    were asked for."""
 
-    loss: float
-    acc: float
     logits: Float[np.ndarray, "n classes"]
     labels: Int[np.ndarray, " n"]
     tta: "Evaluation | None" = None
 
-    @property
+    @cached_property
     def metrics(self) -> dict[str, float]:
-        return {"loss": self.loss, "acc": self.acc}
+        """Means over the images of all ``cifarlab.stats.quantities.METRICS``, by name."""
+        answers = Predictions(self.logits.astype(np.float64), self.labels)
+        return {m.name: float(getattr(answers, m.scores).mean()) for m in METRICS.values()}
 
 
 def evaluate(
@@ -49,14 +51,10 @@ def evaluate(
             plain.append(logits[0])
             averaged.append(sum(w * out for (w, _), out in zip(weighted, logits, strict=True)))
             truth.append(labels)
-        labels = torch.cat(truth)
-        tta = _measure(torch.cat(averaged), labels) if views else None
-        return _measure(torch.cat(plain), labels, tta)
+        labels = _all(truth)
+        tta = Evaluation(_all(averaged), labels) if views else None
+        return Evaluation(_all(plain), labels, tta)
 
 
-def _measure(
-    logits: Float[Tensor, "n classes"], labels: Int[Tensor, " n"], tta: Evaluation | None = None
-) -> Evaluation:
-    loss = float(F.cross_entropy(logits, labels))
-    accuracy = (logits.argmax(dim=1) == labels).sum().item() / len(labels)
-    return Evaluation(loss, accuracy, logits.cpu().numpy(), labels.cpu().numpy(), tta)
+def _all(batches: list[Tensor]) -> np.ndarray:
+    return torch.cat(batches).cpu().numpy()

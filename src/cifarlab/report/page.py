@@ -1,5 +1,6 @@
 """``report.md`` and a self-contained ``report.html`` of a run, a sweep, or runs side by side."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from cifarlab.report.study.results import is_study
 from cifarlab.report.sweep.page import publish, write_results
 from cifarlab.report.sweep.results import collect
 from cifarlab.report.tables import Table
+from cifarlab.stats.quantities import METRICS
 from cifarlab.store.record import RunRecord, is_finished
 from cifarlab.store.sweep import is_sweep
 
@@ -84,16 +86,14 @@ def _evaluation(folder: Path) -> list[Block]:
 
 
 def _results(record: RunRecord) -> Table:
-    results = [("", "loss", "accuracy")] + [
-        (name, f"{metrics['loss']:.4f}", f"{metrics['acc']:.2%}")
-        for name, metrics in record.metrics.items()
+    measured = dict(record.metrics)
+    if record.tta:
+        measured |= {f"{s}, tta={record.tta['views']}": record.tta[s] for s in ("val", "test")}
+    rows = [
+        (name, *(m.short(values.get(m.name, math.nan)) for m in METRICS.values()))
+        for name, values in measured.items()
     ]
-    tta = record.tta or {}
-    for name in ("val", "test") if tta else ():
-        metrics = tta[name]
-        views = f"{name}, tta={tta['views']}"
-        results.append((views, f"{metrics['loss']:.4f}", f"{metrics['acc']:.2%}"))
-    return results
+    return [("", *(m.label for m in METRICS.values())), *rows]
 
 
 def _facts(record: RunRecord) -> Table:

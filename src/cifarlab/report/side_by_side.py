@@ -14,6 +14,7 @@ from cifarlab.report.images import images_of
 from cifarlab.report.page import write_page
 from cifarlab.report.tables import Table, write_csv
 from cifarlab.stats.calibration import reliability
+from cifarlab.stats.quantities import METRICS
 from cifarlab.store.configs import shown
 from cifarlab.store.predictions import RunPredictions
 from cifarlab.store.record import NEUTRAL_KEYS, short_name
@@ -134,11 +135,10 @@ def agreement(runs: Sequence[Run]) -> Table:
 def side_by_side(runs: Sequence[Run]) -> Table:
     """A row for each thing measured, and one for each key of the configurations that differs."""
     table = [("", *labels(runs))]
-    for kind, form in (("acc", ".2%"), ("loss", ".4f")):
+    for metric in METRICS.values():
         for split in ("test", "val", "train"):
-            name = f"{split} {'accuracy' if kind == 'acc' else 'loss'}"
-            values = (run.result.metrics[split][kind] for run in runs)
-            table.append((name, *(format(value, form) for value in values)))
+            values = (run.measure(f"{split}_{metric.name}") for run in runs)
+            table.append((f"{split} {metric.label}", *map(metric.short, values)))
     eces = (reliability(run.answers.test).ece for run in runs)
     table.append(("test calibration error", *(f"{ece:.2%}" for ece in eces)))
     records = [run.result for run in runs]

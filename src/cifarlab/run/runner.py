@@ -21,8 +21,17 @@ from cifarlab.base.compose import plain
 from cifarlab.base.errors import UserError
 from cifarlab.callbacks import Interrupted, undisturbed
 from cifarlab.run.session import Session, shown
+from cifarlab.stats.quantities import METRICS
 from cifarlab.store.checkpoint import INITIAL, LAST
-from cifarlab.store.record import CONFIG, FAILURE, PRUNED, RunRecord, is_finished, write_atomic
+from cifarlab.store.record import (
+    CONFIG,
+    EPOCHS,
+    FAILURE,
+    PRUNED,
+    RunRecord,
+    is_finished,
+    write_atomic,
+)
 
 log = logging.getLogger("cifarlab")
 
@@ -79,11 +88,12 @@ def train(config: dict[str, Any], folder: Path) -> RunRecord | None:
 
 def summary(record: RunRecord, folder: Path) -> str:
     """The table shown at the end of a run."""
-    rows = [f"{'':10}{'loss':>8}{'accuracy':>12}"]
+    rows = [f"{'':10}" + "".join(f"{m.label:>12}" for m in METRICS.values())]
     measured = {name: record.metrics[name] for name in ("train", "val", "test")}
     if record.tta:
         measured |= {f"{name}*": record.tta[name] for name in ("val", "test")}
-    rows += [f"{name:10}{m['loss']:8.4f}{m['acc']:12.2%}" for name, m in measured.items()]
+    for name, values in measured.items():
+        rows.append(f"{name:10}" + "".join(f"{m.short(values[k]):>12}" for k, m in METRICS.items()))
     if record.tta:
         rows.append(f"* tta={record.tta['views']}: the same weights, logits averaged over views")
     end = record.status.replace("_", " ")
@@ -96,7 +106,7 @@ def summary(record: RunRecord, folder: Path) -> str:
 
 def _discard(folder: Path) -> None:
     """Remove what a run that never got going wrote, and the folder unless it holds other things."""
-    for pattern in (CONFIG, "run.log", "metrics.csv", "events.out.tfevents.*", str(INITIAL)):
+    for pattern in (CONFIG, "run.log", EPOCHS, "events.out.tfevents.*", str(INITIAL)):
         for path in folder.glob(pattern):
             path.unlink()
     for made in (folder / LAST.parent, folder / "figures", folder):

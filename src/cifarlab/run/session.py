@@ -24,7 +24,7 @@ from cifarlab.store.checkpoint import (
     read_checkpoint,
     save_initial,
 )
-from cifarlab.store.record import RunRecord, Status, config_hash, write_atomic
+from cifarlab.store.record import EPOCHS, RunRecord, Status, config_hash, write_atomic
 
 log = logging.getLogger("cifarlab")
 TEST_READS = ".test_reads"  # there only between the first reading of the test set and the record
@@ -47,7 +47,7 @@ class Session:
             checkpoint = read_checkpoint(self.last)
             check_fits(self.module.net, net_weights(checkpoint), self.last)
         self.macs = count_macs(self.module.net, self.data.image_size)
-        self.recorder = callbacks.EpochRecorder(folder / "metrics.csv")
+        self.recorder = callbacks.EpochRecorder(folder / EPOCHS)
         chosen = [instantiate(part) for part in (config["callbacks"] or {}).values()]
         stopping = [c for c in chosen if isinstance(c, callbacks.EarlyStopping)]
         self.early_stopping = next(iter(stopping), None)

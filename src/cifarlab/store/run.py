@@ -15,13 +15,13 @@ import yaml
 
 from cifarlab.base.errors import UserError
 from cifarlab.base.plain import has, select
+from cifarlab.stats.quantities import METRICS, threshold
 from cifarlab.store.configs import as_shown, shown
 from cifarlab.store.lock import is_held
-from cifarlab.store.quantities import threshold
 from cifarlab.store.record import (
     CONFIG,
+    EPOCHS,
     FAILURE,
-    METRICS,
     PRUNED,
     RESULT,
     RunRecord,
@@ -114,7 +114,7 @@ class Run:
     @cached_property
     def epochs(self) -> Epochs:
         """The rows of ``metrics.csv``; empty if it is not there."""
-        return read_metrics(self.folder / METRICS)
+        return read_metrics(self.folder / EPOCHS)
 
     @property
     def columns(self) -> dict[str, list[float]]:
@@ -159,12 +159,12 @@ class Run:
         return shown(resolved) if has(config, key) and not resolved else ABSENT
 
     def measure(self, name: str) -> float:
-        """A quantity of a finished run, see ``cifarlab.store.quantities``; accuracies as fractions,
+        """A quantity of a finished run, see ``cifarlab.stats.quantities``; accuracies as fractions,
         NaN where it has none."""
         record = self.result
         split, _, kind = name.partition("_")
-        if split in record.metrics and kind in ("acc", "loss"):
-            return record.metrics[split][kind]
+        if split in record.metrics and kind in METRICS:
+            return record.metrics[split].get(kind, _NONE)  # a record may be older than it
         acc = {part: values["acc"] for part, values in record.metrics.items()}
         direct = {
             "gap": acc["train"] - acc["test"],

@@ -11,7 +11,7 @@ from itertools import pairwise, product
 from typing import Any
 
 from cifarlab.base.errors import UserError
-from cifarlab.store.quantities import Quantity, quantity
+from cifarlab.stats.quantities import Quantity, quantity
 
 _INFINITE = math.inf
 

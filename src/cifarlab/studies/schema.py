@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cifarlab.base.errors import UserError
-from cifarlab.store.quantities import Quantity, quantity
+from cifarlab.stats.quantities import Quantity, quantity
 from cifarlab.studies.claims import Claim, parse_claims
 
 STUDY = "study.yaml"  # in a sweep's folder: the study whose rows its cells are

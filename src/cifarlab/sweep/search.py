@@ -23,9 +23,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from cifarlab.base.seeding import derive
 from cifarlab.store.record import (
+    EPOCHS,
     FAILURE,
     JOURNAL,
-    METRICS,
     PRUNED,
     RunRecord,
     is_finished,
@@ -123,7 +123,7 @@ class Trial:
 
         last_epoch: of the cell; after it there is nothing left to save by stopping.
         """
-        for row in read_metrics(self.folder / METRICS):
+        for row in read_metrics(self.folder / EPOCHS):
             epoch, accuracy = int(row["epoch"]), row["val_acc"]
             if epoch in self.reported:
                 continue

@@ -7,12 +7,13 @@ import numpy as np
 
 from cifarlab.base.errors import UserError
 from cifarlab.report.compare.selection import Side
-from cifarlab.report.sweep.results import METRICS
+from cifarlab.report.sweep.results import MEASURED
 from cifarlab.stats import images, pairing, power
 from cifarlab.stats import intervals as stats
 from cifarlab.stats.answers import Predictions
 from cifarlab.stats.images import Disagreement
 from cifarlab.stats.intervals import Estimate
+from cifarlab.stats.quantities import METRICS
 from cifarlab.store.run import Run
 
 SPLITS = ("val", "test")
@@ -101,7 +102,7 @@ def compare(matching: Matching, width: float) -> Comparison:
     """All differences; ``width``: half the width of the interval of an accuracy to aim at."""
     metrics, classes, alone = {}, {}, {}
     predicted = {split: _predictions(matching, split) for split in SPLITS}
-    for metric in METRICS:
+    for metric in MEASURED:
         split, kind = metric.split("_")
         metrics[metric] = _difference(matching, metric, kind, predicted.get(split), width)
     for split, both in predicted.items():
@@ -118,14 +119,14 @@ Both = tuple[list[Predictions], list[Predictions]]
 def _difference(
     matching: Matching, metric: str, kind: str, both: Both | None, width: float
 ) -> Difference:
-    a, b = ([_metric(cell, metric) for cell in cells] for cells in (matching.a, matching.b))
+    a, b = ([run.measure(metric) for run in runs] for runs in (matching.a, matching.b))
     pairs = matching.pairs
     seeds = (stats.paired if pairs else stats.welch)(a, b)
     effect = (stats.effect_paired if pairs else stats.effect_independent)(a, b)
     over_images = together = None
     if both is not None:
-        field_ = "is_right" if kind == "acc" else "loss"
-        scores = [np.array([getattr(p, field_) for p in side], float) for side in both]
+        name = METRICS[kind].scores
+        scores = [np.array([getattr(p, name) for p in side], float) for side in both]
         over_images = images.bootstrap(scores[0].mean(axis=0) - scores[1].mean(axis=0))
         together = images.crossed(scores[0], scores[1], paired=pairs)
     spread = metric in ACCURACIES and not np.isnan(seeds.p)
@@ -183,7 +184,3 @@ def _predictions(matching: Matching, split: str) -> Both | None:
         raise UserError("a and b: not the same test images (their labels differ)")
     folds = {cell.value("data.fold") for cell in [*matching.a, *matching.b]}
     return (a, b) if len(labels) == 1 and (split == "test" or len(folds) == 1) else None
-
-
-def _metric(cell: Run, metric: str) -> float:
-    return cell.measure(metric)

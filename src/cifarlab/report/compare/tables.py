@@ -8,9 +8,10 @@ from cifarlab.report.compare import sentences as words
 from cifarlab.report.compare.differences import ACCURACIES, ClassDifference, Comparison, Difference
 from cifarlab.report.compare.selection import Side
 from cifarlab.report.document import Block, Grid, Heading, Text
-from cifarlab.report.sweep.results import METRICS
+from cifarlab.report.sweep.results import MEASURED
 from cifarlab.report.tables import Table, listed
 from cifarlab.stats.intervals import LEVEL
+from cifarlab.stats.quantities import METRICS
 
 MOST_CLASSES = 20  # shown; compare.json has all of them
 _CLASS_COLUMNS = ("a", "b", "a - b", "interval", "p")
@@ -68,7 +69,7 @@ def _changed(rows: Sequence[Changed], following: list[str]) -> list[Block]:
 
 def _metrics(comparison: Comparison) -> list[Block]:
     table = [["", "a", "b", "a - b", "seeds vary", "p", "images vary", "both vary", "p"]]
-    table += [_metric_row(name, comparison.metrics[name]) for name in METRICS]
+    table += [_metric_row(name, comparison.metrics[name]) for name in MEASURED]
     text = f"Accuracies and their differences in %, losses in nats; {_LEVEL} intervals of a - b, "
     if comparison.matching.how == "single":
         text += "of these two nets over images."
@@ -91,7 +92,8 @@ def _metrics(comparison: Comparison) -> list[Block]:
 
 
 def _metric_row(name: str, found: Difference) -> list[str]:
-    scale, digits = (100, 2) if name.endswith("acc") else (1, 4)
+    metric = METRICS[name.partition("_")[2]]
+    scale, digits = 100 if metric.unit == "%" else 1, metric.digits
     values = [f"{scale * x:.{digits}f}" for x in (found.a, found.b, found.a - found.b)]
     seeds, over_images, both = (
         words.interval(e, scale=scale, digits=digits)

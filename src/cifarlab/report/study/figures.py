@@ -10,7 +10,7 @@ from cifarlab.report.study.nets import pictures
 from cifarlab.report.study.results import Line, StudyResults
 from cifarlab.report.study.verdicts import difference
 from cifarlab.stats.intervals import mean_interval
-from cifarlab.store.quantities import quantity
+from cifarlab.stats.quantities import quantity
 from cifarlab.store.run import Run
 from cifarlab.studies.schema import Step
 

@@ -18,7 +18,7 @@ from cifarlab.report.study.verdicts import (
 )
 from cifarlab.stats.intervals import estimate
 from cifarlab.stats.pairing import WELCH
-from cifarlab.store.quantities import QUANTITIES
+from cifarlab.stats.quantities import QUANTITIES
 from cifarlab.store.record import RunRecord
 from cifarlab.studies.claims import Claim
 from cifarlab.studies.schema import OURS, Reported

@@ -25,7 +25,7 @@ from cifarlab.report.study.page import (
 from cifarlab.report.study.results import StudyResults, read_study
 from cifarlab.report.sweep.results import collect
 from cifarlab.report.tables import listed
-from cifarlab.store.record import CONFIG, METRICS, NEUTRAL_KEYS, RESULT, write_atomic
+from cifarlab.store.record import CONFIG, EPOCHS, NEUTRAL_KEYS, RESULT, write_atomic
 from cifarlab.studies.rows import key_of
 from cifarlab.studies.schema import OURS, STUDY
 
@@ -35,7 +35,7 @@ _APPENDIX = (
     "a part of the images, other data. That a row runs and roughly what it does is all they say; "
     "each goes when the whole run is there."
 )
-_KEPT = (RESULT, CONFIG, METRICS)
+_KEPT = (RESULT, CONFIG, EPOCHS)
 _UNSAID = NEUTRAL_KEYS - {"study"} | {"seed", "study.only"}  # of what was typed
 
 

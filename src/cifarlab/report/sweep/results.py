@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cifarlab.stats.intervals import mean_interval
+from cifarlab.stats.quantities import METRICS
 from cifarlab.store.configs import together, untyped
 from cifarlab.store.record import NEUTRAL_KEYS
 from cifarlab.store.run import UNFINISHED, Run
@@ -17,7 +18,7 @@ Row = dict[str, Any]
 # Keys whose values repeat an experiment. Folds are no independent repetitions: their training
 # images overlap, so an interval over folds is narrower than one over fresh images would be.
 REPLICATES = ("seed", "data.fold")
-METRICS = tuple(f"{split}_{kind}" for kind in ("acc", "loss") for split in ("val", "test", "train"))
+MEASURED = tuple(f"{split}_{kind}" for kind in METRICS for split in ("val", "test", "train"))
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def summarize(results: Results) -> list[Row]:
     for values, members in groups.items():
         measured = [_measured(cell, False) for cell in members]
         line: Row = dict(zip(results.factors, values, strict=True)) | {"n": len(members)}
-        for metric in METRICS:
+        for metric in MEASURED:
             mean, std, half = mean_interval([row[metric] for row in measured])
             line |= {f"{metric}_mean": mean, f"{metric}_std": std, f"{metric}_ci95": half}
         line["fit_s_mean"] = mean_interval([row["fit_s"] for row in measured])[0]
@@ -129,10 +130,10 @@ def _measured(run: Run, with_views: bool) -> Row:
     tta = (record and record.tta) or {"val": {"acc": ""}, "test": {"acc": ""}}
     views = {f"tta_{split}_acc": tta[split]["acc"] for split in ("val", "test")}
     if record is None:
-        names = (*METRICS, *(views if with_views else ()))
+        names = (*MEASURED, *(views if with_views else ()))
         return dict.fromkeys((*names, "best_epoch", "epochs_run", "num_params", "fit_s"), "")
     return {
-        **{metric: run.measure(metric) for metric in METRICS},
+        **{metric: run.measure(metric) for metric in MEASURED},
         **(views if with_views else {}),
         "best_epoch": record.best_epoch,
         "epochs_run": record.epochs_run,

@@ -1,4 +1,8 @@
-"""What can be asked of a run: the vocabulary of reported figures and claims."""
+"""What can be asked of a run: the vocabulary of records, tables, reported figures and claims.
+
+A new metric is a line in ``METRICS`` and a property of ``cifarlab.stats.answers.Predictions`` with
+its value for each image.
+"""
 
 import math
 from dataclasses import dataclass
@@ -47,18 +51,48 @@ class Quantity:
         mean = self.shown(estimate.value, sign=sign)
         return f"{mean} ± {self.shown(estimate.half)}" if estimate.has_interval else mean
 
+    def short(self, value: float) -> str:
+        """``81.30%``, ``0.8652``, for narrow columns."""
+        return self.shown(value) + ("%" if self.unit == "%" and not math.isnan(value) else "")
+
     @property
     def suffix(self) -> str:
         return f" {self.unit}" if self.unit else ""
 
 
-_OF = {"train": "training", "val": "validation", "test": "test"}
+@dataclass(frozen=True)
+class Metric(Quantity):
+    """A mean over the images of a split.
+
+    scores: the property of ``Predictions`` that has the value for each image.
+    """
+
+    scores: str = ""
+
+
+SPLITS = {"train": "training", "val": "validation", "test": "test"}
+METRICS: dict[str, Metric] = {
+    m.name: m
+    for m in (
+        Metric("acc", "%", "accuracy", scores="is_right"),
+        Metric("loss", "nats", "loss", digits=4, scores="loss"),
+    )
+}
+
+
+def _of_splits(metric: Metric, digits: int) -> list[Quantity]:
+    return [
+        Quantity(f"{split}_{metric.name}", metric.unit, f"{words} {metric.label}", digits=digits)
+        for split, words in SPLITS.items()
+    ]
+
+
 QUANTITIES: dict[str, Quantity] = {
     q.name: q
     for q in (
         # Of the record: the weights of the epoch of lowest validation loss
-        *(Quantity(f"{s}_acc", "%", f"{words} accuracy") for s, words in _OF.items()),
-        *(Quantity(f"{s}_loss", "nats", f"{words} loss", digits=3) for s, words in _OF.items()),
+        # (means over seeds, hence fewer digits)
+        *(q for metric in METRICS.values() for q in _of_splits(metric, min(metric.digits, 3))),
         Quantity("gap", "%", "gap: training minus test accuracy"),
         Quantity("val_gap", "%", "gap: training minus validation accuracy"),
         Quantity("val_minus_test", "%", "validation minus test accuracy"),
