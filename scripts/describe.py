@@ -90,7 +90,7 @@ def describe_augmentation(config: Config, data: Any) -> None:
     import torch
 
     from cifarlab.base.seeding import derive
-    from cifarlab.data.loader import Normalize, Policy
+    from cifarlab.data.loader import Normalize, Policy, channels_first
     from cifarlab.figures.curves import save
     from cifarlab.figures.sheet import before_and_after
 
@@ -102,7 +102,7 @@ def describe_augmentation(config: Config, data: Any) -> None:
     rounds, captions = [], []
     for number in range(config["rounds"]):
         generator = torch.Generator().manual_seed(derive("describe", config["seed"], number))
-        images, targets = policy(originals.permute(0, 3, 1, 2), labels[first], generator)
+        images, targets = policy(channels_first(originals), labels[first], generator)
         rounds.append((images * 255).round().byte().permute(0, 2, 3, 1))
         if policy.mix_ops:
             captions.append([shares(row, data.classes) for row in targets.tolist()])

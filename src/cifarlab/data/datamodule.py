@@ -1,6 +1,7 @@
 """One data module for every source: what is read, how it is split, normalised and batched."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,35 @@ from cifarlab.base.options import NORMALIZATIONS, Statistics
 from cifarlab.data import splits
 from cifarlab.data.augment import ImageOp
 from cifarlab.data.cache import Images, cached
-from cifarlab.data.loader import EvalLoader, Normalize, TrainLoader
+from cifarlab.data.loader import (
+    EvalLoader,
+    Normalize,
+    TrainLoader,
+    as_they_are,
+    channels_first,
+)
 from cifarlab.data.mixing import MixOp, partition
 from cifarlab.data.sources import Source
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a loader takes batches from: images, or features of images, on a device.
+
+    items: uint8 images ``(n, height, width, channels)`` or features ``(n, d)``; view, normalize:
+        what makes of some of them a batch.
+    """
+
+    items: torch.Tensor
+    labels: torch.Tensor
+    view: Callable[[torch.Tensor], torch.Tensor]
+    normalize: Callable[[torch.Tensor], torch.Tensor]
+
+    def encoded(self, encode: Callable[[torch.Tensor], torch.Tensor], batch_size: int) -> "Rows":
+        """Features of normalised images; they are not normalised themselves."""
+        chunks = self.items.split(batch_size)
+        features = [encode(self.normalize(self.view(chunk))) for chunk in chunks]
+        return Rows(torch.cat(features), self.labels, as_they_are, as_they_are)
 
 
 class CIFAR10DataModule(LightningDataModule):
@@ -69,7 +96,7 @@ class CIFAR10DataModule(LightningDataModule):
         self.images: Images | None = None
         self.test_reads = 0
         self._encode: Callable[[torch.Tensor], torch.Tensor] | None = None
-        self._resident: dict[tuple[str, torch.device], tuple[torch.Tensor, torch.Tensor]] = {}
+        self._resident: dict[tuple[str, torch.device], Rows] = {}
 
     def setup(self, stage: str | None = None) -> None:
         """Read, split, find mean and standard deviation; done once however often it is called.
@@ -90,8 +117,8 @@ class CIFAR10DataModule(LightningDataModule):
     def keep_features(self, encode: Callable[[torch.Tensor], torch.Tensor]) -> None:
         """Batches become ``encode(normalised images)``, computed once an image when first wanted.
 
-        encode: normalised images to features ``(batch, 1, 1, d)``. Raises ``UserError`` where
-        images are augmented: there is no "the" image to encode then.
+        encode: normalised images to features ``(batch, d)``. Raises ``UserError`` where images are
+        augmented: there is no "the" image to encode then.
         """
         if self.augment:
             raise UserError(
@@ -115,18 +142,19 @@ class CIFAR10DataModule(LightningDataModule):
 
     def train_dataloader(self) -> TrainLoader:
         rank, world_size, device = self._place()
-        images, labels = self._on("train", device)
+        rows = self._on("train", device)
         return TrainLoader(
-            images,
-            labels,
+            rows.items,
+            rows.labels,
             self.train_indices,
             self.batch_size,
-            self._normalize(device),
+            rows.normalize,
             self.augment,
             self.seed,
             rank,
             world_size,
             len(self.classes),
+            rows.view,
         )
 
     def val_dataloader(self) -> EvalLoader:
@@ -141,20 +169,21 @@ class CIFAR10DataModule(LightningDataModule):
         self, name: str, device: torch.device, rank: int = 0, world_size: int = 1
     ) -> EvalLoader:
         """Loader of ``train``, ``val`` or ``test`` without augmentation."""
-        images, labels = self._on("test" if name == "test" else "train", device)
+        rows = self._on("test" if name == "test" else "train", device)
         if name == "test":
             self.test_reads += 1
-            indices = np.arange(len(labels))
+            indices = np.arange(len(rows.labels))
         else:
             indices = {"train": self.train_indices, "val": self.val_indices}[name]
         return EvalLoader(
-            images,
-            labels,
+            rows.items,
+            rows.labels,
             indices,
             self.eval_batch_size,
-            self._normalize(device),
+            rows.normalize,
             rank,
             world_size,
+            rows.view,
         )
 
     def _loaded(self) -> Images:
@@ -167,23 +196,16 @@ class CIFAR10DataModule(LightningDataModule):
         trainer = self.trainer
         return trainer.global_rank, trainer.world_size, trainer.strategy.root_device
 
-    def _on(self, part: str, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images and labels of ``train`` or ``test`` on the device, copied there once."""
+    def _on(self, part: str, device: torch.device) -> "Rows":
+        """``train`` or ``test`` on the device, copied there, or encoded, once."""
         if (part, device) not in self._resident:
             arrays = (getattr(self._loaded(), f"{part}_{kind}") for kind in ("images", "labels"))
             images, labels = (torch.from_numpy(array).to(device) for array in arrays)
+            rows = Rows(images, labels, channels_first, Normalize(self.mean, self.std, device))
             if self._encode is not None:
-                normalize = Normalize(self.mean, self.std, device)
-                chunks = images.permute(0, 3, 1, 2).split(self.eval_batch_size)
-                images = torch.cat([self._encode(normalize(chunk)) for chunk in chunks])
-            self._resident[part, device] = images, labels
+                rows = rows.encoded(self._encode, self.eval_batch_size)
+            self._resident[part, device] = rows
         return self._resident[part, device]
-
-    def _normalize(self, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
-        """What comes last in a loader; features were normalised as images."""
-        if self._encode is not None:
-            return torch.nn.Identity()
-        return Normalize(self.mean, self.std, device)
 
     def _statistics(self) -> Statistics:
         if self.normalize == "computed":

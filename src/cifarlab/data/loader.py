@@ -12,8 +12,9 @@ from cifarlab.data.augment import ImageOp, Pixels
 from cifarlab.data.mixing import Images, MixOp, Targets, one_hot, partition
 
 Labels = Int[Tensor, " batch"]
-Batch = tuple[Images, Labels]
-TrainBatch = tuple[Images, Labels | Targets]
+Inputs = Float[Tensor, "batch ..."]  # images, or features of images
+Batch = tuple[Inputs, Labels]
+TrainBatch = tuple[Inputs, Labels | Targets]
 
 
 def scale_and_shift(
@@ -33,6 +34,17 @@ class Normalize:
     def __call__(self, images: Pixels) -> Images:
         images = images.to(torch.float32, memory_format=torch.channels_last)
         return images.mul_(self.scale).add_(self.shift)
+
+
+def channels_first(
+    images: Shaped[Tensor, "batch height width channels"],
+) -> Shaped[Tensor, "batch channels height width"]:
+    """Images as they are stored, seen as nets take them; nothing is copied."""
+    return images.permute(0, 3, 1, 2)
+
+
+def as_they_are(rows: Tensor) -> Tensor:
+    return rows
 
 
 class Policy:
@@ -58,7 +70,7 @@ class Policy:
 
     def __call__(
         self,
-        images: Shaped[Tensor, "batch channels height width"],
+        images: Shaped[Tensor, "batch ..."],
         labels: Labels,
         generator: Generator,
     ) -> TrainBatch:
@@ -81,24 +93,27 @@ class EvalLoader:
     same number of batches (buffers are synchronised batch by batch).
 
     Args:
-        images: uint8 ``(n, height, width, channels)`` on the device that the batches are for, or
-            whatever else ``normalize`` takes.
+        images: uint8 ``(n, height, width, channels)`` on the device that the batches are for; or
+            features ``(n, d)``, with another ``view`` and ``normalize``.
         labels: int64 ``(n,)``, there too.
         indices: which of them, int64.
         batch_size: the most images a batch and process may have.
+        view: from rows of ``images`` to what ``normalize`` takes.
     """
 
     def __init__(
         self,
-        images: Shaped[Tensor, "n height width channels"],
+        images: Shaped[Tensor, "n ..."],
         labels: Int[Tensor, " n"],
         indices: np.ndarray,
         batch_size: int,
         normalize: Callable[[Tensor], Tensor],
         rank: int = 0,
         world_size: int = 1,
+        view: Callable[[Tensor], Tensor] = channels_first,
     ) -> None:
-        self.images, self.labels, self.normalize = images, labels, normalize
+        self.images, self.labels = images, labels
+        self.view, self.normalize = view, normalize
         share = -(-len(indices) // world_size)
         mine = torch.from_numpy(indices[rank::world_size]).to(images.device)
         self.batches = mine.tensor_split(-(-share // batch_size))
@@ -108,7 +123,7 @@ class EvalLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         for chosen in self.batches:
-            yield self.normalize(self.images[chosen].permute(0, 3, 1, 2)), self.labels[chosen]
+            yield self.normalize(self.view(self.images[chosen])), self.labels[chosen]
 
 
 class TrainLoader:
@@ -126,8 +141,8 @@ class TrainLoader:
     take turns in each batch, so that more devices change the speed and not the training.
 
     Args:
-        images: uint8 ``(n, height, width, channels)`` on the device that the batches are for, or
-            whatever else ``normalize`` takes.
+        images: uint8 ``(n, height, width, channels)`` on the device that the batches are for; or
+            features ``(n, d)``, with another ``view`` and ``normalize``.
         labels: int64 ``(n,)``, there too.
         indices: which of them, int64.
         batch_size: images a step, a multiple of ``world_size``.
@@ -135,11 +150,12 @@ class TrainLoader:
         augment: operations, applied in order.
         seed: of order and augmentation.
         num_classes: length of the targets where an operation mixes.
+        view: from rows of ``images`` to what the first operation or ``normalize`` takes.
     """
 
     def __init__(
         self,
-        images: Shaped[Tensor, "n height width channels"],
+        images: Shaped[Tensor, "n ..."],
         labels: Int[Tensor, " n"],
         indices: np.ndarray,
         batch_size: int,
@@ -149,9 +165,10 @@ class TrainLoader:
         rank: int = 0,
         world_size: int = 1,
         num_classes: int | None = None,
+        view: Callable[[Tensor], Tensor] = channels_first,
     ) -> None:
         assert batch_size % world_size == 0, (batch_size, world_size)
-        self.images, self.labels = images, labels
+        self.images, self.labels, self.view = images, labels, view
         self.augment = Policy(augment, normalize, num_classes)
         self.indices = torch.from_numpy(indices)
         self.batch_size, self.seed = batch_size, seed
@@ -189,7 +206,7 @@ class TrainLoader:
             chosen = order[first : first + self.batch_size]
             chosen = chosen[: len(chosen) // self.world_size * self.world_size]
             chosen = chosen[self.rank :: self.world_size]
-            images = self.images[chosen].permute(0, 3, 1, 2)
+            images = self.view(self.images[chosen])
             generator.manual_seed(derive("augment", self.seed, self.epoch, self.batch, self.rank))
             yield self.augment(images, self.labels[chosen], generator)
 

@@ -18,7 +18,8 @@ from torchmetrics.classification import MulticlassAccuracy
 from cifarlab.lit.optim import Part, param_groups
 
 Labels = Int[Tensor, " batch"] | Float[Tensor, "batch classes"]  # classes, or shares of them
-Batch = tuple[Float[Tensor, "batch channels height width"], Labels]
+# images (or features of images, see transfer), and labels
+Batch = tuple[Float[Tensor, "batch ..."], Labels]
 
 
 class MeanLoss(Metric):

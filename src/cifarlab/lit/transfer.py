@@ -67,18 +67,18 @@ class TransferClassifier(ImageClassifier):
         self._train_parts(epoch=1)
 
     def forward(
-        self, images: Float[Tensor, "batch channels height width"]
+        self,
+        images: Float[Tensor, "batch channels height width"] | Float[Tensor, "batch features"],
     ) -> Float[Tensor, "batch classes"]:
         return self.net.head(images) if self.cache_features else self.net(images)
 
     def encode(
         self, images: Float[Tensor, "batch channels height width"]
-    ) -> Float[Tensor, "batch 1 1 features"]:
-        """Features of normalised images as the head gets them, in the trainer's precision; an image
-        of one pixel and many channels each, channels last."""
+    ) -> Float[Tensor, "batch features"]:
+        """Features of normalised images as the head gets them, in the trainer's precision."""
         self.net.to(images.device)
         with torch.no_grad(), self.trainer.precision_plugin.forward_context():
-            return self.net.features(images).float().flatten(1)[:, None, None]
+            return self.net.features(images).float().flatten(1)
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
         """``backbone`` (what is before the last block), ``last_block`` and ``head``, disjoint."""
