@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -11,6 +12,9 @@ from cifarlab.base import cli
 from cifarlab.base.checks import check_config
 from cifarlab.base.compose import plain
 from cifarlab.base.errors import UserError
+
+if TYPE_CHECKING:
+    from cifarlab.store.run import Run
 
 
 @cli.app(Path(__file__).parent / "conf", "train")
@@ -34,13 +38,13 @@ def main(cfg: DictConfig) -> float | None:
     return run(cfg, draw_evaluation)
 
 
-def draw_evaluation(folder: Path) -> None:
+def draw_evaluation(finished: "Run") -> None:
     """``figures/evaluation.png``; of single runs, since nobody looks at each cell of a sweep."""
     from cifarlab.report.evaluation import SHEET, write_sheet  # matplotlib
     from cifarlab.run.session import shown
 
-    write_sheet(folder)
-    logging.getLogger("cifarlab").info("evaluation %s", shown(folder / SHEET))
+    write_sheet(finished)
+    logging.getLogger("cifarlab").info("evaluation %s", shown(finished.folder / SHEET))
 
 
 if __name__ == "__main__":

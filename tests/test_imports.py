@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"data", "figures", "inspection", "stats", "store", "studies"},
     "campaign": {"inspection", "report", "run", "store", "studies"},
     "hydra_plugins": {"report", "store", "studies", "sweep"},
-    "train.py": {"report", "run", "sweep"},
+    "train.py": {"report", "run", "store", "sweep"},
     "scripts": {"campaign", "data", "figures", "report", "run", "store", "theory", "use"},
 }
 RESTRICTED = {

@@ -15,7 +15,7 @@ from cifarlab.campaign.cost import Costs, Machine, epochs, train_images
 from cifarlab.campaign.queue import Queue, estimates
 from cifarlab.campaign.rows import Item, agrees, open_items, worth
 from cifarlab.store.record import RunRecord
-from cifarlab.store.sweep import read_sweep
+from cifarlab.store.sweep import Sweep
 from cifarlab.studies.schema import parse_study
 from tests.report.folders import finished
 from tests.test_record import RECORD
@@ -117,7 +117,7 @@ def test_what_is_open(tmp_path: Path) -> None:
     found(tmp_path, "b", 0, "9")  # of another recipe than the study has now
     items, waiting = open_items(
         [study, own],
-        lambda s: read_sweep(tmp_path) if s is study else [],
+        lambda s: Sweep.read(tmp_path).runs if s is study else [],
         [0, 1, 2],
         [],
         compose,

@@ -8,7 +8,7 @@ import yaml
 from cifarlab.base.errors import UserError
 from cifarlab.store.lock import RunLock
 from cifarlab.store.run import Run
-from cifarlab.store.sweep import is_sweep, read_sweep
+from cifarlab.store.sweep import Sweep, is_sweep
 from tests.report.folders import failed, finished, plan
 from tests.test_record import RECORD
 
@@ -25,7 +25,7 @@ def test_every_state(tmp_path) -> None:
         (tmp_path / name / "config.yaml").write_text("cut: [sh")
     failed(tmp_path / "retried", "X", "")
     with RunLock(tmp_path / "run"), RunLock(tmp_path / "retried"):
-        cells = read_sweep(tmp_path)
+        cells = Sweep.read(tmp_path).runs
     assert [cell.name for cell in cells] == names, "in the order of the plan"
     assert [(cell.status, cell.reason) for cell in cells] == [
         ("early_stopped", ""),
@@ -38,7 +38,7 @@ def test_every_state(tmp_path) -> None:
         ("missing", ""),
     ]
     assert [cell.value("dropout") for cell in cells] == [f"0.{i}" for i in range(8)]
-    after = {cell.name: cell for cell in read_sweep(tmp_path)}
+    after = {cell.name: cell for cell in Sweep.read(tmp_path).runs}
     assert after["run"].status == "interrupted"
     assert (after["retried"].status, after["retried"].reason) == ("failed", "X")
     assert not (tmp_path / "later").exists(), "reading makes no folders"
@@ -50,7 +50,7 @@ def test_without_a_plan_the_cells_are_the_folders(tmp_path) -> None:
     (tmp_path / "figures").mkdir()
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "config.yaml").write_text("overrides: [seed=2, hydra.verbose=true]")
-    cells = read_sweep(tmp_path)
+    cells = Sweep.read(tmp_path).runs
     assert [(c.name, c.status) for c in cells] == [
         ("a", "early_stopped"), ("b", "early_stopped"), ("c", "interrupted"),
     ]  # fmt: skip
@@ -61,7 +61,10 @@ def test_without_a_plan_the_cells_are_the_folders(tmp_path) -> None:
 def test_cells_beside_the_plan_are_marked(tmp_path) -> None:
     plan(tmp_path, {"new": ["seed=0"]})
     finished(tmp_path / "old", ["seed=0"], 0.5)
-    assert [(c.name, c.planned) for c in read_sweep(tmp_path)] == [("new", True), ("old", False)]
+    assert [(c.name, c.planned) for c in Sweep.read(tmp_path).runs] == [
+        ("new", True),
+        ("old", False),
+    ]
 
 
 def test_what_cannot_be_read_is_a_row_too(tmp_path) -> None:
@@ -70,13 +73,13 @@ def test_what_cannot_be_read_is_a_row_too(tmp_path) -> None:
         (tmp_path / name / "result.json").write_text(text)
     failed(tmp_path / "c", "X", "y")
     (tmp_path / "c" / "failure.json").write_text("[]")
-    a, b, c = read_sweep(tmp_path)
+    a, b, c = Sweep.read(tmp_path).runs
     assert a.status == b.status == c.status == "failed"
     assert "schema 9" in a.reason and "not a run record" in b.reason
     assert c.reason == "failure.json cannot be read"
     (tmp_path / "cells.json").write_text("{")
     with pytest.raises(UserError, match=r"cells.json: not a plan of cells"):
-        read_sweep(tmp_path)
+        Sweep.read(tmp_path)
 
 
 def test_a_sweep_has_a_plan_or_cells(tmp_path) -> None:
@@ -119,5 +122,5 @@ def test_values(key: str, value: str, tmp_path) -> None:
 
 def test_values_before_there_is_a_configuration(tmp_path) -> None:
     plan(tmp_path, {"x": ["optimizer.lr=1e-3", "seed=01", "+name='a b'", "~aug.hflip"]})
-    (cell,) = read_sweep(tmp_path)
+    (cell,) = Sweep.read(tmp_path).runs
     assert cell.typed == {"optimizer.lr": "0.001", "seed": "1", "name": "a b", "aug.hflip": "~"}

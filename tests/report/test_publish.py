@@ -9,6 +9,7 @@ import pytest
 from cifarlab.base.errors import UserError
 from cifarlab.report.study.publish import appendix, command, gather, page, write_page
 from cifarlab.report.study.results import read_study
+from cifarlab.report.sweep.results import collect
 from tests.report.test_study import CELLS, CONTENT, row, write
 from tests.test_docs import LINK
 
@@ -47,7 +48,7 @@ def test_more_runs_are_added_to_those_that_are_published(sweeps: Path, tmp_path:
     shutil.rmtree(sweeps / "s")
     write(sweeps / "s", typed("seed=3"), dict([row("a", 0.1, 3, 0.63)]))
     assert gather(sweeps, published) == 1
-    results = read_study(published / "s")
+    results = read_study(collect(published / "s"))
     assert [len(line.runs) for line in results.lines] == [4, 2, 0]
     assert command(results) == "python train.py -m study=s 'study.only=[a,b]' seed=0,1,2,3"
 

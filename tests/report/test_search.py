@@ -7,8 +7,9 @@ import pytest
 
 from cifarlab.report.sweep.page import write_results
 from cifarlab.report.sweep.results import collect
-from cifarlab.report.sweep.search import confirmation, importances, is_search
+from cifarlab.report.sweep.search import confirmation, importances
 from cifarlab.store.record import JOURNAL, PRUNED
+from cifarlab.store.sweep import Sweep
 from tests.report.folders import finished, plan
 
 
@@ -70,4 +71,4 @@ def test_figures_and_importances(folder) -> None:
 
 
 def test_other_sweeps_are_none(tmp_path) -> None:
-    assert not is_search(tmp_path)
+    assert not Sweep.read(tmp_path).is_search

@@ -13,6 +13,7 @@ from cifarlab.report.page import write_report
 from cifarlab.report.study.nets import chosen, first_layer, pictures
 from cifarlab.report.study.page import winner
 from cifarlab.report.study.results import read_study
+from cifarlab.report.sweep.results import collect
 from cifarlab.store.checkpoint import BEST, INITIAL
 from tests.report.folders import finished, plan, predicted
 
@@ -71,7 +72,7 @@ def test_what_else_was_swept_makes_lines(tmp_path: Path) -> None:
         for seed in (0, 1)
     )
     less = {name: ([*typed, "optimizer.lr=0.1"], acc) for name, (typed, acc) in CELLS.items()}
-    results = read_study(write(tmp_path, CONTENT, less | more))
+    results = read_study(collect(write(tmp_path, CONTENT, less | more)))
     assert [(line.label, len(line.runs)) for line in results.lines] == [
         ("a optimizer.lr=0.1", 3), ("a optimizer.lr=0.3", 2),
         ("b optimizer.lr=0.1", 3), ("b optimizer.lr=0.3", 2), ("c", 0),
@@ -84,7 +85,7 @@ def test_when_test_disagrees_validation_chooses(tmp_path: Path) -> None:
     folder = write(tmp_path, CONTENT, CELLS)
     for path in folder.glob("b_*/result.json"):
         path.write_text(re.sub(r'("test": {[^}]*"acc": )[0-9.]+', r"\g<1>0.99", path.read_text()))
-    text = winner(read_study(folder))
+    text = winner(read_study(collect(folder)))
     assert text.startswith("Validation accuracy chooses a (")
     assert "Test disagrees: b has 99.00% there, 39.00 points more." in text
 
@@ -99,7 +100,7 @@ def test_the_nets_of_the_row_that_validation_chooses(tmp_path: Path) -> None:
     for path, weight in ((INITIAL, before), (BEST, after)):
         kept = {"cifarlab": {}, "layer": "conv", "state_dict": {"net.conv.weight": weight}}
         torch.save(kept, folder / "a_0_0" / path)
-    results = read_study(folder)
+    results = read_study(collect(folder))
     line = chosen(results)
     assert line is not None and line.label == "a"
     found = first_layer(line.runs[0])
@@ -141,7 +142,7 @@ def test_a_shortened_study_of_our_own_has_no_source_to_differ_from(tmp_path: Pat
 def test_a_copy_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text("rows: [")
     with pytest.raises(UserError, match=r"study.yaml: not a study .* type its sweep again"):
-        read_study(tmp_path)
+        read_study(collect(tmp_path))
     (tmp_path / "study.yaml").write_text("id: x")
     with pytest.raises(UserError, match="study x: title is missing"):
-        read_study(tmp_path)
+        read_study(collect(tmp_path))

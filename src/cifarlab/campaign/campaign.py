@@ -14,7 +14,7 @@ from cifarlab.report.study.publish import gather, write_page
 from cifarlab.report.tables import markdown_table
 from cifarlab.store.record import NEUTRAL_KEYS, RunRecord, config_hash, is_finished
 from cifarlab.store.run import Run
-from cifarlab.store.sweep import read_sweep
+from cifarlab.store.sweep import Sweep
 from cifarlab.studies.rows import key_of
 from cifarlab.studies.schema import Study, parse_study
 
@@ -122,7 +122,7 @@ class Campaign:
         def runs(study: Study) -> list[Run]:
             folder = self.folders[study.id]
             places = (folder, self.published / folder.name)
-            return [cell for place in places if place.is_dir() for cell in read_sweep(place)]
+            return [cell for place in places if place.is_dir() for cell in Sweep.read(place).runs]
 
         return open_items(self.studies, runs, self.seeds, self.typed, self.compose)
 

@@ -60,16 +60,15 @@ def evaluate(answers: RunPredictions) -> Evaluation:
     )
 
 
-def write_sheet(folder: Path) -> tuple[Run, Evaluation, Sheet]:
+def write_sheet(run: Run) -> tuple[Evaluation, Sheet]:
     """Write ``figures/evaluation.png`` of a finished run and return what is on it.
 
     Raises ``UserError`` where a file of the run is missing.
     """
-    run = Run.finished(folder)
     evaluation = evaluate(run.answers)
     sheet = make_sheet(run, evaluation)
-    curves.save(sheet_figure.draw(sheet), folder / SHEET, dpi=100)
-    return run, evaluation, sheet
+    curves.save(sheet_figure.draw(sheet), run.folder / SHEET, dpi=100)
+    return evaluation, sheet
 
 
 def make_sheet(run: Run, evaluation: Evaluation) -> Sheet:

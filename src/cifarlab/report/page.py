@@ -17,13 +17,13 @@ from cifarlab.report.document import (
     write_document,
 )
 from cifarlab.report.study.files import studies_in, write_index
-from cifarlab.report.study.results import is_study
 from cifarlab.report.sweep.page import publish, write_results
 from cifarlab.report.sweep.results import collect
 from cifarlab.report.tables import Table
 from cifarlab.stats.quantities import METRICS
 from cifarlab.store.record import RunRecord, is_finished
-from cifarlab.store.sweep import is_sweep
+from cifarlab.store.run import Run
+from cifarlab.store.sweep import is_study, is_sweep
 
 
 def write_report(folder: Path) -> str:
@@ -33,11 +33,11 @@ def write_report(folder: Path) -> str:
     time; of a folder of studies an index. Raises ``UserError`` if ``folder`` is none of them.
     """
     if is_finished(folder):
-        title, blocks = _run(folder)
+        title, blocks = _run(Run.finished(folder))
     elif is_study(folder):
         return write_results(folder)
     elif is_sweep(folder):
-        title, blocks = f"Sweep {folder.name}", publish(collect(folder), folder)
+        title, blocks = f"Sweep {folder.name}", publish(collect(folder))
     elif studies_in(folder):
         return write_index(folder)
     else:
@@ -63,11 +63,11 @@ def write_page(folder: Path, title: str, blocks: Sequence[Block]) -> str:
     return f"# {title}\n\n{text}\n{page}"
 
 
-def _run(folder: Path) -> tuple[str, list[Block]]:
-    record = RunRecord.load(folder)
+def _run(run: Run) -> tuple[str, list[Block]]:
+    record = run.result
     return f"{record.model} on {record.data['name']}", [
         Grid.of(_results(record)),
-        *_evaluation(folder),
+        *_evaluation(run),
         Heading("The run"),
         Grid.of(_facts(record), words=(1,)),
         Heading("Again"),
@@ -75,12 +75,12 @@ def _run(folder: Path) -> tuple[str, list[Block]]:
     ]
 
 
-def _evaluation(folder: Path) -> list[Block]:
+def _evaluation(run: Run) -> list[Block]:
     """What the predictions say; one line where they are missing. Writes the sheet."""
     from cifarlab.report import evaluation  # matplotlib takes a second to import
 
     try:
-        return evaluation.blocks(*evaluation.write_sheet(folder))
+        return evaluation.blocks(run, *evaluation.write_sheet(run))
     except UserError as error:
         return [Heading("Evaluation"), Text(str(error))]
 

@@ -32,14 +32,15 @@ from cifarlab.store.record import (
     is_finished,
     write_atomic,
 )
+from cifarlab.store.run import Run
 
 log = logging.getLogger("cifarlab")
 
 
-def run(cfg: DictConfig, after: Callable[[Path], None] | None = None) -> float | None:
+def run(cfg: DictConfig, after: Callable[[Run], None] | None = None) -> float | None:
     """Do one run, or what is left of it, and return its validation accuracy.
 
-    after: called with the run's folder once the record is written, where the configuration asks for
+    after: called with the run once its record is written, where the configuration asks for
         an ``evaluation``.
 
     Raises ``UserError`` for what the user can mend. A run that fails before its first checkpoint
@@ -57,7 +58,7 @@ def run(cfg: DictConfig, after: Callable[[Path], None] | None = None) -> float |
         config = _config(cfg, folder, list(job.overrides.task))
         record = train(config, folder)
         if record and config.get("evaluation") and after is not None:
-            after(folder)
+            after(Run.finished(folder))
     except Interrupted as error:
         log.info("%s; to go on: python train.py resume=%s", error, shown(folder))
         if slurm.is_job():

@@ -26,6 +26,7 @@ PRUNED = "pruned.json"  # a cell of a search that was stopped because others do 
 CONFIG = "config.yaml"
 EPOCHS = "metrics.csv"  # one row an epoch
 CELLS = "cells.json"  # in a sweep's folder: {cell: its overrides as typed}, all ever planned
+STUDY = "study.yaml"  # in a sweep's folder: the study whose rows its cells are
 JOURNAL = "optuna.journal"  # there, of a search: what Optuna was told
 STOP = ".stop"  # there: fail_fast says that no further cell starts
 

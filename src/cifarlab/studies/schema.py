@@ -9,7 +9,6 @@ from cifarlab.base.errors import UserError
 from cifarlab.stats.quantities import Quantity, quantity
 from cifarlab.studies.claims import Claim, parse_claims
 
-STUDY = "study.yaml"  # in a sweep's folder: the study whose rows its cells are
 _PREFIX = re.compile(r"^[a-z]+\d*\.(?=[a-z])")  # sapienza. of sapienza.dropout_0.1
 OURS = "ours"  # the source of a study that no report has
 

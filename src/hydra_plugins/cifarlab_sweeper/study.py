@@ -12,10 +12,10 @@ from omegaconf import DictConfig
 
 from cifarlab.base.compose import plain as to_plain
 from cifarlab.base.errors import UserError
-from cifarlab.store.record import write_atomic
+from cifarlab.store.record import STUDY, write_atomic
 from cifarlab.studies.ladder import expand
 from cifarlab.studies.rows import key_of, merged, replaced, scaled, selected
-from cifarlab.studies.schema import STUDY, Study, parse_study
+from cifarlab.studies.schema import Study, parse_study
 
 log = logging.getLogger(__name__)
 

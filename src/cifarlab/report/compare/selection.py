@@ -11,7 +11,7 @@ from cifarlab.report.tables import listed
 from cifarlab.store.configs import as_shown, leaves
 from cifarlab.store.record import NEUTRAL_KEYS, RunRecord, is_finished
 from cifarlab.store.run import ABSENT, Run
-from cifarlab.store.sweep import is_sweep, read_sweep
+from cifarlab.store.sweep import Sweep, is_sweep
 
 _SEEDS = ("seed", "data.seed", "data.fold")  # leaves that tell repetitions apart
 Replicate = tuple[int, str]  # seed and fold
@@ -72,7 +72,7 @@ def find_runs(name: str, path: str) -> list[Run]:
         if is_finished(folder):
             runs.append(Run.finished(folder))
         elif is_sweep(folder):
-            runs += [cell for cell in read_sweep(folder) if cell.record]
+            runs += Sweep.read(folder).finished
         elif not is_pattern:
             raise UserError(f"{name}={path}: neither a finished run nor a sweep")
     if not runs:

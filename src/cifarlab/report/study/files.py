@@ -8,7 +8,9 @@ from cifarlab.report.document import Picture, to_markdown, write_document
 from cifarlab.report.study.figures import figures
 from cifarlab.report.study.index import overview
 from cifarlab.report.study.page import blocks, summary
-from cifarlab.report.study.results import StudyResults, is_study, read_study
+from cifarlab.report.study.results import StudyResults, read_study
+from cifarlab.report.sweep.results import collect
+from cifarlab.store.sweep import is_study
 
 _LONGEST = 60  # letters of a claim on a screen
 _DPI = 160  # of the pictures: a page is printed, too
@@ -41,7 +43,7 @@ def write_index(folder: Path) -> str:
     found = studies_in(folder)
     if not found:
         raise UserError(f"path={folder}: no study below it; -m study=<id> makes one")
-    studies = [read_study(path) for path in found]
+    studies = [read_study(collect(path)) for path in found]
     for results in studies:
         write_study(results)
     table = overview(studies, lambda r: f"{r.folder.name}/report.html")

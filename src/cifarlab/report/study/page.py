@@ -145,7 +145,7 @@ def _warnings(results: StudyResults) -> Iterator[Block]:
 
 
 def _state(results: StudyResults) -> str:
-    cells = results.results.cells
+    cells = results.results.sweep.runs
     done = sum(cell.record is not None for cell in cells)
     seeds = ", ".join(map(str, results.seeds)) or "none"
     text = f"{done} of {len(cells)} planned runs are finished; seeds: {seeds}. "

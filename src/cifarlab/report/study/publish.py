@@ -25,9 +25,9 @@ from cifarlab.report.study.page import (
 from cifarlab.report.study.results import StudyResults, read_study
 from cifarlab.report.sweep.results import collect
 from cifarlab.report.tables import listed
-from cifarlab.store.record import CONFIG, EPOCHS, NEUTRAL_KEYS, RESULT, write_atomic
+from cifarlab.store.record import CONFIG, EPOCHS, NEUTRAL_KEYS, RESULT, STUDY, write_atomic
 from cifarlab.studies.rows import key_of
-from cifarlab.studies.schema import OURS, STUDY
+from cifarlab.studies.schema import OURS
 
 REMARKS = "remarks.md"  # of a study or of the whole: written by hand, shown with the tables
 _APPENDIX = (
@@ -130,7 +130,7 @@ def _appendix(published: Path, studies: Sequence[StudyResults]) -> str:
 
 
 def _studies(published: Path) -> list[StudyResults]:
-    return sorted((read_study(path) for path in studies_in(published)), key=order)
+    return sorted((read_study(collect(path)) for path in studies_in(published)), key=order)
 
 
 def _appendix_of(published: Path) -> Path:

@@ -8,12 +8,12 @@ import yaml
 
 from cifarlab.base.errors import UserError
 from cifarlab.base.plain import select
-from cifarlab.report.sweep.results import REPLICATES, Results, collect
+from cifarlab.report.sweep.results import REPLICATES, Results
 from cifarlab.store.configs import as_shown
-from cifarlab.store.record import NEUTRAL_KEYS
+from cifarlab.store.record import NEUTRAL_KEYS, STUDY
 from cifarlab.store.run import Run
 from cifarlab.studies.rows import EPOCH_KEYS, key_of, merged
-from cifarlab.studies.schema import OURS, STUDY, Row, Study, parse_study
+from cifarlab.studies.schema import OURS, Row, Study, parse_study
 
 ROW = "study.row"
 _DATA = "cifar10"  # of every report, and of a row of ours that names no other
@@ -50,7 +50,6 @@ class Line:
 class StudyResults:
     """All of a study's folder. ``scales``: those of its runs, 1 for whole ones."""
 
-    folder: Path
     study: Study
     results: Results
     lines: tuple[Line, ...]
@@ -82,33 +81,29 @@ class StudyResults:
         return list(dict.fromkeys(caveat for line in self.measured for caveat in line.caveats))
 
     @property
+    def folder(self) -> Path:
+        return self.results.sweep.folder
+
+    @property
     def mark(self) -> str:
         """Above every figure and table: what keeps the runs from being the report's."""
         return "; ".join(self.caveats)
 
 
-def is_study(folder: Path) -> bool:
-    """Whether ``folder`` is a sweep over the rows of a study."""
-    return (folder / STUDY).is_file()
-
-
-def read_study(folder: Path, results: Results | None = None) -> StudyResults:
-    """Read a study's folder, in whatever state it is.
-
-    results: of its runs, where they have been read already. Raises ``UserError`` if its copy of the
-    study cannot be read.
-    """
+def read_study(results: Results) -> StudyResults:
+    """A sweep as the study that its folder has a copy of. Raises ``UserError`` if that cannot be
+    read."""
+    path = results.sweep.folder / STUDY
     try:
-        plain = yaml.safe_load((folder / STUDY).read_text())
+        plain = yaml.safe_load(path.read_text())
         if not isinstance(plain, dict):
             raise UserError("it holds no keys")
         study = parse_study(plain)
     except (yaml.YAMLError, UserError) as error:
-        raise UserError(f"{folder / STUDY}: not a study ({error}); type its sweep again") from error
-    results = results or collect(folder)
+        raise UserError(f"{path}: not a study ({error}); type its sweep again") from error
     lines = tuple(line for row in study.rows for line in _lines(row, study, results))
     scales = {_scale(cell) for cell in results.kept}
-    return StudyResults(folder, study, results, lines, tuple(sorted(scales)))
+    return StudyResults(study, results, lines, tuple(sorted(scales)))
 
 
 def _lines(row: Row, study: Study, results: Results) -> list[Line]:
@@ -120,7 +115,7 @@ def _lines(row: Row, study: Study, results: Results) -> list[Line]:
             setting = " ".join(f"{key}={cell.value(key)}" for key in swept)
             by.setdefault(setting, []).append(cell)
     if not by:
-        cells = [cell for cell in results.cells if cell.value(ROW) == name]
+        cells = [cell for cell in results.sweep.runs if cell.value(ROW) == name]
         return [Line(row, label, "", (), _absent(row, cells), ())]
     return [
         Line(

@@ -4,7 +4,6 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from cifarlab.figures import axis, effects, heatmap, pareto, search
 from cifarlab.figures.axis import Point
 from cifarlab.figures.curves import Figure, save
 from cifarlab.report.sweep.results import REPLICATES, Results
-from cifarlab.report.sweep.search import importances, is_search, last_accuracy
+from cifarlab.report.sweep.search import importances, last_accuracy
 from cifarlab.stats.intervals import mean_interval
 from cifarlab.store.run import ABSENT, Run
 
@@ -20,10 +19,10 @@ SPLITS = {"validation": "val", "test": "test"}
 _OURS = ("axis_*.png", "heatmap.png", "main_effects.png", "pareto_*.png", "search_*.png")
 
 
-def draw_all(results: Results, folder: Path) -> None:
-    """Draw what there is to draw into ``folder/figures``; figures of an earlier call go."""
-    made, place = set(), folder / "figures"
-    drawn = search_figures(folder, results) if is_search(folder) else figures(results)
+def draw_all(results: Results) -> None:
+    """Draw what there is to draw into the sweep's ``figures``; figures of an earlier call go."""
+    made, place = set(), results.sweep.folder / "figures"
+    drawn = search_figures(results) if results.sweep.is_search else figures(results)
     for name, figure in drawn:
         save(figure, place / name)
         made.add(name)
@@ -40,7 +39,7 @@ def figures(results: Results) -> Iterator[tuple[str, Figure]]:
     """
     cells = setting(results)
     keys = [key for key in results.swept if key not in REPLICATES]
-    levels = {key: _levels(key, results.cells, cells) for key in keys}
+    levels = {key: _levels(key, results.sweep.runs, cells) for key in keys}
     levels = {key: found for key, found in levels.items() if len(found) > 1}
     note = _note(results, cells)
     for key in levels:
@@ -58,19 +57,19 @@ def figures(results: Results) -> Iterator[tuple[str, Figure]]:
         yield from _pareto(list(levels), cells)
 
 
-def search_figures(folder: Path, results: Results) -> Iterator[tuple[str, Figure]]:
+def search_figures(results: Results) -> Iterator[tuple[str, Figure]]:
     """Name of the file and figure, one at a time, of the study of the newest cell."""
     study = max(results.kept, key=lambda cell: cell.written).name.rpartition("_")[2]
-    cells = [cell for cell in results.cells if cell.name.endswith(f"_{study}")]
+    cells = [cell for cell in results.sweep.runs if cell.name.endswith(f"_{study}")]
     begun = [cell for cell in cells if cell.status != "missing"]
     pruned = [cell.status == "pruned" for cell in begun]
-    yield "search_history.png", search.history([last_accuracy(folder, c) for c in begun], pruned)
+    yield "search_history.png", search.history([last_accuracy(c) for c in begun], pruned)
     finished = [cell for cell in cells if cell.record]
     keys = [key for key in results.swept if len({cell.value(key) for cell in finished}) > 1]
     if keys:
         values = {key: [cell.value(key) for cell in finished] for key in keys}
         yield "search_slices.png", search.slices(values, [_accuracy(c, "val") for c in finished])
-    if len(finished) >= 4 and (shares := importances(folder, study)):
+    if len(finished) >= 4 and (shares := importances(results.sweep.folder, study)):
         yield "search_importance.png", search.importance(shares)
 
 

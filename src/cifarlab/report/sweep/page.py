@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cifarlab.report.document import Block, Grid, Heading, Text, markdown, to_markdown
-from cifarlab.report.study.results import is_study, read_study
+from cifarlab.report.study.results import read_study
 from cifarlab.report.sweep import ranking as winner
 from cifarlab.report.sweep.results import (
     Results,
@@ -13,36 +13,37 @@ from cifarlab.report.sweep.results import (
     result_rows,
     summarize,
 )
-from cifarlab.report.sweep.search import confirmation, is_search
+from cifarlab.report.sweep.search import confirmation
 from cifarlab.report.tables import listed, write_csv
 from cifarlab.store.record import write_atomic
 from cifarlab.store.run import Run
+from cifarlab.store.sweep import is_study
 
 _MOST_FAILURES = 20  # shown; results.csv has all of them
 
 
 def write_results(folder: Path) -> str:
     """Write tables and figures into a sweep folder, at any time, and return the text to show."""
+    results = collect(folder)
     if is_study(folder):
         from cifarlab.report.study.files import write_study  # matplotlib takes a second to import
 
-        results = collect(folder)
-        publish(results, folder, draw=False)
-        return write_study(read_study(folder, results))
-    return f"{markdown(publish(collect(folder), folder))}\n{folder / 'results.csv'}"
+        publish(results, draw=False)
+        return write_study(read_study(results))
+    return f"{markdown(publish(results))}\n{folder / 'results.csv'}"
 
 
-def publish(results: Results, folder: Path, *, draw: bool = True) -> list[Block]:
-    """Write tables and figures into a sweep folder and return what there is to say about it.
+def publish(results: Results, *, draw: bool = True) -> list[Block]:
+    """Write tables and figures into the sweep's folder and return what there is to say about it.
 
     draw: not for a study, whose keys are no factorial and which has figures of its own.
     What was there of an earlier call is replaced. A folder without any cell gets nothing.
     """
-    summary = summarize(results)
+    folder, summary = results.sweep.folder, summarize(results)
     blocks = overview(results, summary)
-    if is_search(folder) and results.kept:
+    if results.sweep.is_search and results.kept:
         blocks += confirmation(results)
-    if results.cells:
+    if results.sweep.runs:
         write_csv(folder / "results.csv", result_rows(results))
         write_atomic(folder / "results.md", to_markdown(folder.name, blocks))
     if summary:
@@ -52,14 +53,14 @@ def publish(results: Results, folder: Path, *, draw: bool = True) -> list[Block]
     if results.kept and draw:
         from cifarlab.report.sweep.figures import draw_all  # matplotlib takes a second to import
 
-        draw_all(results, folder)
+        draw_all(results)
     return blocks
 
 
 def overview(results: Results, summary: list[Row]) -> list[Block]:
     """The ranked table; then the cells that failed, are running, were interrupted, are missing."""
     of: dict[str, list[Run]] = {}
-    for cell in results.cells:
+    for cell in results.sweep.runs:
         of.setdefault(cell.status, []).append(cell)
     blocks: list[Block] = []
     if summary:

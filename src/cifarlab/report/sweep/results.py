@@ -11,7 +11,7 @@ from cifarlab.stats.quantities import METRICS
 from cifarlab.store.configs import together, untyped
 from cifarlab.store.record import NEUTRAL_KEYS
 from cifarlab.store.run import UNFINISHED, Run
-from cifarlab.store.sweep import read_sweep
+from cifarlab.store.sweep import Sweep
 
 Row = dict[str, Any]
 
@@ -25,7 +25,7 @@ MEASURED = tuple(f"{split}_{kind}" for kind in METRICS for split in ("val", "tes
 class Results:
     """All of a sweep.
 
-    cells: as ``read_sweep`` gives them.
+    sweep: all its runs, finished or not.
     swept: keys typed with several values.
     untyped: keys nobody typed that nevertheless differ between finished cells, those together that
         part them alike.
@@ -33,7 +33,7 @@ class Results:
         has the same values, seed and fold, and is in the plan or newer.
     """
 
-    cells: list[Run]
+    sweep: Sweep
     swept: list[str]
     untyped: list[list[str]]
     kept: list[Run]
@@ -54,7 +54,8 @@ class Results:
 
 def collect(folder: Path) -> Results:
     """Read a sweep folder, in whatever state it is."""
-    cells = read_sweep(folder)
+    sweep = Sweep.read(folder)
+    cells = sweep.runs
     keys = dict.fromkeys(key for cell in cells for key in cell.typed if key not in NEUTRAL_KEYS)
     swept = [key for key in keys if len({cell.value(key) for cell in cells}) > 1]
     done = [cell for cell in cells if cell.config]
@@ -63,12 +64,12 @@ def collect(folder: Path) -> Results:
     groups = together(extra, [{key: cell.value(key) for key in extra} for cell in done])
     factors = [key for key in swept if key not in REPLICATES] + extra
     kept: dict[tuple, Run] = {}
-    finished = [cell for cell in cells if cell.record]
+    finished = sweep.finished
     for cell in sorted(finished, key=lambda cell: (cell.planned, cell.written)):
         kept[tuple(cell.value(key) for key in factors), cell.replicate] = cell
     chosen = {cell.name for cell in kept.values()}
     return Results(
-        cells,
+        sweep,
         swept,
         groups,
         [cell for cell in finished if cell.name in chosen],
@@ -81,14 +82,14 @@ def result_rows(results: Results) -> list[Row]:
 
     Every swept key is a column. ``tta_*`` and ``planned`` are there where they say something.
     """
-    with_views = any(cell.record and cell.record.tta for cell in results.cells)
-    with_plan = not all(cell.planned for cell in results.cells)
+    with_views = any(cell.record and cell.record.tta for cell in results.sweep.runs)
+    with_plan = not all(cell.planned for cell in results.sweep.runs)
     rows = [
         {key: cell.value(key) for key in (*results.swept, *results.extra)}
         | _measured(cell, with_views)
         | {"status": cell.status, "reason": cell.reason, "cell": cell.name}
         | ({"planned": cell.planned} if with_plan else {})
-        for cell in results.cells
+        for cell in results.sweep.runs
     ]
     return sorted(rows, key=_rank)
 

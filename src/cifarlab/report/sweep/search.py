@@ -11,10 +11,6 @@ from cifarlab.store.record import JOURNAL, PRUNED
 from cifarlab.store.run import Run
 
 
-def is_search(folder: Path) -> bool:
-    return (folder / JOURNAL).is_file()
-
-
 def confirmation(results: Results) -> list[Block]:
     """How to find out whether the best cell is as good as it looks."""
     best = max(results.kept, key=accuracy)
@@ -54,10 +50,10 @@ def accuracy(cell: Run) -> float:
     return cell.record.metrics["val"]["acc"]
 
 
-def last_accuracy(folder: Path, cell: Run) -> float:
+def last_accuracy(cell: Run) -> float:
     """Validation accuracy; of a pruned cell that of its last epoch; else NaN."""
     if cell.status == "pruned":
-        return json.loads((folder / cell.name / PRUNED).read_text())["val_acc"]
+        return json.loads((cell.folder / PRUNED).read_text())["val_acc"]
     return accuracy(cell) if cell.record else math.nan
 
 
