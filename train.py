@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 @cli.app(Path(__file__).parent / "conf", "train")
 def main(cfg: DictConfig) -> float | None:
-    check_config(plain(cfg))
+    config = plain(cfg)
+    check_config(config)
     job = HydraConfig.get()
     if job.mode == RunMode.MULTIRUN:
         from cifarlab.sweep.launching import run_cell
 
-        return run_cell(cfg)
+        return run_cell(config)
     if job.sweeper.get("params"):
         raise UserError("search=...: needs python train.py -m hydra/sweeper=optuna")
     for group in ("study", "ablation"):
@@ -35,7 +36,7 @@ def main(cfg: DictConfig) -> float | None:
             )
     with cli.quick_imports():
         from cifarlab.run.runner import run
-    return run(cfg, draw_evaluation)
+    return run(config, draw_evaluation)
 
 
 def draw_evaluation(finished: "Run") -> None:

@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from cifarlab.base import cli
+from cifarlab.base.compose import plain as to_plain
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
@@ -48,9 +49,7 @@ def plain(*overrides: str) -> dict:
     config = composed(*overrides)
     with open_dict(config):
         del config["hydra"]
-    container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    assert isinstance(container, dict)
-    return container
+    return to_plain(config)
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +71,7 @@ def launch(folder: Path, cache: Path, *overrides: str) -> float | None:
         job = config.copy()
         del job["hydra"]
     folder.mkdir(parents=True, exist_ok=True)
-    return run(job, draw_evaluation)
+    return run(to_plain(job), draw_evaluation)
 
 
 @pytest.fixture

@@ -5,6 +5,12 @@ They draw from the generator they are given and from nothing else. Each is a cla
 where there is arithmetic, a function that is told what was drawn. Colour is in
 ``cifarlab.data.colour``, RandAugment and its like are in ``cifarlab.data.policies``; what mixes
 images and labels is in ``cifarlab.data.mixing``.
+
+Why no library's: torchvision's v2 transforms (0.29) draw once a batch, so that all of 64 images are
+mirrored or none; kornia's (0.9) draw for each image. Neither takes a generator: both draw from the
+global one, and a run could not go on in the middle of an epoch as if nothing had happened. A batch
+of 64 is cropped and mirrored in 0.33 ms here and in 1.4 to 1.9 ms by kornia (one thread of an AMD
+EPYC, medians of 40, three times). Arithmetic without chance is torchvision's.
 """
 
 from collections.abc import Sequence

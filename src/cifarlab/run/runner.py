@@ -14,10 +14,8 @@ from typing import Any
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities import rank_zero_only
-from omegaconf import DictConfig
 
 from cifarlab.base import slurm
-from cifarlab.base.compose import plain
 from cifarlab.base.errors import UserError
 from cifarlab.callbacks import Interrupted, undisturbed
 from cifarlab.run.session import Session, shown
@@ -37,8 +35,10 @@ from cifarlab.store.run import Run
 log = logging.getLogger("cifarlab")
 
 
-def run(cfg: DictConfig, after: Callable[[Run], None] | None = None) -> float | None:
+def run(config: dict[str, Any], after: Callable[[Run], None] | None = None) -> float | None:
     """Do one run, or what is left of it, and return its validation accuracy.
+
+    config: plain.
 
     after: called with the run once its record is written, where the configuration asks for
         an ``evaluation``.
@@ -55,7 +55,7 @@ def run(cfg: DictConfig, after: Callable[[Run], None] | None = None) -> float | 
         log.info("already finished: %s", shown(folder))
         return RunRecord.load(folder).metrics["val"]["acc"]
     try:
-        config = _config(cfg, folder, list(job.overrides.task))
+        config = _configure(config, folder, list(job.overrides.task))
         record = train(config, folder)
         if record and config.get("evaluation") and after is not None:
             after(Run.finished(folder))
@@ -120,17 +120,16 @@ def _rank() -> int:
     return rank_zero_only.rank  # type: ignore[attr-defined]  # set on the function
 
 
-def _config(cfg: DictConfig, folder: Path, overrides: list[str]) -> dict[str, Any]:
-    """The plain configuration: of the command, or, when resuming, of the folder."""
-    if cfg.resume is not None:
+def _configure(config: dict[str, Any], folder: Path, overrides: list[str]) -> dict[str, Any]:
+    """That of the command, which is written into the folder; when resuming, that of the folder."""
+    if config["resume"] is not None:
         others = [item for item in overrides if not item.startswith("resume=")]
         if others:
             raise UserError(
-                f"resume={cfg.resume}: the run goes on as it was configured; leave out "
+                f"resume={config['resume']}: the run goes on as it was configured; leave out "
                 + " ".join(others)
             )
         return yaml.safe_load((folder / CONFIG).read_text())
-    config = plain(cfg)
     if _rank() == 0:
         write_atomic(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
     return config

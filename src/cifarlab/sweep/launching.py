@@ -60,8 +60,10 @@ class Child(Protocol):
         """Exit code, negative: a signal; ``None`` if it is still running after ``timeout`` s."""
 
 
-def run_cell(cfg: DictConfig) -> float | None:
+def run_cell(config: dict[str, Any]) -> float | None:
     """Train one cell of a sweep, or what is left of it, and return its validation accuracy.
+
+    config: plain; in a search its values are replaced by those that the search gives.
 
     ``None`` if there is none: the cell failed (``failure.json``), was asked to stop, or is being
     trained by another sweep. Never raises for what happens in the cell.
@@ -69,12 +71,12 @@ def run_cell(cfg: DictConfig) -> float | None:
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
     if not is_over(folder):
-        if cfg.fail_fast and (folder.parent / STOP).exists():
+        if config["fail_fast"] and (folder.parent / STOP).exists():
             return None
         trial = None
         with slurm.first_task_first(folder):
             if slurm.rank() == 0:
-                config, trial = configure(cfg, folder)
+                config, trial = configure(config, folder)
                 write_atomic(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
         config = yaml.safe_load((folder / CONFIG).read_text())
         logs = plain(job.job_logging, missing=True)
@@ -82,17 +84,17 @@ def run_cell(cfg: DictConfig) -> float | None:
         with stopping(child):
             code = watch(child, trial, config["max_epochs"]) if trial else child.wait()
         if slurm.rank() == 0:  # the others are done before the record is written
-            _close(folder, code, fail_fast=cfg.fail_fast)
+            _close(folder, code, fail_fast=config["fail_fast"])
         if trial and code != worker.LOCKED:
             trial.end()
     return RunRecord.load(folder).metrics["val"]["acc"] if is_finished(folder) else None
 
 
-def configure(cfg: DictConfig, folder: Path) -> tuple[dict[str, Any], "Trial | None"]:
-    """The cell's plain configuration; in a search with the values that it is given now."""
+def configure(config: dict[str, Any], folder: Path) -> tuple[dict[str, Any], "Trial | None"]:
+    """The cell's configuration; in a search with the values that it is given now."""
     job = HydraConfig.get()
     if not job.sweeper.get("study"):
-        return plain(cfg), None
+        return config, None
     from cifarlab.sweep.search import Trial
 
     options = plain(job.sweeper, missing=True)
