@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 @cli.app(Path(__file__).parent / "conf", "train")
 def main(cfg: DictConfig) -> float | None:
-    config = plain(cfg)
-    check_config(config)
+    config = check_config(plain(cfg))
     job = HydraConfig.get()
     if job.mode == RunMode.MULTIRUN:
         from cifarlab.sweep.launching import run_cell

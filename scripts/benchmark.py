@@ -90,7 +90,7 @@ def measure(config: dict[str, Any], folder: Path, pipeline: str) -> tuple[float,
     textbook = {"precision": "32-true"} if pipeline == "textbook" else {}
     quick = {"limit_train_batches": last, "limit_val_batches": 0, "max_epochs": 1}
     stopwatch = Stopwatch()
-    data, module = build(config)
+    data, module = build(check_config(config))
     images = len(data.train_indices)
     if last > images // config["batch_size"]:
         raise UserError(

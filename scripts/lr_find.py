@@ -12,8 +12,7 @@ from cifarlab.base.compose import plain
 
 @cli.app(Path(__file__).parents[1] / "conf", "lr_find")
 def main(cfg: DictConfig) -> None:
-    config = plain(cfg)
-    check_config(config)
+    config = check_config(plain(cfg))
     with cli.quick_imports():
         from cifarlab.run.lr_find import find_lr
 

@@ -7,6 +7,7 @@ import torch
 from hydra.utils import instantiate
 
 from cifarlab.base.checks import check_config
+from cifarlab.base.config import RunConfig
 from cifarlab.store.checkpoint import build_net
 from cifarlab.store.record import NEUTRAL_KEYS, config_hash
 from tests.conftest import CONF, options, plain
@@ -33,7 +34,8 @@ def test_there_are_cells() -> None:
 
 @pytest.mark.parametrize("cell", cells())
 def test_cell_composes_and_passes_the_checks(cell: str) -> None:
-    check_config(plain(cell, *NEEDS.get(cell, [])))
+    config = check_config(plain(cell, *NEEDS.get(cell, [])))
+    assert config.keys() >= RunConfig.__annotations__.keys(), "as it is typed"
 
 
 @pytest.mark.parametrize("cell", cells())

@@ -3,15 +3,17 @@ keyboard is answered at once. What only the data or the model can know is checke
 
 import importlib.util
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
+from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.base.options import EXPORT_FORMATS, NORMALIZATIONS, PRECISIONS, SPLITS, TTA_VIEWS
 from cifarlab.base.plain import has, select
 
 
-def check_config(config: Mapping[str, Any]) -> None:
-    """Raise ``UserError`` for the first impossible value of ``config`` (plain, resolved)."""
+def check_config(config: Mapping[str, Any]) -> RunConfig:
+    """The same configuration (plain, resolved), known to be one. Raises ``UserError`` for the first
+    impossible value."""
     _number(config, "dropout", low=0.0, high=1.0, open_high=True, optional=True)
     _number(config, "label_smoothing", low=0.0, high=1.0, open_high=True)
     _choice(config, "decay_all", (True, False))
@@ -46,6 +48,7 @@ def check_config(config: Mapping[str, Any]) -> None:
                 "metrics (val/loss, val/acc)"
             )
     _averages(config)
+    return cast(RunConfig, config)
 
 
 def check_export(format: str) -> None:

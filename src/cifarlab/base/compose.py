@@ -1,14 +1,16 @@
 """The configuration of a run or of a sweep's cell, plain and resolved, from overrides."""
 
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from cifarlab.base.config import RunConfig
 
-def cell_config(loader: ConfigLoader, master: DictConfig, overrides: list[str]) -> dict[str, Any]:
+
+def cell_config(loader: ConfigLoader, master: DictConfig, overrides: list[str]) -> RunConfig:
     """What a cell with these overrides is trained with, without the ``hydra`` part.
 
     master: the sweep's configuration, or a job's; of it only ``hydra`` counts. Raises what Hydra
@@ -17,7 +19,7 @@ def cell_config(loader: ConfigLoader, master: DictConfig, overrides: list[str]) 
     return _plain(loader.load_sweep_config(master, overrides))
 
 
-def run_config(loader: ConfigLoader, overrides: list[str]) -> dict[str, Any]:
+def run_config(loader: ConfigLoader, overrides: list[str]) -> RunConfig:
     """What ``python train.py <overrides>`` would train, composed by another program of ours."""
     return _plain(loader.load_configuration("train", overrides, run_mode=RunMode.RUN))
 
@@ -32,12 +34,12 @@ def plain(config: DictConfig | dict[str, Any], *, missing: bool = False) -> dict
     return {str(key): value for key, value in found.items()}
 
 
-def _plain(config: DictConfig) -> dict[str, Any]:
+def _plain(config: DictConfig) -> RunConfig:
     previous = HydraConfig.instance().cfg
     try:
         HydraConfig.instance().set_config(config)  # which ${hydra:...} reads
         with open_dict(config):
             del config["hydra"]
-        return plain(config)
+        return cast(RunConfig, plain(config))
     finally:
         HydraConfig.instance().cfg = previous

@@ -15,11 +15,13 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
+from cifarlab.base.config import RunConfig
+
 _PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "numpy", "cifarlab")
 
 
 @contextlib.contextmanager
-def share(config: dict[str, Any], jobs: int, folder: Path) -> Iterator[dict[str, Any]]:
+def share(config: RunConfig, jobs: int, folder: Path) -> Iterator[RunConfig]:
     """This process's part of a machine that ``jobs`` like it use at once.
 
     The cores are shared out evenly, unless OMP_NUM_THREADS is set; each GPU goes to
@@ -37,7 +39,7 @@ def share(config: dict[str, Any], jobs: int, folder: Path) -> Iterator[dict[str,
     locks = [(gpu, FileLock(folder / f".gpu-{gpu}-{place}.lock")) for place, gpu in places]
     for gpu, lock in itertools.cycle(locks):
         with contextlib.suppress(Timeout), lock.acquire(blocking=False):
-            yield config | {"trainer": trainer | {"devices": [gpu]}}
+            yield {**config, "trainer": {**trainer, "devices": [gpu]}}
             return
         time.sleep(0.2)
 

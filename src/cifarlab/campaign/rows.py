@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cifarlab.base.config import RunConfig
 from cifarlab.report.study.results import ROW
 from cifarlab.store.configs import leaves
 from cifarlab.store.record import RunRecord, config_hash
@@ -12,7 +13,7 @@ from cifarlab.studies.rows import merged
 from cifarlab.studies.schema import OURS, Row, Study
 
 OWN = 0.5  # worth of what is asked by ourselves, where what a report says is worth 1
-Compose = Callable[[list[str]], dict[str, Any]]
+Compose = Callable[[list[str]], RunConfig]
 
 
 @dataclass(frozen=True)

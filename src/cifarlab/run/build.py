@@ -15,6 +15,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from cifarlab.base import hardware
+from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.base.seeding import derive
 from cifarlab.lit import ImageClassifier
@@ -40,7 +41,7 @@ def without_noise() -> Iterator[None]:
         yield
 
 
-def build(config: Mapping[str, Any], *, pretrained: bool = True) -> tuple[Any, ImageClassifier]:
+def build(config: RunConfig, *, pretrained: bool = True) -> tuple[Any, ImageClassifier]:
     """Data, read and split, and a module with fresh weights, both as ``config["seed"]`` decides.
 
     The data are a ``LightningDataModule`` of the class that ``data._target_`` names.

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.run.build import build, build_trainer, without_noise
 
@@ -20,7 +21,7 @@ DIVERGED = 4  # the test ends where the loss is this many times the lowest so fa
 WINDOW = 21  # steps that a loss is averaged over: three quarters of a decade
 
 
-def find_lr(config: dict[str, Any], folder: Path) -> float | None:
+def find_lr(config: RunConfig, folder: Path) -> float | None:
     """Raise the learning rate step by step, on training images alone (range test: Smith,
     arXiv:1506.01186), and suggest that at which the loss fell fastest.
 

@@ -9,13 +9,13 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities import rank_zero_only
 
 from cifarlab.base import slurm
+from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.callbacks import Interrupted, undisturbed
 from cifarlab.run.session import Session, shown
@@ -35,7 +35,7 @@ from cifarlab.store.run import Run
 log = logging.getLogger("cifarlab")
 
 
-def run(config: dict[str, Any], after: Callable[[Run], None] | None = None) -> float | None:
+def run(config: RunConfig, after: Callable[[Run], None] | None = None) -> float | None:
     """Do one run, or what is left of it, and return its validation accuracy.
 
     config: plain.
@@ -71,7 +71,7 @@ def run(config: dict[str, Any], after: Callable[[Run], None] | None = None) -> f
     return None if record is None else record.metrics["val"]["acc"]
 
 
-def train(config: dict[str, Any], folder: Path) -> RunRecord | None:
+def train(config: RunConfig, folder: Path) -> RunRecord | None:
     """Train, measure and record what a plain configuration describes, from the folder's last
     checkpoint if it has one; ``None`` in all processes of a run but the first."""
     session = Session(config, folder)
@@ -120,7 +120,7 @@ def _rank() -> int:
     return rank_zero_only.rank  # type: ignore[attr-defined]  # set on the function
 
 
-def _configure(config: dict[str, Any], folder: Path, overrides: list[str]) -> dict[str, Any]:
+def _configure(config: RunConfig, folder: Path, overrides: list[str]) -> RunConfig:
     """That of the command, which is written into the folder; when resuming, that of the folder."""
     if config["resume"] is not None:
         others = [item for item in overrides if not item.startswith("resume=")]

@@ -11,6 +11,7 @@ from lightning.pytorch.trainer.states import TrainerStatus
 
 from cifarlab import callbacks
 from cifarlab.base import hardware
+from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.inspection import calls, count_macs, first_layer
 from cifarlab.lit import VIEWS, Evaluation, evaluate
@@ -37,7 +38,7 @@ class Session:
     another model, and whatever data, model and trainer refuse.
     """
 
-    def __init__(self, config: dict[str, Any], folder: Path) -> None:
+    def __init__(self, config: RunConfig, folder: Path) -> None:
         self.began = time.perf_counter()
         self.config, self.folder = config, folder
         self.git = hardware.git_state(Path(__file__).parent)

@@ -28,6 +28,7 @@ from omegaconf import DictConfig
 
 from cifarlab.base import slurm
 from cifarlab.base.compose import cell_config, plain
+from cifarlab.base.config import RunConfig
 from cifarlab.store.record import (
     CELLS,
     CONFIG,
@@ -60,7 +61,7 @@ class Child(Protocol):
         """Exit code, negative: a signal; ``None`` if it is still running after ``timeout`` s."""
 
 
-def run_cell(config: dict[str, Any]) -> float | None:
+def run_cell(config: RunConfig) -> float | None:
     """Train one cell of a sweep, or what is left of it, and return its validation accuracy.
 
     config: plain; in a search its values are replaced by those that the search gives.
@@ -90,7 +91,7 @@ def run_cell(config: dict[str, Any]) -> float | None:
     return RunRecord.load(folder).metrics["val"]["acc"] if is_finished(folder) else None
 
 
-def configure(config: dict[str, Any], folder: Path) -> tuple[dict[str, Any], "Trial | None"]:
+def configure(config: RunConfig, folder: Path) -> tuple[RunConfig, "Trial | None"]:
     """The cell's configuration; in a search with the values that it is given now."""
     job = HydraConfig.get()
     if not job.sweeper.get("study"):
@@ -131,7 +132,7 @@ def add_to_plan(folder: Path, cells: Mapping[str, list[str]], *, replace: bool) 
         write_atomic(path, json.dumps(known | new, indent=1) + "\n")
 
 
-def start(folder: Path, config: dict[str, Any], jobs: int, logs: Any) -> Child:
+def start(folder: Path, config: RunConfig, jobs: int, logs: Any) -> Child:
     """Start the cell's process.
 
     One device: forked from a server that has imported torch, once a sweep. Several: a command of

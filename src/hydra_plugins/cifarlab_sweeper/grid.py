@@ -25,6 +25,7 @@ from omegaconf import DictConfig, open_dict
 
 from cifarlab.base.checks import check_config
 from cifarlab.base.compose import cell_config
+from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError, told
 from cifarlab.store.lock import LOCK, is_held
 from cifarlab.store.record import (
@@ -144,12 +145,11 @@ class GridSweeper(Sweeper):
                 log.error("%s: %s", " ".join(job.overrides or []), reason(_raised_by(job)))
         return returns
 
-    def _compose(self, overrides: list[str]) -> dict[str, Any]:
+    def _compose(self, overrides: list[str]) -> RunConfig:
         """The configuration of a cell, checked."""
         assert self.config is not None and self.hydra_context is not None
-        config = cell_config(self.hydra_context.config_loader, self.config, overrides)
-        check_config(config)
-        return config
+        loader = self.hydra_context.config_loader
+        return check_config(cell_config(loader, self.config, overrides))
 
     def _close(self, folder: Path, cells: Iterable[str]) -> None:
         """Write and show the results of the whole folder; exit with 1 unless all cells are over or
@@ -179,7 +179,7 @@ def plan(folder: Path, cells: dict[str, list[str]], *, fresh: bool) -> None:
     add_to_plan(folder, cells, replace=fresh)
 
 
-def take_over(cell: Path, config: dict[str, Any]) -> None:
+def take_over(cell: Path, config: RunConfig) -> None:
     """Fill a study's cell with the run of another sweep beside it that has the same configuration.
 
     Two reports of one recipe are one experiment: it is trained once. What says where the run
@@ -255,7 +255,7 @@ def swept(values: list[str], overrides: dict[str, Override]) -> dict[str, str]:
     }
 
 
-def cell_name(values: dict[str, str], config: dict[str, Any]) -> str:
+def cell_name(values: dict[str, str], config: RunConfig) -> str:
     """Of a cell's folder: what tells it apart for the eye, then for certain."""
     told, digits = short_name("_".join(map(_clean, values.values()))), config_hash(config)[:8]
     return f"{told}_{digits}" if values else digits

@@ -7,6 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Sweep
 from hydra.core.utils import JobReturn
 
+from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.store.record import config_hash
 from hydra_plugins.cifarlab_sweeper.grid import GridSweeper, plan, sweep_name
@@ -87,7 +88,7 @@ class SearchSweeper(GridSweeper):
                 raise UserError(f"{override.input_line}: several spaces are a list, search=[a,b]")
         return overrides
 
-    def _check(self, fixed: list[str], swept: Mapping[str, Override]) -> dict[str, Any]:
+    def _check(self, fixed: list[str], swept: Mapping[str, Override]) -> RunConfig:
         """Compose and check every option once, with the first of all others; return the first."""
         options = {key: examples(override) for key, override in swept.items()}
         first = {key: values[0] for key, values in options.items()}
