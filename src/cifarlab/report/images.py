@@ -9,6 +9,7 @@ from cifarlab.base.errors import UserError, told
 from cifarlab.data.cache import Images, cached
 from cifarlab.store.record import CONFIG
 from cifarlab.store.run import Run
+from cifarlab.store.trust import check_trusted
 
 
 def images_of(run: Run) -> Images:
@@ -18,6 +19,7 @@ def images_of(run: Run) -> Images:
     """
     if run.config is None:
         raise UserError(f"{run.folder / CONFIG}: missing or damaged; a finished run has it")
+    check_trusted(run.config["data"], run.folder / CONFIG)
     source = dict(run.config["data"]["source"])
     if "download" in inspect.signature(get_class(source["_target_"])).parameters:
         source["download"] = False

@@ -31,6 +31,7 @@ from cifarlab.store.record import (
     write_atomic,
 )
 from cifarlab.store.run import Run
+from cifarlab.store.trust import check_trusted, targets
 
 log = logging.getLogger("cifarlab")
 
@@ -129,7 +130,9 @@ def _configure(config: RunConfig, folder: Path, overrides: list[str]) -> RunConf
                 f"resume={config['resume']}: the run goes on as it was configured; leave out "
                 + " ".join(others)
             )
-        return yaml.safe_load((folder / CONFIG).read_text())
+        stored = yaml.safe_load((folder / CONFIG).read_text())
+        check_trusted(stored, folder / CONFIG, targets(config))
+        return stored
     if _rank() == 0:
         write_atomic(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
     return config

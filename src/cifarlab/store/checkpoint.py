@@ -20,6 +20,7 @@ from torch import nn
 
 from cifarlab.base.errors import UserError
 from cifarlab.store.record import RunRecord
+from cifarlab.store.trust import check_trusted
 
 BEST = Path("checkpoints") / "best.ckpt"
 LAST = Path("checkpoints") / "last.ckpt"
@@ -87,12 +88,14 @@ def build_net(
 def load_run(folder: str | Path) -> LoadedRun:
     """Rebuild the net of a finished run with its best weights.
 
-    Raises ``UserError`` where the folder holds no finished run or its checkpoint does not fit.
+    Raises ``UserError`` where the folder holds no finished run, its checkpoint does not fit, or its
+    configuration names what no run may name, see ``cifarlab.store.trust``.
     """
     folder = Path(folder)
     record = RunRecord.load(folder)
     checkpoint = read_checkpoint(folder / BEST)
     identity = checkpoint["cifarlab"]
+    check_trusted(identity["config"], folder / BEST)
     sizes = len(identity["classes"]), identity["image_size"]
     net = build_net(identity["config"]["model"], *sizes, pretrained=False)
     load_weights(net, checkpoint, folder / BEST)

@@ -1,0 +1,107 @@
+"""Which classes a run's folder may name.
+
+A stored configuration says by ``_target_`` what is to be called with which arguments, and a folder
+may come from a stranger: ``torch.load`` with ``weights_only: false`` is a target, too. So before
+anything is built from a folder, all of its configuration is looked through. Allowed are cifarlab's
+networks, data, augmentations, optimizers, schedules and callbacks, torch's layers and optimizers,
+and what the user names: in ``CIFARLAB_TRUST``, a list of classes and packages with commas between,
+or in the configuration of the command itself.
+"""
+
+import importlib
+import inspect
+import os
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cifarlab.base.errors import UserError
+
+VARIABLE = "CIFARLAB_TRUST"
+_EXACTLY = frozenset(
+    {
+        "lightning.pytorch.Trainer",
+        "cifarlab.callbacks.EarlyStopping",
+        "cifarlab.callbacks.EMA",
+        "cifarlab.callbacks.SWA",
+        "cifarlab.callbacks.TensorBoard",
+        "cifarlab.lit.ImageClassifier",
+        "cifarlab.lit.TransferClassifier",
+        "cifarlab.lit.muon.Muon",
+    }
+)
+
+
+def check_trusted(config: Any, source: Path, named: Collection[str] = ()) -> None:
+    """Raise ``UserError``, with the key and the target, unless all that ``config`` would call is
+    allowed.
+
+    config: plain, as stored. source: the file it is from. named: targets that the user has named.
+    Interpolations are refused as well: what is stored is resolved, and resolvers are calls.
+    """
+    trusted = {name for name in os.environ.get(VARIABLE, "").split(",") if name} | set(named)
+    for key, value in _leaves(config):
+        if key.rpartition(".")[2] != "_target_":
+            if isinstance(value, str) and "${" in value:
+                raise UserError(f"{source}: {key}={value}: a stored configuration has no ${{...}}")
+            continue
+        if not isinstance(value, str) or not _is_allowed(value, trusted):
+            raise UserError(
+                f"{source}: {key}={value}: not a class that a run may name, so nothing of it was "
+                f"run; if you trust the run's author: {VARIABLE}={value}"
+            )
+
+
+def targets(config: Any) -> set[str]:
+    """All that a configuration names as ``_target_``."""
+    return {str(value) for key, value in _leaves(config) if key.rpartition(".")[2] == "_target_"}
+
+
+def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            below = f"{path}.{key}" if path else str(key)
+            if str(key) == "_target_":  # whatever it is, it is not looked into
+                yield below, value
+            else:
+                yield from _leaves(value, below)
+    elif isinstance(node, list | tuple):
+        for number, value in enumerate(node):
+            yield from _leaves(value, f"{path}.{number}")
+    else:
+        yield path, node
+
+
+def _is_allowed(target: str, trusted: Collection[str]) -> bool:
+    if target in _EXACTLY or any(target == t or target.startswith(f"{t}.") for t in trusted):
+        return True
+    room, _, name = target.rpartition(".")
+    if room == "cifarlab.lit.optim":
+        return inspect.isfunction(_ours(room, name))
+    if room.startswith("cifarlab.models."):
+        from torch import nn
+
+        return _is_class(_ours(room, name), nn.Module)
+    if room.startswith("cifarlab.data."):
+        return _is_class(_ours(room, name), object)
+    if room in ("torch.nn", "torch.optim"):
+        from torch import nn, optim
+
+        space, above = (nn, nn.Module) if room == "torch.nn" else (optim, optim.Optimizer)
+        return _is_class(vars(space).get(name), above)
+    return False
+
+
+def _ours(room: str, name: str) -> Any:
+    """What a module of cifarlab has under ``name``, where it or another of its room defines it and
+    it is not imported from elsewhere; ``None``: nothing."""
+    try:
+        found = vars(importlib.import_module(room)).get(name)
+    except ImportError:
+        return None
+    home = str(getattr(found, "__module__", ""))
+    return found if home.startswith(".".join(room.split(".")[:2]) + ".") else None
+
+
+def _is_class(found: Any, above: type) -> bool:
+    return inspect.isclass(found) and issubclass(found, above)
