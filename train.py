@@ -43,6 +43,8 @@ def draw_evaluation(finished: "Run") -> None:
     from cifarlab.report.evaluation import SHEET, write_sheet  # matplotlib
     from cifarlab.run.session import shown
 
+    if (finished.folder / SHEET).is_file():
+        return
     write_sheet(finished)
     logging.getLogger("cifarlab").info("evaluation %s", shown(finished.folder / SHEET))
 

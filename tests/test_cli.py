@@ -149,7 +149,7 @@ def test_one_line_an_epoch_without_a_terminal(train) -> None:
     assert "\r" not in done.stdout + done.stderr
     assert done.stderr == "", "no warnings, no chatter"
     for row in ("train", "val", "test"):
-        assert re.search(rf"^{row} +\d\.\d{{4}} +\d+\.\d\d%$", done.stdout, re.M)
+        assert re.search(rf"^{row} +\d+\.\d\d% +\d\.\d{{4}}$", done.stdout, re.M)
     assert re.search(r"^run folder outputs/runs/mlp/\d{4}-", done.stdout, re.M)
 
 

@@ -11,6 +11,7 @@ import yaml
 from cifarlab.base.errors import UserError, told
 from cifarlab.callbacks.epochs import COLUMNS
 from cifarlab.store.checkpoint import BEST, LAST, load_run, read_checkpoint
+from cifarlab.store.lock import RunLock
 from cifarlab.store.record import RunRecord, config_hash
 from tests.conftest import TINY, launch, plain
 
@@ -43,6 +44,7 @@ def test_the_folder_holds_what_the_design_says(folder) -> None:
     events = {name for name in found if name.startswith("events.out.tfevents.")}
     assert events
     assert found - events == {
+        ".lock",
         "config.yaml",
         "result.json",
         "metrics.csv",
@@ -242,3 +244,25 @@ def test_only_what_a_run_made_is_removed(run_here, tmp_path) -> None:
     with pytest.raises(UserError):
         run_here(folder, "optimizer.lr=1e30")
     assert [path.name for path in folder.iterdir()] == ["precious.txt"]
+
+
+def test_one_process_a_folder(run_here, tmp_path) -> None:
+    run_here(tmp_path / "run", "+trainer.max_steps=4")
+    (tmp_path / "run" / "result.json").unlink()
+    before = (tmp_path / "run" / "metrics.csv").read_text()
+    with RunLock(tmp_path / "run"), pytest.raises(UserError, match="another process trains here"):
+        run_here(tmp_path / "run")
+    assert (tmp_path / "run" / "metrics.csv").read_text() == before
+    run_here(tmp_path / "run")
+    assert RunRecord.load(tmp_path / "run").epochs_run == 2
+
+
+def test_a_kill_between_record_and_drawing(run_here, tmp_path) -> None:
+    picture = run_here(tmp_path / "run", "evaluation=true") / "figures" / "evaluation.png"
+    record = (tmp_path / "run" / "result.json").read_bytes()
+    drawn = picture.read_bytes()
+    picture.unlink()
+    run_here(tmp_path / "run", "evaluation=true")
+    assert (
+        picture.read_bytes() == drawn and (tmp_path / "run" / "result.json").read_bytes() == record
+    )

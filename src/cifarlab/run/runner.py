@@ -21,6 +21,7 @@ from cifarlab.callbacks import Interrupted, undisturbed
 from cifarlab.run.session import Session, shown
 from cifarlab.stats.quantities import METRICS
 from cifarlab.store.checkpoint import INITIAL, LAST
+from cifarlab.store.lock import LOCK, RunLock
 from cifarlab.store.record import (
     CONFIG,
     EPOCHS,
@@ -40,11 +41,11 @@ def run(config: RunConfig, after: Callable[[Run], None] | None = None) -> float 
     """Do one run, or what is left of it, and return its validation accuracy.
 
     config: plain.
+    after: called with the finished run where its configuration asks for an ``evaluation``; of one
+        that was finished before, too, since a kill may have come in between.
 
-    after: called with the run once its record is written, where the configuration asks for
-        an ``evaluation``.
-
-    Raises ``UserError`` for what the user can mend. A run that fails before its first checkpoint
+    Raises ``UserError`` for what the user can mend, another process that trains in the folder among
+    it. A run that fails before its first checkpoint
     leaves no folder behind. One that a signal asks to stop writes its checkpoint and exits.
     """
     job = HydraConfig.get()
@@ -54,12 +55,11 @@ def run(config: RunConfig, after: Callable[[Run], None] | None = None) -> float 
         log.setLevel(logging.ERROR)
     if is_finished(folder):
         log.info("already finished: %s", shown(folder))
-        return RunRecord.load(folder).metrics["val"]["acc"]
+        return _evaluate(folder, after)
     try:
-        config = _configure(config, folder, list(job.overrides.task))
-        record = train(config, folder)
-        if record and config.get("evaluation") and after is not None:
-            after(Run.finished(folder))
+        with RunLock(folder) if _rank() == 0 else contextlib.nullcontext():
+            config = _configure(config, folder, list(job.overrides.task))
+            train(config, folder)
     except Interrupted as error:
         log.info("%s; to go on: python train.py resume=%s", error, shown(folder))
         if slurm.is_job():
@@ -69,7 +69,15 @@ def run(config: RunConfig, after: Callable[[Run], None] | None = None) -> float 
         if is_new and not (folder / LAST).exists() and _rank() == 0:
             _discard(folder)
         raise
-    return None if record is None else record.metrics["val"]["acc"]
+    return _evaluate(folder, after) if _rank() == 0 else None
+
+
+def _evaluate(folder: Path, after: Callable[[Run], None] | None) -> float:
+    """What comes after a run, and its validation accuracy."""
+    finished = Run.finished(folder)
+    if after is not None and _rank() == 0 and (finished.config or {}).get("evaluation"):
+        after(finished)
+    return finished.measure("val_acc")
 
 
 def train(config: RunConfig, folder: Path) -> RunRecord | None:
@@ -108,7 +116,7 @@ def summary(record: RunRecord, folder: Path) -> str:
 
 def _discard(folder: Path) -> None:
     """Remove what a run that never got going wrote, and the folder unless it holds other things."""
-    for pattern in (CONFIG, "run.log", EPOCHS, "events.out.tfevents.*", str(INITIAL)):
+    for pattern in (CONFIG, LOCK, "run.log", EPOCHS, "events.out.tfevents.*", str(INITIAL)):
         for path in folder.glob(pattern):
             path.unlink()
     for made in (folder / LAST.parent, folder / "figures", folder):
