@@ -40,7 +40,7 @@ def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if cell.cell_type == "code"
     ]
     assert "38,042 by formula" in said[2] and "38,042 parameters, as in theory" in said[4]
-    assert re.search(r"^test +\d\.\d{4} +\d+\.\d\d%\s", said[3], re.M)
+    assert re.search(r"^test +\d+\.\d\d% +\d\.\d{4}\s", said[3], re.M)
     assert "Predictor(tbmi26_cnn; 10 classes" in said[4]
     assert said[5].count("predicted") == 10
     assert said[8].count("val_acc") == 4
