@@ -44,6 +44,11 @@ class EpochRecorder(Callback):
         self.rows = [
             row for row in read_metrics(self.path) if row["epoch"] <= trainer.current_epoch
         ]
+        if len(self.rows) < trainer.current_epoch:
+            raise UserError(
+                f"{self.path}: has {len(self.rows)} epochs where the checkpoint has "
+                f"{trainer.current_epoch}: not the file that this run wrote"
+            )
         self.resumed_rows = list(self.rows)
         if trainer.is_global_zero:
             text = io.StringIO(newline="")

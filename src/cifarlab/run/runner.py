@@ -7,8 +7,9 @@ from ``checkpoints/last.ckpt`` if there is one.
 import contextlib
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import yaml
 from hydra.core.hydra_config import HydraConfig
@@ -20,7 +21,8 @@ from cifarlab.base.errors import UserError
 from cifarlab.callbacks import Interrupted, undisturbed
 from cifarlab.run.session import Session, shown
 from cifarlab.stats.quantities import METRICS
-from cifarlab.store.checkpoint import INITIAL, LAST
+from cifarlab.store.checkpoint import INITIAL, LAST, read_checkpoint
+from cifarlab.store.configs import leaves
 from cifarlab.store.lock import LOCK, RunLock
 from cifarlab.store.record import (
     CONFIG,
@@ -31,7 +33,7 @@ from cifarlab.store.record import (
     is_finished,
     write_atomic,
 )
-from cifarlab.store.run import Run
+from cifarlab.store.run import Run, stored_config
 from cifarlab.store.trust import check_trusted, targets
 
 log = logging.getLogger("cifarlab")
@@ -129,6 +131,21 @@ def _rank() -> int:
     return rank_zero_only.rank  # type: ignore[attr-defined]  # set on the function
 
 
+def _check_unchanged(stored: Mapping[str, Any], folder: Path) -> None:
+    """Raise ``UserError``, naming a key, where ``config.yaml`` is not what the run has had so far:
+    it would be half obeyed, since a checkpoint has rates and counts of its own."""
+    if not (folder / LAST).is_file():
+        return
+    begun = dict(leaves(read_checkpoint(folder / LAST)["cifarlab"]["config"]))
+    now = dict(leaves(stored))
+    for key in [*begun, *now]:
+        if begun.get(key) != now.get(key) and key != "trainer.devices":  # a sweep gives it a GPU
+            raise UserError(
+                f"{folder / CONFIG}: {key}={now.get(key)}, but the run began with "
+                f"{begun.get(key)}; a run goes on as it was configured, so start another"
+            )
+
+
 def _configure(config: RunConfig, folder: Path, overrides: list[str]) -> RunConfig:
     """That of the command, which is written into the folder; when resuming, that of the folder."""
     if config["resume"] is not None:
@@ -138,9 +155,10 @@ def _configure(config: RunConfig, folder: Path, overrides: list[str]) -> RunConf
                 f"resume={config['resume']}: the run goes on as it was configured; leave out "
                 + " ".join(others)
             )
-        stored = yaml.safe_load((folder / CONFIG).read_text())
+        stored = stored_config(folder)
         check_trusted(stored, folder / CONFIG, targets(config))
-        return stored
+        _check_unchanged(stored, folder)
+        return cast(RunConfig, stored)
     if _rank() == 0:
         write_atomic(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
     return config

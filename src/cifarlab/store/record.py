@@ -9,12 +9,13 @@ import csv
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from cifarlab.base.errors import UserError
 
@@ -97,15 +98,33 @@ class RunRecord:
             fields = json.loads(path.read_text())
             if fields["schema"] != SCHEMA:
                 raise UserError(f"{path}: schema {fields['schema']}, this version reads {SCHEMA}")
-            return cls(**fields)
+            record = cls(**fields)
+            _check(record)
+            return record
         except FileNotFoundError:
             raise UserError(f"{path.parent}: no finished run here ({RESULT} is missing)") from None
-        except (json.JSONDecodeError, TypeError, KeyError) as error:
-            raise UserError(f"{path}: not a run record ({error})") from error
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            if isinstance(error, UserError):
+                raise
+            why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise UserError(f"{path}: not a run record ({why})") from error
 
     def save(self, folder: str | Path) -> None:
         """Write ``folder/result.json`` in one step: it is there whole or not at all."""
         write_atomic(Path(folder) / RESULT, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+
+
+def _check(record: RunRecord) -> None:
+    """Raise ``ValueError`` or ``KeyError`` for what no run can have come to."""
+    if record.status not in get_args(Status):
+        raise ValueError(f"status={record.status}")
+    for split in ("train", "val", "test"):
+        for name in ("acc", "loss"):
+            value = record.metrics[split][name]
+            if not math.isfinite(value) or value < 0 or (name == "acc" and value > 1):
+                raise ValueError(f"metrics.{split}.{name}={value}")
+    if not 1 <= record.best_epoch <= record.epochs_run:
+        raise ValueError(f"best_epoch={record.best_epoch} of epochs_run={record.epochs_run}")
 
 
 def is_finished(folder: str | Path) -> bool:
@@ -125,15 +144,24 @@ def write_failure(folder: str | Path, error: BaseException, traceback: str) -> N
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The rows of a ``metrics.csv``; a last row that was cut off in writing is left out."""
+    """The rows of a ``metrics.csv``; a last row that was cut off in writing is left out.
+
+    Raises ``UserError`` where it is damaged otherwise: what is no number, or a row that is missing.
+    """
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if None not in row.values()]
-    return [
-        {name: int(v) if name in ("epoch", "step") else float(v) for name, v in row.items()}
-        for row in rows
-    ]
+    try:
+        text = path.read_text()
+        rows = list(csv.DictReader(text[: text.rfind("\n") + 1].splitlines()))
+        found = [
+            {name: int(v) if name in ("epoch", "step") else float(v) for name, v in row.items()}
+            for row in rows
+        ]
+        if (epochs := [row["epoch"] for row in found]) != list(range(1, len(rows) + 1)):
+            raise ValueError(f"the epochs are {', '.join(map(str, epochs))}")
+    except (ValueError, TypeError, KeyError, AttributeError, csv.Error) as error:
+        raise UserError(f"{path}: damaged ({error})") from error
+    return found
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

@@ -186,9 +186,17 @@ def read_config(folder: Path) -> dict[str, Any] | None:
     """The resolved configuration in a run's folder; ``None`` if it is not there or cut short."""
     try:
         config = yaml.load((folder / CONFIG).read_text(), _Loader)
-    except (FileNotFoundError, yaml.YAMLError):
+    except (FileNotFoundError, UnicodeDecodeError, yaml.YAMLError):
         return None
     return config if isinstance(config, dict) else None
+
+
+def stored_config(folder: Path) -> dict[str, Any]:
+    """The same. Raises ``UserError`` if it is not there or damaged."""
+    config = read_config(folder)
+    if config is None:
+        raise UserError(f"{folder / CONFIG}: missing or damaged; a run's folder has it")
+    return config
 
 
 def of_epochs(epochs: Epochs, name: str) -> float:
