@@ -4,6 +4,8 @@ import gc
 import os
 import re
 import shutil
+import subprocess
+import sys
 import weakref
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from PIL import Image
 
 from cifarlab.base import cli
-from tests.conftest import TINY
+from tests.conftest import ROOT, TINY
 
 HINT = re.compile(r"^error: [^\n]+\n$")
 
@@ -174,3 +176,32 @@ def test_a_failed_run_lets_go_of_what_it_held() -> None:
     cli._let_go(caught.value)
     gc.collect()
     assert alive[0]() is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["name=../../evil"], "name=../../evil: must be a name"),
+        (["name=/tmp/evil"], "name=/tmp/evil: must be a name"),
+        (["name=null"], "name=None: must be a name"),
+        (["name='.'"], "name=.: must be a name"),
+        (["output_root="], "output_root=: must be a folder"),
+        (["output_root=null"], "output_root=None: must be a folder"),
+        (["data.cache_dir=''"], "data.cache_dir=: must be a folder"),
+        (["data.cache_dir=null"], "data.cache_dir=None: must be a folder"),
+        (["-m", "sweep=../../x", "seed=0,1"], "sweep=../../x: must be a name"),
+        (["-m", "sweep=/tmp/x", "seed=0,1"], "sweep=/tmp/x: must be a name"),
+        (["-m", "sweep=''", "seed=0,1"], "sweep=: must be a name"),
+        (["-m", "output_root=null", "seed=0,1"], "output_root=None: must be a folder"),
+    ],
+)
+def test_nothing_is_written_where_nobody_asked(
+    train, tmp_path, typed: list[str], said: str
+) -> None:
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    command = [sys.executable, str(ROOT / "train.py"), *typed, *TINY]
+    done = subprocess.run(command, cwd=below, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and said in done.stderr, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")] == ["a", "a/b"]

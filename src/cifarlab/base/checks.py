@@ -3,6 +3,7 @@ keyboard is answered at once. What only the data or the model can know is checke
 
 import importlib.util
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from cifarlab.base.config import RunConfig
@@ -21,6 +22,11 @@ def check_config(config: Mapping[str, Any]) -> RunConfig:
     if config["lr_find"]:
         raise UserError("lr_find=true: is a program now: python scripts/lr_find.py [overrides]")
     _choice(config, "evaluation", (True, False))
+    check_folder("output_root", config["output_root"])
+    check_folder("data.cache_dir", _get(config, "data.cache_dir"))
+    check_name("name", config["name"])
+    if config["sweep"] is not None:
+        check_name("sweep", config["sweep"])
     _integer(config, "seed", low=0)
     _integer(config, "batch_size", low=1)
     _integer(config, "max_epochs", low=1)
@@ -49,6 +55,21 @@ def check_config(config: Mapping[str, Any]) -> RunConfig:
             )
     _averages(config)
     return cast(RunConfig, config)
+
+
+def check_folder(key: str, value: Any) -> Path:
+    """Raise ``UserError`` unless ``value`` is a path."""
+    if not isinstance(value, str) or not value.strip():
+        raise UserError(f"{key}={value}: must be a folder")
+    return Path(value)
+
+
+def check_name(key: str, value: Any) -> str:
+    """Raise ``UserError`` unless ``value`` names something below the folder that it is put in."""
+    path = Path(str(value))
+    if not str(value or "").strip() or path.is_absolute() or ".." in path.parts or path == Path():
+        raise UserError(f"{key}={value}: must be a name; / may part it, but it has no ..")
+    return str(value)
 
 
 def check_export(format: str) -> None:

@@ -33,6 +33,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
+from cifarlab.base.checks import check_folder, check_name
 from cifarlab.base.errors import UserError, told
 from cifarlab.base.seams import is_refused_call
 
@@ -79,9 +80,12 @@ def app(config_dir: Path, config_name: str) -> Callable[[Callable], Callable[[],
                 except Exception as error:
                     hydra_config = HydraConfig.get()
                     made = Path(hydra_config.runtime.output_dir)
-                    if made != Path.cwd():  # Hydra made it; leave no empty folder
-                        with contextlib.suppress(OSError):
-                            made.rmdir()
+                    with contextlib.suppress(OSError):  # until one is not empty
+                        for folder in (made, *made.parents):  # Hydra made them
+                            inside = folder == made or folder.is_relative_to(Path.cwd())
+                            if folder == Path.cwd() or not inside:
+                                break
+                            folder.rmdir()
                     if hydra_config.mode == RunMode.MULTIRUN:
                         _let_go(error)
                         raise  # the sweeper tells
@@ -141,10 +145,10 @@ def _let_go(error: BaseException) -> None:
         link = link.__cause__ or link.__context__
 
 
-def _run_dir(resume: str | None, fresh: str) -> str:
-    """The folder of a single run: the one to resume, else a new one."""
+def _run_dir(resume: str | None, root: Any, room: str, name: Any, time: str) -> str:
+    """The folder of a single run: the one to resume, else a new one, where Hydra makes it."""
     if resume is None:
-        return fresh
+        return str(check_folder("output_root", root) / room / check_name("name", name) / time)
     if not (Path(resume) / "config.yaml").is_file():
         raise UserError(f"resume={resume}: not a run folder (it has no config.yaml)")
     return str(resume)

@@ -23,7 +23,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from cifarlab.base.checks import check_config
+from cifarlab.base.checks import check_config, check_name
 from cifarlab.base.compose import cell_config
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError, told
@@ -103,7 +103,10 @@ class GridSweeper(Sweeper):
         """The sweep's folder, where it is called ``name`` unless the user calls it otherwise."""
         assert self.config is not None and self.hydra_context is not None
         assert self.task_function is not None
-        folder = Path(self.config.hydra.sweep.dir) / (self.config.sweep or name)
+        named = self.config.sweep
+        folder = Path(self.config.hydra.sweep.dir) / (
+            name if named is None else check_name("sweep", named)
+        )
         with open_dict(self.config):
             self.config.hydra.sweep.dir = str(folder)
         self.launcher = Plugins.instance().instantiate_launcher(  # which may keep files below it
