@@ -152,8 +152,8 @@ def test_the_report_of_a_run(see, browser, sweep: Path) -> None:
         "const rows = [...document.querySelector('table').rows];"
         "return rows.map(row => [...row.cells].map(cell => cell.innerText))"
     )
-    assert rows[0] == ["", "loss", "accuracy"]
-    assert rows[1:] == [[s, f"{m['loss']:.4f}", f"{m['acc']:.2%}"] for s, m in metrics.items()]
+    assert rows[0] == ["", "accuracy", "loss"]
+    assert rows[1:] == [[s, f"{m['acc']:.2%}", f"{m['loss']:.4f}"] for s, m in metrics.items()]
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
         {"width": 390, "height": 800, "deviceScaleFactor": 2, "mobile": True},

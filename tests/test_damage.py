@@ -1,7 +1,12 @@
 """Files of a run that were damaged or edited are told in one line, and never half believed."""
 
+import errno
 import json
+import resource
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +18,7 @@ from cifarlab.run.runner import _configure as configure
 from cifarlab.store.checkpoint import LAST
 from cifarlab.store.record import RESULT, RunRecord, read_metrics
 from cifarlab.store.run import Run
+from tests.conftest import ROOT, TINY
 
 HEADER = "epoch,step,lr,train_loss,train_acc,val_loss,val_acc,epoch_s,images_per_s\n"
 ROW = "{},4,0.05,2.4,0.06,2.3,0.15,0.2,658.9\n"
@@ -111,3 +117,53 @@ def test_epochs_that_the_checkpoint_does_not_know(run_here, tmp_path: Path) -> N
     (folder / "metrics.csv").write_text("".join(lines[:2]))
     with pytest.raises(UserError, match="has 1 epochs where the checkpoint has 2"):
         run_here(folder, "max_epochs=3")
+
+
+def test_a_full_disk(train, tmp_path: Path, monkeypatch) -> None:
+    """Files of at most 100 kB: the checkpoint, 2.5 MB, does not fit. Nothing is left of it."""
+
+    def limited() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    command = [sys.executable, str(ROOT / "train.py"), *TINY, "data.cache_dir=cache", "logger=none"]
+    train(*TINY, "data.cache_dir=cache", "logger=none", "name=first")
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, preexec_fn=limited
+    )
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("error: ") and line.endswith(".ckpt: file too large")
+    assert [path.name for path in (tmp_path / "outputs/runs").iterdir()] == ["first"]
+
+
+def test_a_run_goes_on_after_a_full_disk(run_here, tmp_path: Path, monkeypatch) -> None:
+    whole = run_here(tmp_path / "whole", "max_epochs=3")
+    saved, save = [], torch.save
+
+    def full(*arguments, **options) -> None:
+        saved.append(save(*arguments, **options))
+        if len(saved) == 5:  # the first layer, then twice an epoch
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    folder = tmp_path / "run"
+    with pytest.raises(OSError, match=r"No space left.*checkpoints/last.ckpt"):
+        run_here(folder, "max_epochs=3")
+    assert sorted(p.name for p in (folder / "checkpoints").iterdir() if "ini" not in p.name) == [
+        "best.ckpt",
+        "last.ckpt",
+    ], "no half a file"
+    monkeypatch.undo()
+    run_here(folder, "max_epochs=3")
+    assert RunRecord.load(folder).metrics == RunRecord.load(whole).metrics
+
+
+@pytest.mark.parametrize("typed", [["output_root=there"], ["-m", "output_root=there", "seed=0,1"]])
+def test_a_file_in_the_way(typed: list[str], train, tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("precious")
+    done = train(*typed, *TINY)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert "there" in line and ("not a directory" in line or "file exists" in line)
+    assert (tmp_path / "there").read_text() == "precious"

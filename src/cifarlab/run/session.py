@@ -25,7 +25,14 @@ from cifarlab.store.checkpoint import (
     read_checkpoint,
     save_initial,
 )
-from cifarlab.store.record import EPOCHS, RunRecord, Status, config_hash, write_atomic
+from cifarlab.store.record import (
+    EPOCHS,
+    RunRecord,
+    Status,
+    config_hash,
+    write_atomic,
+    written_whole,
+)
 
 log = logging.getLogger("cifarlab")
 TEST_READS = ".test_reads"  # there only between the first reading of the test set and the record
@@ -172,18 +179,17 @@ class Session:
 
     def _save_predictions(self, results: dict[str, Evaluation]) -> None:
         path = self.folder / "predictions.npz"
-        temporary = path.with_name(".predictions.tmp.npz")
-        np.savez_compressed(
-            temporary,
-            val_logits=half(results["val"].logits),
-            val_labels=results["val"].labels,
-            test_logits=half(results["test"].logits),
-            test_labels=results["test"].labels,
-            train_indices=self.data.train_indices,
-            val_indices=self.data.val_indices,
-            classes=np.array(self.data.classes),
-        )
-        temporary.replace(path)
+        with written_whole(path) as file:
+            np.savez_compressed(
+                file,
+                val_logits=half(results["val"].logits),
+                val_labels=results["val"].labels,
+                test_logits=half(results["test"].logits),
+                test_labels=results["test"].labels,
+                train_indices=self.data.train_indices,
+                val_indices=self.data.val_indices,
+                classes=np.array(self.data.classes),
+            )
 
     def _log_final(self, results: dict[str, Evaluation]) -> None:
         final = {f"best/{name}_{k}": v for name, r in results.items() for k, v in r.metrics.items()}

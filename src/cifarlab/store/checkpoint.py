@@ -4,7 +4,6 @@ Every checkpoint carries, under ``cifarlab``, the plain configuration of its run
 told the net (classes, image size, mean, standard deviation), so that it can be used by itself.
 """
 
-import os
 import pickle
 import struct
 import zipfile
@@ -19,7 +18,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from torch import nn
 
 from cifarlab.base.errors import UserError
-from cifarlab.store.record import RunRecord
+from cifarlab.store.record import RunRecord, written_whole
 from cifarlab.store.trust import check_trusted
 
 BEST = Path("checkpoints") / "best.ckpt"
@@ -48,12 +47,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> None:
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.tmp")
-        with temporary.open("wb") as file:
+        with written_whole(target) as file:
             torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
 
 
 @dataclass(frozen=True)

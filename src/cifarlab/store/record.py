@@ -5,6 +5,7 @@ epochs are counted from 1. ``metrics`` is measured with the weights of the best 
 eval mode, on images without augmentation, the training images included.
 """
 
+import contextlib
 import csv
 import dataclasses
 import hashlib
@@ -12,10 +13,10 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import IO, Any, Literal, get_args
 
 from cifarlab.base.errors import UserError
 
@@ -187,14 +188,30 @@ def _without_neutral(config: Mapping[str, Any], prefix: str = "") -> dict[str, A
 
 def write_atomic(path: Path, text: str) -> None:
     """Write a text file so that readers and crashes see the old or the new one, never a part."""
+    with written_whole(path) as file:
+        file.write(text.encode())
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write, which takes the place of ``path`` when it is complete and on the disk.
+
+    Where that fails the old one stays and nothing is left beside it. Raises ``OSError`` that names
+    ``path`` where the disk is the cause, whatever torch makes of it.
+    """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        link: BaseException | None = error
+        while link is not None and isinstance(error, OSError | RuntimeError):
+            if isinstance(link, OSError):
+                raise OSError(link.errno, link.strerror, str(path)) from error
+            link = link.__cause__ or link.__context__
         raise
