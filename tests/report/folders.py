@@ -21,7 +21,8 @@ def plan(folder: Path, cells: Mapping[str, list[str]]) -> None:
 def finished(
     folder: Path, overrides: list[str], acc: float, config: Any = None, **fields: Any
 ) -> Path:
-    """A finished cell, ``acc`` on validation, a hundredth less on test, a tenth more on training.
+    """A finished cell, ``acc`` on validation, a hundredth less on test, a tenth more on training,
+    as far as accuracies go.
 
     ``config`` is added to what the overrides say; ``False`` leaves the file out.
     """
@@ -31,7 +32,7 @@ def finished(
         plain = nested({key: yaml.safe_load(value) for key, value in typed.items()})
         (folder / "config.yaml").write_text(yaml.safe_dump(plain | (config or {})))
     metrics = {
-        split: {"loss": 1 - acc, "acc": acc + more}
+        split: {"loss": 1 - acc, "acc": min(max(acc + more, 0.0), 1.0)}
         for split, more in (("train", 0.1), ("val", 0.0), ("test", -0.01))
     }
     fields = {"seed": int(typed.get("seed", 0)), "metrics": metrics} | fields

@@ -113,12 +113,16 @@ def test_never_two_of_one_seed(tmp_path) -> None:
     assert planned == {"a": "True", "b": "True", "lost": "False", "old": "False", "new": "False"}
 
 
-def test_a_loss_that_is_no_number_ranks_last(tmp_path) -> None:
+def test_an_accuracy_that_is_no_number_is_a_failure(tmp_path) -> None:
     grid(tmp_path, ["lr=1"], ["lr=2"])
-    finished(tmp_path / "nan", ["lr=9"], float("nan"))
+    folder = finished(tmp_path / "nan", ["lr=9"], 0.9, config={"overrides": ["lr=9"]})
+    record = (folder / "result.json").read_text()
+    (folder / "result.json").write_text(record.replace('"acc": 0.9', '"acc": NaN'))
     write_results(tmp_path)
-    assert [row["lr"] for row in rows(tmp_path / "results.csv")] == ["1", "2", "9"]
-    assert [row["lr"] for row in rows(tmp_path / "summary.csv")] == ["1", "2", "9"]
+    found = rows(tmp_path / "results.csv")
+    assert [row["lr"] for row in found] == ["1", "2", "9"]
+    assert found[-1]["status"] == "failed" and "metrics.val.acc=nan" in found[-1]["reason"]
+    assert [row["lr"] for row in rows(tmp_path / "summary.csv")] == ["1", "2"]
 
 
 def test_test_time_augmentation_has_columns_where_it_was_asked_for(tmp_path) -> None:

@@ -70,7 +70,8 @@ class Run:
             try:
                 record = RunRecord.load(folder)
             except UserError as error:
-                typed = as_typed(overrides or [])
+                said = overrides or (read_config(folder) or {}).get("overrides") or []
+                typed = as_typed(said)
                 return cls(**common, typed=typed, status="failed", reason=str(error))
             typed = as_typed(overrides or record.overrides)
             return cls(**common, typed=typed, status=record.status, record=record)
