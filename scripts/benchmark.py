@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from cifarlab.base import cli
 from cifarlab.base.checks import check_config
 from cifarlab.base.compose import plain
+from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 
 log = logging.getLogger("cifarlab")
@@ -28,7 +29,7 @@ log = logging.getLogger("cifarlab")
 @cli.app(Path(__file__).parents[1] / "conf", "benchmark")
 def main(cfg: DictConfig) -> None:
     config = plain(cfg)
-    check_config(config)
+    recipe = check_config(config)
     from hydra.core.hydra_config import HydraConfig
 
     folder = Path(HydraConfig.get().runtime.output_dir)
@@ -36,7 +37,7 @@ def main(cfg: DictConfig) -> None:
     images = 0
     for number in range(config["rounds"]):
         for pipeline, measured in rates.items():
-            rate, images, precision = measure(config, folder, pipeline)
+            rate, images, precision = measure(config, recipe, folder, pipeline)
             measured.append(rate)
             log.info("round %d  %-8s  %8.0f images/s  (%s)", number + 1, pipeline, rate, precision)
     ratios = [a / b for a, b in zip(rates["ours"], rates["textbook"], strict=True)]
@@ -59,7 +60,9 @@ def main(cfg: DictConfig) -> None:
     (folder / "benchmark.json").write_text(json.dumps(result, indent=2) + "\n")
 
 
-def measure(config: dict[str, Any], folder: Path, pipeline: str) -> tuple[float, int, str]:
+def measure(
+    config: dict[str, Any], recipe: RunConfig, folder: Path, pipeline: str
+) -> tuple[float, int, str]:
     """Images a second of a stretch of training, images an epoch, and the precision."""
     import torch
     from lightning.pytorch import Callback
@@ -90,7 +93,7 @@ def measure(config: dict[str, Any], folder: Path, pipeline: str) -> tuple[float,
     textbook = {"precision": "32-true"} if pipeline == "textbook" else {}
     quick = {"limit_train_batches": last, "limit_val_batches": 0, "max_epochs": 1}
     stopwatch = Stopwatch()
-    data, module = build(check_config(config))
+    data, module = build(recipe)
     images = len(data.train_indices)
     if last > images // config["batch_size"]:
         raise UserError(

@@ -56,5 +56,13 @@ def test_refused(override: str, message: str) -> None:
 
 
 def test_accepted() -> None:
-    for override in ("dropout=0", "dropout=0.999", "data.val_size=1000", "seed=12345"):
+    for override in (
+        "dropout=0",
+        "dropout=0.999",
+        "data.val_size=1000",
+        "seed=12345",
+        "name=0",
+        "sweep=0",
+        "name=a/b",
+    ):
         check_config(plain(override))

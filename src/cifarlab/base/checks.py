@@ -66,10 +66,11 @@ def check_folder(key: str, value: Any) -> Path:
 
 def check_name(key: str, value: Any) -> str:
     """Raise ``UserError`` unless ``value`` names something below the folder that it is put in."""
-    path = Path(str(value))
-    if not str(value or "").strip() or path.is_absolute() or ".." in path.parts or path == Path():
+    text = "" if value is None else str(value)  # a name may be a number, 0 among them
+    path = Path(text)
+    if not text.strip() or path.is_absolute() or ".." in path.parts or path == Path():
         raise UserError(f"{key}={value}: must be a name; / may part it, but it has no ..")
-    return str(value)
+    return text
 
 
 def check_export(format: str) -> None:
