@@ -22,14 +22,24 @@ from cifarlab.base.checks import check_config
 from cifarlab.base.compose import plain
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
+from cifarlab.base.kinds import Count, Whole
 
 log = logging.getLogger("cifarlab")
+
+
+class BenchmarkConfig(RunConfig):
+    """Of ``python scripts/benchmark.py``."""
+
+    rounds: Count
+    steps: Count
+    warmup: Whole
+    workers: Whole
 
 
 @cli.app(Path(__file__).parents[1] / "conf", "benchmark")
 def main(cfg: DictConfig) -> None:
     config = plain(cfg)
-    recipe = check_config(config)
+    recipe = check_config(config, BenchmarkConfig)
     from hydra.core.hydra_config import HydraConfig
 
     folder = Path(HydraConfig.get().runtime.output_dir)

@@ -11,18 +11,26 @@ from omegaconf import DictConfig
 from cifarlab.base import cli
 from cifarlab.base.checks import check_config
 from cifarlab.base.compose import plain
+from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
+from cifarlab.base.kinds import Count
 
 Config = dict[str, Any]
+
+
+class DescribeConfig(RunConfig):
+    """Of ``python scripts/describe.py``."""
+
+    num_classes: Count
+    image_size: Count
+    rounds: Count
+    per_class: Count
 
 
 @cli.app(Path(__file__).parents[1] / "conf", "describe")
 def main(cfg: DictConfig) -> None:
     config = plain(cfg)
-    for key in ("num_classes", "image_size", "rounds", "per_class"):
-        if not isinstance(config[key], int) or config[key] < 1:
-            raise UserError(f"{key}={config[key]}: must be a whole number, 1 or more")
-    check_config(config)
+    check_config(config, DescribeConfig)
     asked = [kind for kind in ("model", "aug", "data") if typed(config, kind)]
     if not asked:
         raise UserError(

@@ -55,7 +55,10 @@ def test_mistakes_known_without_torch(train, tmp_path, arguments, pattern) -> No
     ("arguments", "pattern"),
     [
         (["data=synthetic", "data.val_size=20000"], "takes 20000 of 10000 training images"),
-        (["data=synthetic", "+model.hiden=3"], "unexpected keyword argument 'hiden'"),
+        (
+            ["data=synthetic", "+model.hiden=3"],
+            "model.hiden: no such key; did you mean model.hidden",
+        ),
         (["data=image_folder", "data.root=nowhere"], "data.root=nowhere: no such folder"),
         (["data=synthetic", "aug=hflip", "aug.hflip.p=2"], "aug.hflip.p=2: must be a probability"),
         (["data=synthetic", "data.normalize=dataset"], "no published mean"),
@@ -183,16 +186,16 @@ def test_a_failed_run_lets_go_of_what_it_held() -> None:
     [
         (["name=../../evil"], "name=../../evil: must be a name"),
         (["name=/tmp/evil"], "name=/tmp/evil: must be a name"),
-        (["name=null"], "name=None: must be a name"),
+        (["name=null"], "name=null: must be a name"),
         (["name='.'"], "name=.: must be a name"),
         (["output_root="], "output_root=: must be a folder"),
-        (["output_root=null"], "output_root=None: must be a folder"),
+        (["output_root=null"], "output_root=null: must be a folder"),
         (["data.cache_dir=''"], "data.cache_dir=: must be a folder"),
-        (["data.cache_dir=null"], "data.cache_dir=None: must be a folder"),
+        (["data.cache_dir=null"], "data.cache_dir=null: must be a folder"),
         (["-m", "sweep=../../x", "seed=0,1"], "sweep=../../x: must be a name"),
         (["-m", "sweep=/tmp/x", "seed=0,1"], "sweep=/tmp/x: must be a name"),
         (["-m", "sweep=''", "seed=0,1"], "sweep=: must be a name"),
-        (["-m", "output_root=null", "seed=0,1"], "output_root=None: must be a folder"),
+        (["-m", "output_root=null", "seed=0,1"], "output_root=null: must be a folder"),
     ],
 )
 def test_nothing_is_written_where_nobody_asked(

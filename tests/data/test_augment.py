@@ -199,17 +199,17 @@ def test_cutout_blackens_one_square_anywhere() -> None:
 
 
 def test_impossible_parameters() -> None:
-    with pytest.raises(UserError, match=r"aug.hflip.p=1.2: must be a probability in \[0, 1\]"):
+    with pytest.raises(UserError, match=r"HFlip.p=1.2: must be a probability in \[0, 1\]"):
         HFlip(1.2)
-    with pytest.raises(UserError, match="aug.crop.padding=-1: must be a whole number"):
+    with pytest.raises(UserError, match="RandomCrop.padding=-1: must be a whole number"):
         RandomCrop(-1)
-    with pytest.raises(UserError, match="aug.rotation.degrees=-1: must be 0 or more"):
+    with pytest.raises(UserError, match=r"Rotation.degrees=-1: must be a number in \[0"):
         Rotation(-1)
-    with pytest.raises(UserError, match="aug.noise.sigma=-1: must be 0 or more"):
+    with pytest.raises(UserError, match=r"GaussianNoise.sigma=-1: must be a number in \[0"):
         GaussianNoise(-1)
-    with pytest.raises(UserError, match="aug.blur.kernel=4: must be an odd number"):
+    with pytest.raises(UserError, match="GaussianBlur.kernel=4: must be an odd number"):
         GaussianBlur(kernel=4)
-    with pytest.raises(UserError, match=r"aug.blur.sigma=\[2, 1\]: must be \[low, high\]"):
+    with pytest.raises(UserError, match=r"GaussianBlur.sigma=\[2,1\]: must be \[low, high\]"):
         GaussianBlur(sigma=(2, 1))
-    with pytest.raises(UserError, match="aug.cutout.size=-2: must be a whole number"):
+    with pytest.raises(UserError, match="Cutout.size=-2: must be a whole number"):
         Cutout(size=-2)

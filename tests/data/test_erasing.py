@@ -78,14 +78,17 @@ def test_random_levels() -> None:
 
 
 def test_impossible_parameters() -> None:
-    with pytest.raises(UserError, match="aug.erasing.p=2: must be a probability"):
+    with pytest.raises(UserError, match="RandomErasing.p=2: must be a probability"):
         RandomErasing(p=2)
-    with pytest.raises(UserError, match=r"aug.erasing.scale=\[0.4, 0.3\]: must be \[low, high\]"):
+    with pytest.raises(UserError, match=r"RandomErasing.scale=\[0.4,0.3\]: must be \[low"):
         RandomErasing(scale=(0.4, 0.3))
-    with pytest.raises(UserError, match=r"aug.erasing.scale=\[0.4, 1.3\]: must be shares"):
+    with pytest.raises(UserError, match=r"scale=\[0.4,1.3\]: must be .* high <= 1"):
         RandomErasing(scale=(0.4, 1.3))
-    with pytest.raises(UserError, match=r"aug.erasing.ratio=\[0, 2\]: must be \[low, high\], 0 <"):
+    with pytest.raises(UserError, match=r"RandomErasing.ratio=\[0,2\]: must be \[low, high\], 0"):
         RandomErasing(ratio=(0, 2))
     for value in (256, "noise"):
-        with pytest.raises(UserError, match=f"aug.erasing.value={value}: must be a level from 0"):
+        with pytest.raises(
+            UserError,
+            match=f"RandomErasing.value={value}: must be a whole number from 0 to 255; or random",
+        ):
             RandomErasing(value=value)

@@ -115,5 +115,5 @@ def test_plateau() -> None:
         scheduler.step(loss)
         seen.append(optimizer.param_groups[0]["lr"])
     assert seen == [0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.03, 0.03, 0.03]
-    with pytest.raises(UserError, match=r"scheduler.factor=1: must be a number in \(0, 1\)"):
+    with pytest.raises(UserError, match=r"plateau.factor=1: must be a number in \(0, 1\)"):
         optim.plateau(optimizer, STEPS, EPOCH, factor=1)

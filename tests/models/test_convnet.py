@@ -170,8 +170,8 @@ def test_initial_weights_have_the_spread_of_their_formula(init: str, std: float)
     [
         ({"activation": "swish"}, "model.activation=swish: must be one of relu, tanh"),
         ({"init": "orthogonal"}, "model.init=orthogonal: must be one of default, xavier_uniform"),
-        ({"downsample": "blur"}, "model.downsample=blur: must be pool or stride"),
-        ({"dropout_after": ["fc"]}, r"model.dropout_after=\['fc'\]: any of pool, hidden, conv"),
+        ({"downsample": "blur"}, "ConvNet.downsample=blur: must be one of pool, stride"),
+        ({"dropout_after": ["fc"]}, r"dropout_after=\[fc\]: must be a list, each one of pool, "),
         ({"blocks": [{"filters": 4, "pool": "min"}]}, "pool: min: must be max, avg or null"),
     ],
 )

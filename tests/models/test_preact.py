@@ -27,7 +27,7 @@ def test_wide_resnets_are_counted_as_in_the_paper() -> None:
     assert [stage[-1].conv2.out_channels for stage in net.stages] == [32, 64, 128]
     convolutions = [m for m in net.modules() if isinstance(m, torch.nn.Conv2d)]
     assert len(convolutions) == 16, "the three shortcuts count"
-    with pytest.raises(UserError, match="model.depth=20: must be 6 n"):
+    with pytest.raises(UserError, match="WideResNet.depth=20: must be 6 n"):
         WideResNet(depth=20)
 
 
@@ -47,5 +47,5 @@ def test_densenet_has_three_blocks_of_its_depth() -> None:
     net = DenseNet(depth=40, growth=12)
     assert sum(isinstance(module, DenseLayer) for module in net.blocks) == 36 // 6 * 3
     assert net.blocks(net.stem(torch.zeros(1, 3, 32, 32))).shape[2:] == (8, 8)
-    with pytest.raises(UserError, match="model.depth=41: must be 6 n"):
+    with pytest.raises(UserError, match="DenseNet.depth=41: must be 6 n"):
         DenseNet(depth=41)

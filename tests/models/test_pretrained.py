@@ -185,7 +185,7 @@ def test_unknown_names() -> None:
         Torchvision("squeezenet1_1")
     with pytest.raises(UserError, match="model.name=resnt18: timm has no such classifier; near it"):
         Timm("resnt18")
-    with pytest.raises(UserError, match="model.depth=12: must be 11, 13, 16 or 19"):
+    with pytest.raises(UserError, match="VGG.depth=12: must be one of 11, 13, 16, 19"):
         VGG(12)
 
 

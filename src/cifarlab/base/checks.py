@@ -8,69 +8,66 @@ from typing import Any, cast
 
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
-from cifarlab.base.options import EXPORT_FORMATS, NORMALIZATIONS, PRECISIONS, SPLITS, TTA_VIEWS
-from cifarlab.base.plain import has, select
+from cifarlab.base.kinds import Folder, Name, Positive
+from cifarlab.base.options import EXPORT_FORMATS
+from cifarlab.base.schema import Key, keys
+
+GROUPS = ("data", "model", "optimizer", "scheduler", "transfer", "trainer")
+_MAY_BE_EMPTY = ("aug", "callbacks", "logger")
+_BEST = {"val/loss": "min", "val/acc": "max"}
+_INSTEAD = {  # options of Lightning's Trainer that a run has not, and what has it
+    "fast_dev_run": "a quick look: experiment=smoke, or +trainer.limit_train_batches=2",
+    "enable_checkpointing": "a run keeps its best and its last epoch",
+    "enable_progress_bar": "there is a progress bar where the output is a terminal",
+    "logger": "logger=none or logger=tensorboard",
+    "callbacks": "callbacks=default, or +callbacks.<name>._target_=<class>",
+    "check_val_every_n_epoch": "every epoch is validated",
+    "val_check_interval": "an epoch is validated at its end",
+    "limit_test_batches": "all test images count",
+    "benchmark": "cuDNN tries its algorithms unless trainer.deterministic=true",
+    "barebones": "python scripts/benchmark.py measures speed",
+}
 
 
-def check_config(config: Mapping[str, Any]) -> RunConfig:
-    """The same configuration (plain, resolved), known to be one. Raises ``UserError`` for the first
-    impossible value."""
-    _number(config, "dropout", low=0.0, high=1.0, open_high=True, optional=True)
-    _number(config, "label_smoothing", low=0.0, high=1.0, open_high=True)
-    _choice(config, "decay_all", (True, False))
-    _choice(config, "tta", (None, *TTA_VIEWS))
-    if config["lr_find"]:
+def check_config(config: Mapping[str, Any], schema: Any = RunConfig) -> RunConfig:
+    """The same configuration (plain, resolved), known to be one; ``aug``, ``callbacks`` and
+    ``logger`` are empty where there are none.
+
+    schema: a ``TypedDict`` with the keys that there are. Raises ``UserError`` for the first
+    impossible value.
+    """
+    for group in GROUPS:
+        if not isinstance(config.get(group), Mapping):
+            raise UserError(f"{group}: needs one of its options, {group}=<option>; see --help")
+    config = {**config, **{group: config.get(group) or {} for group in _MAY_BE_EMPTY}}
+    if config["data"].get("augment", {}) is None:
+        config["data"] = {**config["data"], "augment": {}}
+    _trainer(config)
+    _monitors(config)
+    for key in keys(config, schema):
+        key.check()
+    run = cast(RunConfig, config)
+    Key("optimizer.lr", run["optimizer"].get("lr"), Positive).check()  # of any optimizer
+    if run["lr_find"]:
         raise UserError("lr_find=true: is a program now: python scripts/lr_find.py [overrides]")
-    _choice(config, "evaluation", (True, False))
-    check_folder("output_root", config["output_root"])
-    check_folder("data.cache_dir", _get(config, "data.cache_dir"))
-    check_name("name", config["name"])
-    if config["sweep"] is not None:
-        check_name("sweep", config["sweep"])
-    _integer(config, "seed", low=0)
-    _integer(config, "batch_size", low=1)
-    _integer(config, "max_epochs", low=1)
-    _choice(config, "fail_fast", (True, False))
-    _integer(config, "jobs_per_gpu", low=1)
-    _number(config, "data.val_size", low=0.0, open_low=True)
-    _choice(config, "data.split", SPLITS)
-    _integer(config, "data.split_seed", low=0)
-    _folds(config)
-    _number(config, "data.fraction", low=0.0, high=1.0, open_low=True)
-    _choice(config, "data.normalize", tuple(NORMALIZATIONS))
-    _number(config, "optimizer.lr", low=0.0, open_low=True)
-    if "adamw_lr" in config["optimizer"]:
-        _number(config, "optimizer.adamw_lr", low=0.0, open_low=True)
-    _choice(config, "trainer.precision", PRECISIONS)
-    _transfer(config)
-    if "images_every" in (config.get("logger") or {}):
-        _integer(config, "logger.images_every", low=1, optional=True)
-        _choice(config, "logger.graph", (True, False))
-    for name, callback in (config.get("callbacks") or {}).items():
-        monitor = callback.get("monitor")
-        if monitor is not None and not str(monitor).startswith("val/"):
-            raise UserError(
-                f"callbacks.{name}.monitor={monitor}: training may only be steered by validation "
-                "metrics (val/loss, val/acc)"
-            )
-    _averages(config)
-    return cast(RunConfig, config)
+    _folds(run)
+    _optimizer(run)
+    _stages(run)
+    _averages(run)
+    _transfer(run)
+    return run
 
 
 def check_folder(key: str, value: Any) -> Path:
     """Raise ``UserError`` unless ``value`` is a path."""
-    if not isinstance(value, str) or not value.strip():
-        raise UserError(f"{key}={value}: must be a folder")
+    Key(key, value, Folder).check()
     return Path(value)
 
 
 def check_name(key: str, value: Any) -> str:
     """Raise ``UserError`` unless ``value`` names something below the folder that it is put in."""
-    text = "" if value is None else str(value)  # a name may be a number, 0 among them
-    path = Path(text)
-    if not text.strip() or path.is_absolute() or ".." in path.parts or path == Path():
-        raise UserError(f"{key}={value}: must be a name; / may part it, but it has no ..")
-    return text
+    Key(key, value, Name).check()
+    return str(value)
 
 
 def check_export(format: str) -> None:
@@ -84,28 +81,66 @@ def check_export(format: str) -> None:
             )
 
 
-def _folds(config: Mapping[str, Any]) -> None:
-    folds, fold = _get(config, "data.folds"), _get(config, "data.fold")
-    _integer(config, "data.fold", low=0)
-    if folds is None:
-        if fold != 0:
-            raise UserError(f"data.fold={fold}: needs data.folds, the number of folds")
-        return
-    _integer(config, "data.folds", low=2)
-    if fold >= folds:
+def _trainer(config: Mapping[str, Any]) -> None:
+    trainer = config["trainer"]
+    for option in trainer.keys() & _INSTEAD.keys():
+        raise UserError(f"trainer.{option}: no option of a run; {_INSTEAD[option]}")
+    for followed, key in (("trainer", "max_epochs"), ("data", "batch_size")):
+        given, meant = config[followed].get(key), config[key]
+        if key in config[followed] and given != meant:
+            raise UserError(f"{followed}.{key}={given}: follows {key}={meant}; give that instead")
+
+
+def _monitors(config: Mapping[str, Any]) -> None:
+    for name, callback in config["callbacks"].items():
+        monitor = callback.get("monitor") if isinstance(callback, Mapping) else None
+        if monitor is not None and not str(monitor).startswith("val/"):
+            raise UserError(
+                f"callbacks.{name}.monitor={monitor}: training may only be steered by validation "
+                "metrics (val/loss, val/acc)"
+            )
+        if monitor in _BEST and callback.get("mode", "min") != _BEST[monitor]:
+            raise UserError(
+                f"callbacks.{name}.mode={callback.get('mode', 'min')}: the best {monitor} is its "
+                f"{_BEST[monitor]}; callbacks.{name}.mode={_BEST[monitor]}"
+            )
+
+
+def _folds(config: RunConfig) -> None:
+    folds, fold = config["data"].get("folds"), config["data"].get("fold", 0)
+    if folds is None and fold != 0:
+        raise UserError(f"data.fold={fold}: needs data.folds, the number of folds")
+    if folds is not None and fold >= folds:
         raise UserError(f"data.fold={fold}: must be below data.folds={folds}; folds count from 0")
 
 
-def _averages(config: Mapping[str, Any]) -> None:
-    chosen = config.get("callbacks") or {}
+def _optimizer(config: RunConfig) -> None:
+    options = config["optimizer"]
+    if options.get("nesterov") and not options.get("momentum", 1):
+        raise UserError("optimizer.nesterov=true: needs optimizer.momentum above 0")
+    if options.get("nesterov") and options.get("dampening"):
+        raise UserError("optimizer.nesterov=true: goes with optimizer.dampening=0")
+    if options.get("foreach") and options.get("fused"):
+        raise UserError("optimizer.fused=true: goes without optimizer.foreach=true")
+
+
+def _stages(config: RunConfig) -> None:
+    widths, depths = config["model"].get("widths"), config["model"].get("depths")
+    if widths is not None and depths is not None and len(widths) != len(depths):
+        raise UserError(
+            f"model.widths={widths} model.depths={depths}: must be as long as each other, a number "
+            "for each stage"
+        )
+    least, most = config["trainer"].get("min_epochs"), config["max_epochs"]
+    if least is not None and least > most:
+        raise UserError(f"trainer.min_epochs={least}: must be at most max_epochs={most}")
+
+
+def _averages(config: RunConfig) -> None:
+    chosen = config["callbacks"]
     if {"ema", "swa"} <= chosen.keys():
         raise UserError("callbacks: ema and swa average the same weights; choose one of them")
-    if "ema" in chosen:
-        _number(config, "callbacks.ema.decay", low=0.0, high=1.0, open_high=True)
-        _integer(config, "callbacks.ema.update_every_n_steps", low=1)
-        _integer(config, "callbacks.ema.update_starting_at_step", low=0)
     if "swa" in chosen:
-        _integer(config, "callbacks.swa.start_epoch", low=1)
         start, last = chosen["swa"]["start_epoch"], config["max_epochs"]
         if start > last:
             raise UserError(
@@ -114,66 +149,20 @@ def _averages(config: Mapping[str, Any]) -> None:
             )
 
 
-def _transfer(config: Mapping[str, Any]) -> None:
+def _transfer(config: RunConfig) -> None:
     regime, model = config["choices"]["transfer"], config["choices"]["model"]
-    weights = config["model"].get("weights")
+    weights, given = config["model"].get("weights"), config["weights"]
+    if "weights" not in config["model"] and (regime != "scratch" or given is not None):
+        asked = f"weights={given}" if regime == "scratch" else f"transfer={regime}"
+        raise UserError(
+            f"{asked}: model={model} has no ImageNet weights; vgg11_bn, vgg13_bn, vgg16_bn, "
+            "torchvision and timm have"
+        )
     if regime == "scratch" and weights is not None:
         raise UserError(f"model.weights={weights}: goes with transfer=finetune, last_block, frozen")
-    if regime != "scratch" and "weights" not in config["model"]:
-        raise UserError(
-            f"transfer={regime}: model={model} has no ImageNet weights; vgg11_bn, vgg13_bn, "
-            "vgg16_bn, torchvision and timm have"
-        )
     if regime != "scratch" and weights is None:
         raise UserError(f"transfer={regime}: needs model.weights=imagenet or model.weights=<file>")
     if config["transfer"].get("cache_features") and config["tta"] is not None:
         raise UserError(
             f"tta={config['tta']}: needs images; transfer.cache_features=true keeps none"
         )
-    for part in ("last_block", "backbone"):
-        if regime != "scratch":
-            _integer(config, f"transfer.{part}_from", low=1, optional=True)
-            _number(config, f"transfer.{part}_lr", low=0.0, open_low=True)
-
-
-def _get(config: Mapping[str, Any], key: str) -> Any:
-    if not has(config, key):
-        raise UserError(f"{key}: missing from the configuration")
-    return select(config, key)
-
-
-def _number(
-    config: Mapping[str, Any],
-    key: str,
-    *,
-    low: float,
-    high: float | None = None,
-    open_low: bool = False,
-    open_high: bool = False,
-    optional: bool = False,
-) -> None:
-    value = _get(config, key)
-    if value is None and optional:
-        return
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    above = is_number and (value > low if open_low else value >= low)
-    below = is_number and (high is None or (value < high if open_high else value <= high))
-    if not (above and below):
-        interval = f"{'(' if open_low else '['}{low:g}, "
-        interval += "inf)" if high is None else f"{high:g}{')' if open_high else ']'}"
-        raise UserError(f"{key}={value}: must be a number in {interval}")
-
-
-def _integer(config: Mapping[str, Any], key: str, *, low: int, optional: bool = False) -> None:
-    value = _get(config, key)
-    if value is None and optional:
-        return
-    if not isinstance(value, int) or isinstance(value, bool) or value < low:
-        raise UserError(f"{key}={value}: must be a whole number, {low} or more")
-
-
-def _choice(config: Mapping[str, Any], key: str, allowed: tuple[str | bool | None, ...]) -> None:
-    value = _get(config, key)
-    if value not in allowed:
-        names = ", ".join("null" if item is None else str(item) for item in allowed)
-        raise UserError(f"{key}={value}: must be one of {names}")

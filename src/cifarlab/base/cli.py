@@ -5,7 +5,6 @@ Imports nothing slow, so that ``--help`` and a misspelt override answer at once.
 
 import atexit
 import contextlib
-import difflib
 import errno
 import functools
 import gc
@@ -13,7 +12,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,9 @@ from omegaconf.errors import (
 )
 
 from cifarlab.base.checks import check_folder, check_name
-from cifarlab.base.errors import UserError, told
+from cifarlab.base.errors import UserError, nearest, told
+from cifarlab.base.kinds import rule, shown
+from cifarlab.base.schema import keys
 from cifarlab.base.seams import is_refused_call
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -76,6 +77,7 @@ def app(config_dir: Path, config_name: str) -> Callable[[Callable], Callable[[],
         @functools.wraps(task)
         def main() -> None:
             OmegaConf.register_new_resolver("cifarlab.run_dir", _run_dir, replace=True)
+            OmegaConf.register_new_resolver("cifarlab.keys", _all_keys, replace=True)
             verbose = os.environ.get(_FULL_ERROR) == "1" and _OURS not in os.environ
             os.environ |= {_FULL_ERROR: "1"} if verbose else {_FULL_ERROR: "1", _OURS: "1"}
             os.environ.setdefault("SUBMITIT_LOG_LEVEL", "NOCONFIG")  # else each line comes twice
@@ -163,6 +165,20 @@ def _run_dir(resume: str | None, root: Any, room: str, name: Any, time: str) -> 
     return str(resume)
 
 
+def _all_keys(*, _root_: DictConfig) -> str:
+    """A line for each key of the configuration: its value and what values it may have."""
+    config = OmegaConf.to_container(_root_, resolve=False)
+    assert isinstance(config, dict)
+    ours = {str(key): value for key, value in config.items() if key != "hydra"}
+    lines = []
+    for key in keys(ours, strict=False):
+        is_inside = any(part.isdigit() for part in key.path.split("."))  # of a list
+        if not is_inside and (not isinstance(key.value, dict) or not key.value):
+            words = rule(key.kind)
+            lines.append(f"{f'{key.path}={shown(key.value)}':<48}  {words}".rstrip())
+    return "\n".join(lines).replace("$", "$$")  # the rest of the template is for string.Template
+
+
 def _explain(error: BaseException, config_dir: Path) -> str | None:
     """One line on a mistake of the user; ``None`` if the error is none."""
     if isinstance(mistake := told(error), UserError):
@@ -176,6 +192,10 @@ def _explain(error: BaseException, config_dir: Path) -> str | None:
             return _unknown_option(cause.missing_cfg_file, config_dir, cause.options or [])
         if isinstance(cause, OSError) and cause.errno in _OF_THE_DISK:
             return f"{cause.filename or 'a file'}: {(cause.strerror or '').lower()}"
+    if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
+        return (
+            "a group set to null: choose one of its options, as callbacks=none; --help lists them"
+        )
     if isinstance(error, OverrideParseException):
         return (
             f"{error.override}: not understood ({_first_lines(str(error))}); a value with signs "
@@ -207,7 +227,7 @@ def _unknown_key(error: Any) -> str:
     parent = error.parent_node
     known = [str(key) for key in parent] if isinstance(parent, DictConfig) else []
     prefix = str(error.full_key).removesuffix(str(error.key))
-    return f"{error.full_key}: no such key; {_nearest(str(error.key), known, prefix)}"
+    return f"{error.full_key}: no such key; {nearest(str(error.key), known, prefix)}"
 
 
 def _unknown_option(given: str, config_dir: Path, installed: Sequence[str]) -> str:
@@ -216,10 +236,4 @@ def _unknown_option(given: str, config_dir: Path, installed: Sequence[str]) -> s
     if group == "hydra/launcher" and option in _LAUNCHERS:
         return f"{group}={option}: not installed; pip install -e '.[{_LAUNCHERS[option]}]'"
     known = {*installed, *(path.stem for path in (config_dir / group).glob("*.yaml"))}
-    return f"{group}={option}: no such option; {_nearest(option, known)}"
-
-
-def _nearest(given: str, known: Iterable[str], prefix: str = "") -> str:
-    allowed = f"allowed: {', '.join(sorted(known))}"
-    close = difflib.get_close_matches(given, known, n=1)
-    return f"did you mean {prefix}{close[0]}? {allowed}" if close else allowed
+    return f"{group}={option}: no such option; {nearest(option, known)}"

@@ -1,46 +1,75 @@
-"""The configuration of one run as code reads it, plain and resolved; see ``conf/run.yaml``."""
+"""The configuration of one run, plain and resolved, as ``conf/run.yaml`` and the groups make it.
 
-from typing import Any, TypedDict
+Each key stands here or, of what a group offers, in ``cifarlab.base.arguments``, with the kind of
+its values. From both a configuration is checked, ``--help`` tells the kinds,
+``docs/configuration.md`` is written and tests draw settings.
+"""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+from cifarlab.base.kinds import (
+    BelowOne,
+    Count,
+    Devices,
+    Folder,
+    Name,
+    Positive,
+    Seed,
+    Share,
+    Time,
+    Whole,
+)
+from cifarlab.base.options import Precision, TTAViews
 
 Options = dict[str, Any]  # ``_target_`` and the arguments of the class that it names
 
 
 class TrainerOptions(TypedDict):
-    """Of ``lightning.pytorch.Trainer``; any other of its options may be there, too."""
+    """Of ``lightning.pytorch.Trainer``: those that a run may have."""
 
     _target_: str
-    accelerator: str
-    devices: int | list[int]
-    num_nodes: int
-    strategy: str
-    precision: str
-    max_epochs: int
-    max_time: str | None
-    gradient_clip_val: float | None
-    accumulate_grad_batches: int
-    deterministic: bool
-    log_every_n_steps: int
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
+    devices: Devices | Count
+    num_nodes: Count
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"]
+    precision: Precision
+    max_epochs: Count
+    max_time: Time | None
+    gradient_clip_val: Positive | None
+    accumulate_grad_batches: Count
+    deterministic: bool | Literal["warn"]
+    log_every_n_steps: Count
+    gradient_clip_algorithm: NotRequired[Literal["norm", "value"] | None]
+    limit_train_batches: NotRequired[Count | Share | None]
+    limit_val_batches: NotRequired[Count | Share | None]
+    overfit_batches: NotRequired[Whole | BelowOne]
+    min_epochs: NotRequired[Count | None]
+    max_steps: NotRequired[Count | Literal[-1]]
+    sync_batchnorm: NotRequired[bool]
+    detect_anomaly: NotRequired[bool]
+    profiler: NotRequired[Literal["simple", "advanced", "pytorch"] | None]
 
 
 class RunConfig(TypedDict):
     """Of ``python train.py``. Folders of earlier versions may lack keys."""
 
-    seed: int
+    seed: Seed
     weights: str | None
-    dropout: float | None
-    batch_size: int
-    max_epochs: int
-    label_smoothing: float
+    dropout: BelowOne | None
+    batch_size: Count
+    max_epochs: Count
+    label_smoothing: BelowOne
     decay_all: bool
     evaluation: bool
-    tta: str | None
-    name: str
-    output_root: str
+    tta: TTAViews | None
+    name: Name
+    output_root: Folder
     resume: str | None
-    sweep: str | None
+    sweep: Name | None
+    lr_find: bool
     fresh: bool
     fail_fast: bool
-    jobs_per_gpu: int
+    jobs_per_gpu: Count
     data: Options
     model: Options
     optimizer: Options
@@ -48,8 +77,9 @@ class RunConfig(TypedDict):
     aug: dict[str, Options]
     transfer: Options
     trainer: TrainerOptions
-    callbacks: dict[str, Options] | None
-    logger: Options | None
-    study: dict[str, Any]
-    choices: dict[str, str]
+    callbacks: dict[str, Options]
+    logger: Options
+    study: NotRequired[dict[str, Any]]
+    ablation: NotRequired[dict[str, Any]]
+    choices: dict[str, Any]
     overrides: list[str]

@@ -1,5 +1,8 @@
 """The user's mistakes: one line that says what was given, what is allowed and what to do."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(ValueError):
     """A mistake in the input, not in the program: the command line prints it alone, exit code 2."""
@@ -18,3 +21,10 @@ def told(error: BaseException) -> BaseException:
             return link
         link = link.__cause__
     return error
+
+
+def nearest(given: str, known: Iterable[str], prefix: str = "") -> str:
+    """What may have been meant, and all that is allowed: ``did you mean ...? allowed: ...``."""
+    allowed = f"allowed: {', '.join(sorted(known))}"
+    close = difflib.get_close_matches(given, known, n=1)
+    return f"did you mean {prefix}{close[0]}? {allowed}" if close else allowed

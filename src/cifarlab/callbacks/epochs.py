@@ -41,6 +41,7 @@ class EpochRecorder(Callback):
         self.resumed_rows: list[dict[str, float]] = []  # of earlier sessions of this run
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        _check_max_steps(trainer)
         self.rows = [
             row for row in read_metrics(self.path) if row["epoch"] <= trainer.current_epoch
         ]
@@ -107,6 +108,16 @@ class EpochRecorder(Callback):
         self._began = time.perf_counter()
         self._validation_s = 0.0
         self._images = 0
+
+
+def _check_max_steps(trainer: Trainer) -> None:
+    """Raise ``UserError`` where the last epoch would be cut off, and so not validated."""
+    steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+    if trainer.max_steps > 0 and trainer.max_steps % steps:
+        raise UserError(
+            f"trainer.max_steps={trainer.max_steps}: ends within an epoch, which is then not "
+            f"validated; must be a multiple of the {steps} steps of an epoch"
+        )
 
 
 def _format(row: dict[str, float]) -> dict[str, str]:

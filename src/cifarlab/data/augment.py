@@ -23,6 +23,7 @@ from torch import Generator, Tensor
 
 from cifarlab.base import seams
 from cifarlab.base.errors import UserError
+from cifarlab.base.schema import check_arguments
 
 Pixels = UInt8[Tensor, "batch channels height width"]
 Unit = Float[Tensor, "batch channels height width"]  # pixels as floats in [0, 1]
@@ -41,7 +42,8 @@ class HFlip:
     """Mirror each image left to right with probability ``p`` (RandomHorizontalFlip)."""
 
     def __init__(self, p: float = 0.5) -> None:
-        self.p = probability("aug.hflip.p", p)
+        check_arguments(HFlip, p=p)
+        self.p = p
 
     def __call__(self, images: Pixels, generator: Generator) -> Pixels:
         return torch.where(chosen(images, self.p, generator), images.flip(3), images)
@@ -52,10 +54,16 @@ class RandomCrop:
     all places equally likely (torchvision's RandomCrop with padding, fill 0)."""
 
     def __init__(self, padding: int = 4) -> None:
-        self.padding = pixels("aug.crop.padding", padding)
+        check_arguments(RandomCrop, padding=padding)
+        self.padding = padding
 
     def __call__(self, images: Pixels, generator: Generator) -> Pixels:
         batch, _, height, width = images.shape
+        if self.padding >= min(height, width):
+            raise UserError(
+                f"RandomCrop.padding={self.padding}: must be below the images' side of "
+                f"{min(height, width)} pixels, else some would be all black"
+            )
         padded = F.pad(images, [self.padding] * 4)
         # (batch, channels, 2p+1, 2p+1, height, width), a view: every place the window can lie
         windows = padded.unfold(2, height, 1).unfold(3, width, 1)
@@ -71,8 +79,7 @@ class Rotation:
     black outside (torchvision's RandomRotation)."""
 
     def __init__(self, degrees: float = 3.0) -> None:
-        if degrees < 0:
-            raise UserError(f"aug.rotation.degrees={degrees}: must be 0 or more")
+        check_arguments(Rotation, degrees=degrees)
         self.degrees = degrees
 
     def __call__(self, images: Pixels, generator: Generator) -> Pixels:
@@ -84,8 +91,7 @@ class GaussianNoise:
     """Add noise of standard deviation ``sigma`` (in units of the range 0 to 1) to every value."""
 
     def __init__(self, sigma: float = 0.05) -> None:
-        if sigma < 0:
-            raise UserError(f"aug.noise.sigma={sigma}: must be 0 or more")
+        check_arguments(GaussianNoise, sigma=sigma)
         self.sigma = sigma
 
     def __call__(self, images: Pixels, generator: Generator) -> Pixels:
@@ -106,14 +112,12 @@ class GaussianBlur:
     def __init__(
         self, p: float = 0.5, kernel: int = 3, sigma: Sequence[float] = (0.1, 2.0)
     ) -> None:
-        self.p = probability("aug.blur.p", p)
-        if kernel < 1 or kernel % 2 == 0:
-            raise UserError(f"aug.blur.kernel={kernel}: must be an odd number of pixels")
-        self.kernel, self.sigma = kernel, interval("aug.blur.sigma", sigma)
+        check_arguments(GaussianBlur, p=p, kernel=kernel, sigma=sigma)
+        self.p, self.kernel, self.sigma = p, kernel, sigma
 
     def __call__(self, images: Pixels, generator: Generator) -> Pixels:
         which = chosen(images, self.p, generator)
-        sigmas = uniform(images, *self.sigma, generator)
+        sigmas = uniform(images, self.sigma[0], self.sigma[1], generator)
         return torch.where(which, to_pixels(blur(to_unit(images), sigmas, self.kernel)), images)
 
 
@@ -122,7 +126,8 @@ class Cutout:
     reach over the edge (DeVries and Taylor, arXiv:1708.04552), with probability ``p``."""
 
     def __init__(self, p: float = 1.0, size: int = 8) -> None:
-        self.p, self.size = probability("aug.cutout.p", p), pixels("aug.cutout.size", size)
+        check_arguments(Cutout, p=p, size=size)
+        self.p, self.size = p, size
 
     def __call__(self, images: Pixels, generator: Generator) -> Pixels:
         which = chosen(images, self.p, generator)
@@ -211,34 +216,3 @@ def dirichlet(
     gamma = seams.standard_gamma(torch.full(size, alpha + 1.0, device=device), generator)
     drawn = torch.rand(size, device=device, generator=generator)
     return (gamma.log() + drawn.log() / alpha).softmax(1)
-
-
-def probability(key: str, p: float) -> float:
-    if not 0.0 <= p <= 1.0:
-        raise UserError(f"{key}={p}: must be a probability in [0, 1]")
-    return p
-
-
-def pixels(key: str, count: float) -> int:
-    if count < 0 or count != int(count):
-        raise UserError(f"{key}={count}: must be a whole number of pixels, 0 or more")
-    return int(count)
-
-
-def positive(key: str, number: float) -> float:
-    if not number > 0:
-        raise UserError(f"{key}={number}: must be greater than 0")
-    return number
-
-
-def whole(key: str, count: float, low: int, high: int | None = None) -> int:
-    if count != int(count) or count < low or (high is not None and count > high):
-        allowed = f"{low} or more" if high is None else f"from {low} to {high}"
-        raise UserError(f"{key}={count}: must be a whole number, {allowed}")
-    return int(count)
-
-
-def interval(key: str, ends: Sequence[float]) -> tuple[float, float]:
-    if len(ends) != 2 or not 0 < ends[0] <= ends[1]:
-        raise UserError(f"{key}={[*ends]}: must be [low, high], 0 < low <= high")
-    return ends[0], ends[1]

@@ -5,17 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
-from cifarlab.base.errors import UserError
-from cifarlab.data.augment import (
-    PerImage,
-    Pixels,
-    Unit,
-    chosen,
-    probability,
-    to_pixels,
-    to_unit,
-    uniform,
-)
+from cifarlab.base.schema import check_arguments
+from cifarlab.data.augment import PerImage, Pixels, Unit, chosen, to_pixels, to_unit, uniform
 
 _LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601-2, as torchvision has it
 
@@ -24,7 +15,8 @@ class Grayscale:
     """Replace an image by its luma in all channels with probability ``p`` (RandomGrayscale)."""
 
     def __init__(self, p: float = 0.2) -> None:
-        self.p = probability("aug.grayscale.p", p)
+        check_arguments(Grayscale, p=p)
+        self.p = p
 
     def __call__(self, images: Pixels, generator: Generator) -> Pixels:
         grey = to_pixels(luma(to_unit(images))).expand_as(images)
@@ -53,14 +45,10 @@ class ColorJitter:
         saturation: float = 0.0,
         hue: float = 0.0,
     ) -> None:
-        self.p = probability("ColorJitter.p", p)
-        strengths = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
-        for name, strength in strengths.items():
-            if strength < 0:
-                raise UserError(f"ColorJitter.{name}={strength}: must be 0 or more")
-        if not 0.0 <= hue <= 0.5:
-            raise UserError(f"ColorJitter.hue={hue}: must be in [0, 0.5]")
-        self.strengths = strengths | {"hue": hue}
+        self.p = p
+        self.strengths = {"brightness": brightness, "contrast": contrast}
+        self.strengths |= {"saturation": saturation, "hue": hue}
+        check_arguments(ColorJitter, p=p, **self.strengths)
 
     def __call__(self, images: Pixels, generator: Generator) -> Pixels:
         which = chosen(images, self.p, generator)

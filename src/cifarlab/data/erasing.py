@@ -6,16 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Generator
 
-from cifarlab.base.errors import UserError
-from cifarlab.data.augment import (
-    Pixels,
-    Whole,
-    box,
-    chosen,
-    interval,
-    probability,
-    uniform,
-)
+from cifarlab.base.schema import check_arguments
+from cifarlab.data.augment import Pixels, Whole, box, chosen, uniform
 
 _ATTEMPTS = 10  # rectangles drawn until one fits
 
@@ -41,15 +33,9 @@ class RandomErasing:
         ratio: Sequence[float] = (0.3, 3.3),
         value: int | str = 0,
     ) -> None:
-        self.p = probability("aug.erasing.p", p)
-        self.scale = interval("aug.erasing.scale", scale)
-        if self.scale[1] > 1:
-            raise UserError(f"aug.erasing.scale={[*scale]}: must be shares of the area, at most 1")
-        low, high = interval("aug.erasing.ratio", ratio)
-        self.log_ratio = math.log(low), math.log(high)
-        if value != "random" and value not in range(256):
-            raise UserError(f"aug.erasing.value={value}: must be a level from 0 to 255, or random")
-        self.value = value
+        check_arguments(RandomErasing, p=p, scale=scale, ratio=ratio, value=value)
+        self.p, self.scale, self.value = p, scale, value
+        self.log_ratio = math.log(ratio[0]), math.log(ratio[1])
 
     def __call__(self, images: Pixels, generator: Generator) -> Pixels:
         which = chosen(images, self.p, generator)
@@ -72,7 +58,7 @@ class RandomErasing:
         height, width = images.shape[2:]
         size_h = size_w = torch.zeros(len(images), dtype=torch.long, device=images.device)
         for _ in range(_ATTEMPTS):
-            area = height * width * uniform(images, *self.scale, generator)
+            area = height * width * uniform(images, self.scale[0], self.scale[1], generator)
             ratio = uniform(images, *self.log_ratio, generator).exp()
             h, w = (area * ratio).sqrt().round().long(), (area / ratio).sqrt().round().long()
             fits = (size_h == 0) & (h < height) & (w < width)

@@ -20,16 +20,8 @@ from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
 from cifarlab.base.errors import UserError
-from cifarlab.data.augment import (
-    ImageOp,
-    PerImage,
-    box,
-    chosen,
-    dirichlet,
-    integers,
-    positive,
-    probability,
-)
+from cifarlab.base.schema import check_arguments
+from cifarlab.data.augment import ImageOp, PerImage, box, chosen, dirichlet, integers
 
 Images = Float[Tensor, "batch channels height width"]  # normalised
 Targets = Float[Tensor, "batch classes"]  # shares, which sum to one
@@ -49,8 +41,8 @@ class MixUp:
     Beta(alpha, alpha) (Zhang et al., arXiv:1710.09412, who draw once a batch)."""
 
     def __init__(self, alpha: float = 1.0, p: float = 1.0) -> None:
-        self.alpha = positive("aug.mixup.alpha", alpha)
-        self.p = probability("aug.mixup.p", p)
+        check_arguments(MixUp, alpha=alpha, p=p)
+        self.alpha, self.p = alpha, p
 
     def mix(self, images: Images, targets: Targets, generator: Generator) -> tuple[Images, Targets]:
         kept = shares(images, self.alpha, self.p, generator)
@@ -68,8 +60,8 @@ class CutMix:
     """
 
     def __init__(self, alpha: float = 1.0, p: float = 1.0) -> None:
-        self.alpha = positive("aug.cutmix.alpha", alpha)
-        self.p = probability("aug.cutmix.p", p)
+        check_arguments(CutMix, alpha=alpha, p=p)
+        self.alpha, self.p = alpha, p
 
     def mix(self, images: Images, targets: Targets, generator: Generator) -> tuple[Images, Targets]:
         side = (1 - shares(images, self.alpha, self.p, generator)).sqrt()

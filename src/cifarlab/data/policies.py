@@ -7,17 +7,8 @@ shift is a share of the image's side, so that it means the same at every size.
 import torch
 from torch import Generator
 
-from cifarlab.base.errors import UserError
-from cifarlab.data.augment import (
-    Pixels,
-    Whole,
-    chosen,
-    dirichlet,
-    integers,
-    positive,
-    to_pixels,
-    whole,
-)
+from cifarlab.base.schema import check_arguments
+from cifarlab.data.augment import Pixels, Whole, chosen, dirichlet, integers, to_pixels
 from cifarlab.data.elementary import apply_each
 
 
@@ -85,8 +76,8 @@ class RandAugment:
     SPACE = Space(31, shear=0.3, shift=150 / 331, degrees=30.0, change=0.9, bits=(8, 4))
 
     def __init__(self, num_ops: int = 2, magnitude: int = 9) -> None:
-        self.num_ops = whole("aug.randaugment.num_ops", num_ops, 0)
-        self.magnitude = whole("aug.randaugment.magnitude", magnitude, 0, self.SPACE.bins - 1)
+        check_arguments(RandAugment, num_ops=num_ops, magnitude=magnitude)
+        self.num_ops, self.magnitude = num_ops, magnitude
 
     def __call__(self, images: Pixels, generator: Generator) -> Pixels:
         for _ in range(self.num_ops):
@@ -133,12 +124,8 @@ class AugMix:
     def __init__(
         self, severity: int = 3, width: int = 3, depth: int = -1, alpha: float = 1.0
     ) -> None:
-        self.severity = whole("aug.augmix.severity", severity, 1, self.SPACE.bins)
-        self.width = whole("aug.augmix.width", width, 1)
-        if depth != -1 and (depth < 1 or depth != int(depth)):
-            raise UserError(f"aug.augmix.depth={depth}: must be a whole number, 1 or more, or -1")
-        self.depth = int(depth)
-        self.alpha = positive("aug.augmix.alpha", alpha)
+        check_arguments(AugMix, severity=severity, width=width, depth=depth, alpha=alpha)
+        self.severity, self.width, self.depth, self.alpha = severity, width, depth, alpha
 
     def __call__(self, images: Pixels, generator: Generator) -> Pixels:
         share = dirichlet(images, 2, self.alpha, generator)

@@ -22,6 +22,7 @@ from torch.optim.lr_scheduler import (
 )
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.schema import check_arguments
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,7 @@ def plateau(
 
     Raises ``UserError`` for a factor outside (0, 1).
     """
-    if not 0 < factor < 1:
-        raise UserError(f"scheduler.factor={factor}: must be a number in (0, 1)")
+    check_arguments(plateau, factor=factor)
     return ReduceLROnPlateau(
         optimizer, factor=factor, patience=patience, min_lr=min_lr, threshold=threshold
     )

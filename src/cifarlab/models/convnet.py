@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.schema import check_arguments
 from cifarlab.models.blocks import activation_layer, dropout_layer, initialize
 
 
@@ -75,10 +76,7 @@ class ConvNet(nn.Module):
         init: str = "default",
     ) -> None:
         super().__init__()
-        if downsample not in ("pool", "stride"):
-            raise UserError(f"model.downsample={downsample}: must be pool or stride")
-        if set(dropout_after) - {"pool", "hidden", "conv"}:
-            raise UserError(f"model.dropout_after={[*dropout_after]}: any of pool, hidden, conv")
+        check_arguments(ConvNet, downsample=downsample, dropout_after=dropout_after)
         channels, size = in_channels, image_size
         self.features = nn.Sequential()
         for number, block in enumerate((Block(**fields) for fields in blocks), start=1):

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from cifarlab.base.errors import UserError
+from cifarlab.base.schema import check_arguments
 from cifarlab.models.blocks import dropout_layer, initialize
 
 
@@ -55,8 +55,7 @@ class DenseNet(nn.Module):
         init: str = "default",
     ) -> None:
         super().__init__()
-        if depth < 10 or (depth - 4) % 6:
-            raise UserError(f"model.depth={depth}: must be 6 n + 4: 10, 16, 22, ..., 40, ..., 100")
+        check_arguments(DenseNet, depth=depth)
         channels = 2 * growth
         self.stem = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
         self.blocks = nn.Sequential()

@@ -7,7 +7,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from cifarlab.base.errors import UserError
+from cifarlab.base.schema import check_arguments
 from cifarlab.models.blocks import dropout_layer, initialize
 
 
@@ -99,7 +99,6 @@ class WideResNet(PreActResNet):
     """
 
     def __init__(self, depth: int = 28, widen: int = 10, **options: Any) -> None:
-        if depth < 10 or (depth - 4) % 6:
-            raise UserError(f"model.depth={depth}: must be 6 n + 4: 10, 16, 22, 28, 34, 40, ...")
+        check_arguments(WideResNet, depth=depth)
         widths = [16 * widen, 32 * widen, 64 * widen]
         super().__init__(16, widths, [(depth - 4) // 6] * 3, **options)

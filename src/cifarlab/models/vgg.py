@@ -7,6 +7,7 @@ from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.schema import check_arguments
 from cifarlab.models.blocks import dropout_layer, initialize
 from cifarlab.models.pretrained import TwoParts, last_block_of, torchvision_net
 
@@ -45,8 +46,7 @@ class VGG(TwoParts):
         dropout: float | None = None,
         init: str = "default",
     ) -> None:
-        if depth not in _LETTERS:
-            raise UserError(f"model.depth={depth}: must be 11, 13, 16 or 19")
+        check_arguments(VGG, depth=depth)
         size = resize or image_size
         if size < 32:
             raise UserError(f"images of {size} px are too small for five halvings: model.resize=32")

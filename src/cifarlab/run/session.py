@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from hydra.utils import instantiate
 from lightning.pytorch.trainer.states import TrainerStatus
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from cifarlab import callbacks
 from cifarlab.base import hardware
@@ -137,6 +138,8 @@ class Session:
                 self.trainer.fit(
                     self.module, datamodule=self.data, ckpt_path=self.last, weights_only=True
                 )
+            except MisconfigurationException as error:  # what the data had to be there for
+                raise UserError(str(error)) from error
             except SystemExit as end:  # Lightning's after a KeyboardInterrupt; not a signal's
                 if end.code != 1 or self.trainer.state.status != TrainerStatus.INTERRUPTED:
                     raise

@@ -1,0 +1,136 @@
+"""Write ``docs/configuration.md`` from ``conf/`` and the kinds of its keys:
+``python scripts/reference.py``. A test tells when it was forgotten."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cifarlab.base.config import RunConfig, TrainerOptions
+from cifarlab.base.kinds import rule, shown
+from cifarlab.base.schema import Key, keys, kinds_of
+
+ROOT = Path(__file__).parents[1]
+CONF, PAGE = ROOT / "conf", ROOT / "docs" / "configuration.md"
+GROUPS = {  # and the type of what its options hold
+    "data": "cifarlab.data.datamodule.CIFAR10DataModule",
+    "model": None,
+    "optimizer": None,
+    "scheduler": None,
+    "aug": None,
+    "transfer": None,
+    "trainer": "lightning.pytorch.Trainer",
+    "callbacks": None,
+    "logger": None,
+    "experiment": None,
+}
+HEAD = """# Configuration
+
+Every key of a run, made from `conf/` and its checks by `python scripts/reference.py`. On the
+command line a key is given as `key=value`, an option of a group as `group=option`, and a key that
+its file has not as `+key=value`. A value that is not as the table has it is refused in one line
+before anything starts. `python train.py --help`, with options of groups behind it, shows the same
+for what is chosen.
+"""
+
+
+def main() -> None:
+    PAGE.write_text(page())
+    print(PAGE.relative_to(ROOT))
+
+
+def page() -> str:
+    """The whole page, Markdown."""
+    parts = [HEAD, "## Every run\n", table(CONF / "run.yaml", "", None)]
+    parts.append(further_options())
+    for group, target in GROUPS.items():
+        parts.append(f"## {group}\n")
+        for path in sorted((CONF / group).glob("*.yaml")):
+            about = comment(path)
+            parts.append(f"### {group}={path.stem}\n")
+            parts += [about + "\n"] if about else []
+            parts += [rows] if (rows := table(path, group, target)) else []
+    return "\n".join(parts)
+
+
+def further_options() -> str:
+    """What Lightning's Trainer takes beside the keys of ``conf/``."""
+    there = _trainer().keys()
+    rows = [
+        f"| `+trainer.{key}` | {_cell(rule(kind))} |"
+        for key, kind in kinds_of(TrainerOptions).items()
+        if key not in there
+    ]
+    head = ["Further options of Lightning's Trainer:", "", "| key | must be |", "|---|---|"]
+    return "\n".join([*head, *rows, ""])
+
+
+def comment(path: Path) -> str:
+    """The first comment of a file, without Hydra's directives."""
+    lines = []
+    for line in path.read_text().splitlines():
+        if not line.startswith("#"):
+            break
+        if not line.startswith("# @package"):
+            lines.append(line.removeprefix("#").strip())
+    return " ".join(lines)
+
+
+def table(path: Path, group: str, target: str | None) -> str:
+    """Key, default, kind and remark of each key in a file of ``conf/``; empty for none."""
+    text = path.read_text()
+    remarks = dict(comments(text))
+    rows = []
+    for key in set_by(
+        yaml.safe_load(text) or {}, group, target, is_global="@package _global_" in text
+    ):
+        told = remarks.get(key.path.removeprefix(f"{group}.")) or remarks.get(key.path, "")
+        cells = (f"`{key.path}`", f"`{shown(key.value)}`", rule(key.kind), told)
+        rows.append(f"| {' | '.join(map(_cell, cells))} |")
+    return "\n".join(["| key | here | must be | |", "|---|---|---|---|", *rows, ""]) if rows else ""
+
+
+def set_by(
+    content: dict[str, Any], group: str, target: str | None, *, is_global: bool
+) -> Iterator[Key]:
+    """The keys that a file sets, as a run has them."""
+    content = {key: value for key, value in content.items() if key != "defaults"}
+    if not group or is_global or group == "experiment":
+        config: dict[str, Any] = content
+    elif target is not None:
+        config = {group: {"_target_": target} | content}
+    else:
+        config = {group: content}
+    for key in keys(config, RunConfig, strict=False):
+        is_inside = any(part.isdigit() for part in key.path.split("."))
+        if not is_inside and not (isinstance(key.value, dict) and key.value) and key.path != group:
+            yield key
+
+
+def comments(text: str) -> Iterator[tuple[str, str]]:
+    """Dotted key and remark of each line that has one."""
+    above: list[tuple[int, str]] = []
+    for line in text.splitlines():
+        if not (match := re.match(r"( *)([\w/]+):(.*)", line)):
+            continue
+        indent = len(match[1])
+        above = [(depth, name) for depth, name in above if depth < indent] + [(indent, match[2])]
+        if remark := re.search(r"\s#\s+(.*)", match[3]):
+            yield ".".join(name for _, name in above), remark[1]
+
+
+def _trainer() -> dict[str, Any]:
+    """Options of the trainer that are in ``conf/``."""
+    files = [CONF / "trainer" / "auto.yaml", CONF / "run.yaml"]
+    auto, run = (yaml.safe_load(path.read_text()) for path in files)
+    return auto | run["trainer"]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "\\<")
+
+
+if __name__ == "__main__":
+    main()

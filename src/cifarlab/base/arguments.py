@@ -1,0 +1,356 @@
+"""What the options of the config groups take: the arguments of each class that a ``_target_`` of
+ours names, with the kind of their values. See ``cifarlab.base.config``."""
+
+from typing import Annotated, Any, Literal, NotRequired, Required, TypedDict
+
+from annotated_types import Interval, Len
+
+from cifarlab.base.config import Options, TrainerOptions
+from cifarlab.base.kinds import (
+    BelowOne,
+    Betas,
+    Count,
+    Ends,
+    Folder,
+    Inside,
+    NotNegative,
+    Odd,
+    Positive,
+    Probability,
+    Seed,
+    Share,
+    Shares,
+    SixNPlusFour,
+    Whole,
+)
+from cifarlab.base.options import Normalization, Split
+
+Activation = Literal["relu", "tanh", "leaky_relu", "silu", "gelu", "none"]
+Init = Literal["default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal"]
+Widths = list[Count]
+
+
+class Data(TypedDict):
+    cache_dir: Folder
+    val_size: Positive
+    split: Split
+    split_seed: Seed
+    folds: Annotated[int, Interval(ge=2)] | None
+    fold: Whole
+    fraction: Share
+    normalize: Normalization
+    batch_size: Count
+    eval_batch_size: Count
+    seed: Seed
+    augment: Options
+    name: str
+    source: Options
+    root: NotRequired[Folder]
+    url: NotRequired[str | None]
+    image_size: NotRequired[Count | None]
+    num_train: NotRequired[Count]
+    num_test: NotRequired[Count]
+
+
+class Cifar(TypedDict, total=False):
+    root: Folder
+    url: str | None
+
+
+class ImageFolder(TypedDict, total=False):
+    root: Folder
+    image_size: Count | None
+
+
+class Synthetic(TypedDict, total=False):
+    num_train: Count
+    num_test: Count
+
+
+class Block(TypedDict, total=False):
+    filters: Required[Count]
+    kernel: Count
+    padding: Whole | None
+    pool: Literal["max", "avg"] | None
+    batchnorm: bool | None
+    activation: Activation | None
+
+
+class ConvNet(TypedDict, total=False):
+    blocks: Required[list[Block]]
+    hidden: Widths
+    dropout: BelowOne | None
+    dropout_after: list[Literal["pool", "hidden", "conv"]]
+    activation: Activation
+    batchnorm: bool
+    head_batchnorm: bool
+    pool_first: bool
+    downsample: Literal["pool", "stride"]
+    adaptive_pool: Count | None
+    init: Init
+
+
+class MLP(TypedDict, total=False):
+    hidden: Widths
+    dropout: BelowOne | None
+    activation: Activation
+    batchnorm: bool
+    init: Init
+
+
+class ResNet(TypedDict, total=False):
+    widths: Annotated[Widths, Len(1)]
+    depths: Annotated[Widths, Len(1)]
+    dropout: BelowOne | None
+    init: Init
+
+
+class PreActResNet(ResNet, total=False):
+    stem: Count
+
+
+class WideResNet(TypedDict, total=False):
+    depth: SixNPlusFour
+    widen: Count
+    dropout: BelowOne | None
+    init: Init
+
+
+class DenseNet(TypedDict, total=False):
+    depth: SixNPlusFour
+    growth: Count
+    dropout: BelowOne | None
+    init: Init
+
+
+class VGG(TypedDict, total=False):
+    depth: Literal[11, 13, 16, 19]
+    hidden: Widths
+    weights: str | None
+    resize: Count | None
+    dropout: BelowOne | None
+    init: Init
+
+
+class Pretrained(TypedDict, total=False):
+    name: Required[str]
+    weights: str | None
+    resize: Count | None
+    dropout: BelowOne | None
+
+
+class Optimizer(TypedDict):
+    lr: Positive
+
+
+class SGD(Optimizer, total=False):
+    momentum: BelowOne
+    dampening: BelowOne
+    nesterov: bool
+    weight_decay: NotNegative
+    foreach: bool | None
+    fused: bool | None
+
+
+class Adam(Optimizer, total=False):
+    betas: Betas
+    eps: Positive
+    weight_decay: NotNegative
+    amsgrad: bool
+    foreach: bool | None
+    fused: bool | None
+
+
+class ASGD(Optimizer, total=False):
+    lambd: NotNegative
+    alpha: NotNegative
+    t0: NotNegative
+    weight_decay: NotNegative
+    foreach: bool | None
+
+
+class RMSprop(Optimizer, total=False):
+    alpha: BelowOne
+    eps: Positive
+    momentum: BelowOne
+    centered: bool
+    weight_decay: NotNegative
+    foreach: bool | None
+
+
+class Muon(Optimizer, total=False):
+    adamw_lr: Positive
+    momentum: BelowOne
+    nesterov: bool
+    ns_steps: Annotated[int, Interval(ge=1, le=99)]
+    adjust_lr_fn: Literal["original", "match_rms_adamw", "spectral_unclamped"]
+    adamw_betas: Betas
+    weight_decay: NotNegative
+
+
+class Nothing(TypedDict):
+    pass
+
+
+class Step(TypedDict, total=False):
+    every: Count
+    gamma: Share
+
+
+class Cosine(TypedDict, total=False):
+    final_lr: NotNegative
+    warmup_epochs: NotNegative
+
+
+class OneCycle(TypedDict, total=False):
+    max_lr: Positive | None
+    pct_start: Inside
+    div_factor: Annotated[float, Interval(ge=1, lt=float("inf"))]
+    final_div_factor: Positive
+
+
+class Triangular(TypedDict, total=False):
+    base_factor: BelowOne
+    half_cycle: Positive
+
+
+class Plateau(TypedDict, total=False):
+    factor: Inside
+    patience: Whole
+    min_lr: NotNegative
+    threshold: BelowOne
+
+
+class Chance(TypedDict, total=False):
+    p: Probability
+
+
+class RandomCrop(TypedDict, total=False):
+    padding: Whole
+
+
+class Rotation(TypedDict, total=False):
+    degrees: Annotated[float, Interval(ge=0, le=180)]
+
+
+class GaussianNoise(TypedDict, total=False):
+    sigma: NotNegative
+
+
+class GaussianBlur(Chance, total=False):
+    kernel: Odd
+    sigma: Ends
+
+
+class Cutout(Chance, total=False):
+    size: Whole
+
+
+class ColorJitter(Chance, total=False):
+    brightness: NotNegative
+    contrast: NotNegative
+    saturation: NotNegative
+    hue: Annotated[float, Interval(ge=0, le=0.5)]
+
+
+class RandomErasing(Chance, total=False):
+    scale: Shares
+    ratio: Ends
+    value: Annotated[int, Interval(ge=0, le=255)] | Literal["random"]
+
+
+class RandAugment(TypedDict, total=False):
+    num_ops: Whole
+    magnitude: Annotated[int, Interval(ge=0, le=30)]
+
+
+class AugMix(TypedDict, total=False):
+    severity: Annotated[int, Interval(ge=1, le=10)]
+    width: Count
+    depth: Count | Literal[-1]
+    alpha: Positive
+
+
+class Mix(Chance, total=False):
+    alpha: Positive
+
+
+class EarlyStopping(TypedDict, total=False):
+    monitor: Required[Literal["val/loss", "val/acc"]]
+    mode: Literal["min", "max"]
+    patience: Count
+    min_delta: NotNegative
+
+
+class EMA(TypedDict, total=False):
+    decay: BelowOne
+    update_every_n_steps: Count
+    update_starting_at_step: Whole
+
+
+class SWA(TypedDict, total=False):
+    start_epoch: Count
+
+
+class TensorBoard(TypedDict, total=False):
+    images_every: Count | None
+    graph: bool
+
+
+class Transfer(TypedDict, total=False):
+    last_block_from: Count | None
+    backbone_from: Count | None
+    last_block_lr: Positive
+    backbone_lr: Positive
+    cache_features: bool
+
+
+SCHEMAS: dict[str, Any] = {  # arguments of what ``_target_`` may name; others' are their own affair
+    "lightning.pytorch.Trainer": TrainerOptions,
+    "cifarlab.data.datamodule.CIFAR10DataModule": Data,
+    "cifarlab.data.sources.CIFAR10": Cifar,
+    "cifarlab.data.sources.CIFAR100": Cifar,
+    "cifarlab.data.sources.ImageFolder": ImageFolder,
+    "cifarlab.data.sources.Synthetic": Synthetic,
+    "cifarlab.models.convnet.ConvNet": ConvNet,
+    "cifarlab.models.mlp.MLP": MLP,
+    "cifarlab.models.resnet.ResNet": ResNet,
+    "cifarlab.models.preact.PreActResNet": PreActResNet,
+    "cifarlab.models.preact.WideResNet": WideResNet,
+    "cifarlab.models.densenet.DenseNet": DenseNet,
+    "cifarlab.models.vgg.VGG": VGG,
+    "cifarlab.models.pretrained.Torchvision": Pretrained,
+    "cifarlab.models.pretrained.Timm": Pretrained,
+    "torch.optim.SGD": SGD,
+    "torch.optim.Adam": Adam,
+    "torch.optim.AdamW": Adam,
+    "torch.optim.ASGD": ASGD,
+    "torch.optim.RMSprop": RMSprop,
+    "cifarlab.lit.muon.Muon": Muon,
+    "cifarlab.lit.optim.constant": Nothing,
+    "cifarlab.lit.optim.step": Step,
+    "cifarlab.lit.optim.cosine": Cosine,
+    "cifarlab.lit.optim.onecycle": OneCycle,
+    "cifarlab.lit.optim.triangular": Triangular,
+    "cifarlab.lit.optim.plateau": Plateau,
+    "cifarlab.data.augment.HFlip": Chance,
+    "cifarlab.data.augment.RandomCrop": RandomCrop,
+    "cifarlab.data.augment.Rotation": Rotation,
+    "cifarlab.data.augment.GaussianNoise": GaussianNoise,
+    "cifarlab.data.augment.GaussianBlur": GaussianBlur,
+    "cifarlab.data.augment.Cutout": Cutout,
+    "cifarlab.data.colour.Grayscale": Chance,
+    "cifarlab.data.colour.ColorJitter": ColorJitter,
+    "cifarlab.data.erasing.RandomErasing": RandomErasing,
+    "cifarlab.data.policies.RandAugment": RandAugment,
+    "cifarlab.data.policies.TrivialAugment": Nothing,
+    "cifarlab.data.policies.AugMix": AugMix,
+    "cifarlab.data.mixing.MixUp": Mix,
+    "cifarlab.data.mixing.CutMix": Mix,
+    "cifarlab.callbacks.EarlyStopping": EarlyStopping,
+    "cifarlab.callbacks.EMA": EMA,
+    "cifarlab.callbacks.SWA": SWA,
+    "cifarlab.callbacks.TensorBoard": TensorBoard,
+    "cifarlab.lit.ImageClassifier": Nothing,
+    "cifarlab.lit.TransferClassifier": Transfer,
+}
