@@ -164,3 +164,16 @@ def test_with_every_schedule(scheduler: str) -> None:
 def test_refused() -> None:
     with pytest.raises(UserError, match="optimizer=muon: .*function best is not supported"):
         Muon(convnet().parameters(), adjust_lr_fn="best")
+
+
+@pytest.mark.parametrize("shape", [(8, 4, 1, 1), (8, 1, 3, 3), (8, 4, 3, 3)])
+def test_kernels_whose_matrix_is_a_view_with_channels_last(shape: tuple[int, ...]) -> None:
+    """Of one pixel or one channel, as in the shortcuts of residual nets."""
+    torch.manual_seed(0)
+    last = nn.Parameter(torch.randn(shape).to(memory_format=torch.channels_last))
+    first = nn.Parameter(last.detach().clone(memory_format=torch.contiguous_format))
+    for weight in (last, first):
+        optimizer = Muon([weight])
+        (weight**3).sum().backward()
+        optimizer.step()
+    torch.testing.assert_close(last, first, rtol=0, atol=1e-6)

@@ -10,6 +10,7 @@ from cifarlab.base.kinds import (
     BelowOne,
     Betas,
     Count,
+    Decay,
     Ends,
     Folder,
     Inside,
@@ -147,7 +148,7 @@ class SGD(Optimizer, total=False):
     momentum: BelowOne
     dampening: BelowOne
     nesterov: bool
-    weight_decay: NotNegative
+    weight_decay: Decay
     foreach: bool | None
     fused: bool | None
 
@@ -155,17 +156,17 @@ class SGD(Optimizer, total=False):
 class Adam(Optimizer, total=False):
     betas: Betas
     eps: Positive
-    weight_decay: NotNegative
+    weight_decay: Decay
     amsgrad: bool
     foreach: bool | None
     fused: bool | None
 
 
 class ASGD(Optimizer, total=False):
-    lambd: NotNegative
-    alpha: NotNegative
+    lambd: Decay
+    alpha: Annotated[float, Interval(ge=0, le=1)]
     t0: NotNegative
-    weight_decay: NotNegative
+    weight_decay: Decay
     foreach: bool | None
 
 
@@ -174,7 +175,7 @@ class RMSprop(Optimizer, total=False):
     eps: Positive
     momentum: BelowOne
     centered: bool
-    weight_decay: NotNegative
+    weight_decay: Decay
     foreach: bool | None
 
 
@@ -185,7 +186,7 @@ class Muon(Optimizer, total=False):
     ns_steps: Annotated[int, Interval(ge=1, le=99)]
     adjust_lr_fn: Literal["original", "match_rms_adamw", "spectral_unclamped"]
     adamw_betas: Betas
-    weight_decay: NotNegative
+    weight_decay: Decay
 
 
 class Nothing(TypedDict):
@@ -205,7 +206,7 @@ class Cosine(TypedDict, total=False):
 class OneCycle(TypedDict, total=False):
     max_lr: Positive | None
     pct_start: Inside
-    div_factor: Annotated[float, Interval(ge=1, lt=float("inf"))]
+    div_factor: Annotated[float, Interval(ge=1, le=1e30)]
     final_div_factor: Positive
 
 

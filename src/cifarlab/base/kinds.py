@@ -5,7 +5,6 @@ hypothesis draws from and ``rule`` puts into words. ``doc`` has words for what b
 """
 
 import dataclasses
-import math
 import re
 import types
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import DocInfo, Ge, Interval, Len, Predicate, doc
 
-_INFINITE = math.inf  # as an open end it keeps out inf and nan
+_LARGEST = 1e30  # 32 bits end at 3.4e38, and products are taken
 
 
 def _is_name(value: Any) -> bool:
@@ -54,8 +53,9 @@ def _differ(value: list[int]) -> bool:
 Whole = Annotated[int, Ge(0)]
 Count = Annotated[int, Ge(1)]
 Seed = Annotated[int, Interval(ge=0, lt=2**32)]  # as far as NumPy's goes
-Positive = Annotated[float, Interval(gt=0, lt=_INFINITE)]
-NotNegative = Annotated[float, Interval(ge=0, lt=_INFINITE)]
+Positive = Annotated[float, Interval(gt=0, le=_LARGEST)]
+NotNegative = Annotated[float, Interval(ge=0, le=_LARGEST)]
+Decay = Annotated[float, Interval(ge=0, le=1000)]
 Probability = Annotated[float, Interval(ge=0, le=1), doc("a probability in [0, 1]")]
 Share = Annotated[float, Interval(gt=0, le=1)]
 BelowOne = Annotated[float, Interval(ge=0, lt=1)]

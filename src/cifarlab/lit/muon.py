@@ -101,7 +101,8 @@ class Muon(Optimizer):
         self._muon.step()
         for parameter, matrix in pairs:
             self.state[parameter] = self._muon.state[matrix]
-            parameter.copy_(matrix.view(parameter.shape))
+            if matrix.data_ptr() != parameter.data_ptr():
+                parameter.copy_(matrix.view(parameter.shape))
 
 
 def _matrix(tensor: Tensor) -> Tensor:
