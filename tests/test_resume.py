@@ -108,6 +108,49 @@ def test_cut_in_the_middle_of_an_epoch_with_a_checkpoint_there(
         assert torch.equal(value, b["state_dict"][name]), name
 
 
+@pytest.mark.parametrize("trainer", ["limit_train_batches=3", "overfit_batches=2"])
+@pytest.mark.parametrize("at", ["on_train_epoch_start", "on_train_batch_end"])
+def test_cut_where_an_epoch_is_shorter_than_the_loader(
+    run_here, tmp_path, monkeypatch, trainer: str, at: str
+) -> None:
+    """An epoch that has ended must not look as if it had some of the loader's batches to go."""
+    from cifarlab.callbacks import SeedEachStep
+
+    def cut(self: Callback, trainer, *_) -> None:
+        if trainer.current_epoch == 2:
+            if at == "on_train_batch_end":
+                trainer.save_checkpoint(folder / LAST)
+            raise Cut
+
+    options = [*OPTIONS, f"+trainer.{trainer}"]
+    whole, folder = run_here(tmp_path / "whole", *options), tmp_path / "cut"
+    with monkeypatch.context() as patch:
+        patch.setattr(SeedEachStep, at, cut, raising=False)
+        with pytest.raises(Cut):
+            run_here(folder, *options)
+    run_here(folder, *options)
+    same(whole, folder)
+
+
+def test_overfitting_sees_the_same_batches_each_epoch(run_here, tmp_path, monkeypatch) -> None:
+    from cifarlab.callbacks import SeedEachStep
+
+    def note(self: Callback, trainer, module, batch, number) -> None:
+        seen.setdefault(trainer.current_epoch, []).append(batch[0].double().sum().item())
+
+    def epochs(*options: str) -> list[list[float]]:
+        seen.clear()
+        run_here(tmp_path / str(len(options)), "max_epochs=3", "batch_size=32", *options)
+        return list(seen.values())
+
+    seen: dict[int, list[float]] = {}
+    monkeypatch.setattr(SeedEachStep, "on_train_batch_start", note)
+    one, two, three = epochs()
+    assert len(one) == 8 and not {*one} & {*two} and not {*two} & {*three}
+    few = epochs("+trainer.overfit_batches=2")
+    assert few == [one[:2]] * 3
+
+
 @pytest.mark.parametrize(
     "hook", ["on_train_batch_end", "on_validation_batch_start", "on_train_epoch_end"]
 )

@@ -41,8 +41,10 @@ class EpochPosition(Callback):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         assert trainer.train_dataloader is not None
-        checkpoint["loader"] = trainer.train_dataloader.state_dict()
-        if checkpoint["loader"]["batch"] > 0:
+        # the loader may have more batches than an epoch: trainer.limit_train_batches
+        batch = trainer.train_dataloader.batch % trainer.num_training_batches
+        checkpoint["loader"] = {"batch": batch}
+        if batch > 0:
             checkpoint["epoch_sums"] = {
                 name: _sums(metric) for name, metric in _training_metrics(pl_module)
             }

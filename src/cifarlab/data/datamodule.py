@@ -155,6 +155,8 @@ class CIFAR10DataModule(LightningDataModule):
             world_size,
             len(self.classes),
             rows.view,
+            # trainer.overfit_batches means the same batches over and over
+            reorder=self.trainer is None or not self.trainer.overfit_batches,
         )
 
     def val_dataloader(self) -> EvalLoader:

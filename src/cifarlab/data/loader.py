@@ -152,6 +152,7 @@ class TrainLoader:
         seed: of order and augmentation.
         num_classes: length of the targets where an operation mixes.
         view: from rows of ``images`` to what the first operation or ``normalize`` takes.
+        reorder: ``False`` keeps the order of the first epoch, so that each has the same batches.
     """
 
     def __init__(
@@ -167,13 +168,14 @@ class TrainLoader:
         world_size: int = 1,
         num_classes: int | None = None,
         view: Callable[[Tensor], Tensor] = channels_first,
+        reorder: bool = True,
     ) -> None:
         assert batch_size % world_size == 0, (batch_size, world_size)
         self.images, self.labels, self.view = images, labels, view
         self.augment = Policy(augment, normalize, num_classes)
         self.indices = torch.from_numpy(indices)
         self.batch_size, self.seed = batch_size, seed
-        self.rank, self.world_size = rank, world_size
+        self.rank, self.world_size, self.reorder = rank, world_size, reorder
         self.epoch = 0
         self.batch = 0  # how many of this epoch have been handed out
         self.start = 0  # how many of the next epoch to pass over
@@ -213,5 +215,6 @@ class TrainLoader:
 
     def _order(self) -> Int[Tensor, " n"]:
         """Drawn on the CPU, so that it is the same on every device."""
-        generator = Generator().manual_seed(derive("order", self.seed, self.epoch))
+        epoch = self.epoch if self.reorder else 0
+        generator = Generator().manual_seed(derive("order", self.seed, epoch))
         return self.indices[torch.randperm(len(self.indices), generator=generator)]
