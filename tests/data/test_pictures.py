@@ -140,6 +140,17 @@ def test_find(folder: Path) -> None:
         find(["in/empty"])
 
 
+def test_an_archive_with_a_password(folder: Path) -> None:
+    archive = Path(shutil.make_archive("pack", "zip", folder))
+    raw = bytearray(archive.read_bytes())
+    at = -1
+    while (at := raw.find(b"PK\x01\x02", at + 1)) >= 0:  # each member in the archive's directory
+        raw[at + 8] |= 1  # its flags: encrypted
+    archive.write_bytes(raw)
+    with pytest.raises(UserError, match=r"pack.zip: \S+ is encrypted; unpack the archive, or"):
+        list(contents(archive))
+
+
 @pytest.mark.parametrize("kind", ["zip", "gztar"])
 def test_archives(folder: Path, kind: str) -> None:
     archive = Path(shutil.make_archive("pack", kind, folder))

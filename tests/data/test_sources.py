@@ -161,6 +161,108 @@ def test_no_test_folder(tree: Path, ending: str) -> None:
         ImageFolder(str(root)).read()
 
 
+@pytest.mark.parametrize("ending", ["", ".tar.gz", ".zip"])
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "train/.ipynb_checkpoints/0000.png",
+        "train/cat/.ipynb_checkpoints/0000.png",
+        "train/@eaDir/0000.png",
+        "train/cat/@eaDir/0000.png/thumb.png",
+        "train/cat/deeper/._0000.png",
+        ".cache/train/cat/0000.png",
+        ".cache/train/lion/0000.png",
+        "__MACOSX/train/cat/0000.png",
+        "__MACOSX/train/lion/._0000.png",
+    ],
+)
+def test_what_is_hidden_is_left_out(tree: Path, hidden: str, ending: str) -> None:
+    before = ImageFolder(str(tree)).key()
+    (tree / hidden).parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (SIZE, SIZE)).save(tree / hidden)
+    check(ImageFolder(str(pack(tree, ending) if ending else tree)).read())
+    assert ImageFolder(str(tree)).key() == before
+
+
+@pytest.mark.parametrize("ending", [".tar.gz", ".zip"])
+def test_an_archive_of_two_trees(tree: Path, ending: str) -> None:
+    shutil.copytree(tree / "train", tree / "copy" / "train")
+    with pytest.raises(UserError, match=r"has train and test folders in two places, \S*copy and \S+, .*; pack"):
+        ImageFolder(str(pack(tree, ending))).read()
+
+
+def test_an_image_twice_in_an_archive(tree: Path) -> None:
+    archive = pack(tree, ".tar")
+    with tarfile.open(archive, "a") as file:
+        file.add(tree / "train" / "cat" / "0001.png", "./pets/train/cat/0001.png")
+    with pytest.raises(UserError, match="holds pets/train/cat/0001.png twice"):
+        ImageFolder(str(archive)).read()
+
+
+def test_linked_folders_and_images(tree: Path, tmp_path: Path) -> None:
+    """They are images of the set, and it changes with them."""
+    elsewhere = tmp_path / "elsewhere"
+    shutil.move(tree / "train" / "cat", elsewhere / "cats")
+    (elsewhere / "more").mkdir()
+    shutil.move(elsewhere / "cats" / "0003.png", elsewhere / "more" / "0003.png")
+    (tree / "train" / "cat").symlink_to(elsewhere / "cats")
+    (elsewhere / "cats" / "x").symlink_to(elsewhere / "more")
+    shutil.move(tree / "train" / "dog" / "0000.png", elsewhere / "dog.png")
+    (tree / "train" / "dog" / "0000.png").symlink_to(elsewhere / "dog.png")
+    check(ImageFolder(str(tree)).read())
+    before = ImageFolder(str(tree)).key()
+    Image.new("RGB", (SIZE, SIZE)).save(elsewhere / "more" / "0004.png")
+    assert ImageFolder(str(tree)).key() != before
+    assert len(ImageFolder(str(tree)).read().train_images) == 9
+
+
+@pytest.mark.parametrize("name", ["train/cat/gone.png", "train/cat/gone", "train/bird"])
+@pytest.mark.parametrize("target", ["nowhere", "self"])
+def test_a_link_that_leads_nowhere(tree: Path, name: str, target: str) -> None:
+    (tree / name).symlink_to(tree / name if target == "self" else tree / "nowhere")
+    for ask in (ImageFolder(str(tree)).key, ImageFolder(str(tree)).read):
+        with pytest.raises(UserError, match=f"{name}: a link that leads nowhere .*; mend or"):
+            ask()
+
+
+def test_a_link_back(tree: Path) -> None:
+    (tree / "train" / "cat" / "back").symlink_to("..")
+    for ask in (ImageFolder(str(tree)).key, ImageFolder(str(tree)).read):
+        with pytest.raises(UserError, match="cat/back/cat: a link back to a folder that it is in"):
+            ask()
+
+
+@pytest.mark.parametrize("hard", [True, False])
+def test_a_link_in_a_tar_is_no_image(tree: Path, hard: bool) -> None:
+    linked = tree / "train" / "cat" / "0009.png"
+    linked.hardlink_to(tree / "train" / "cat" / "0000.png")
+    if not hard:
+        linked.unlink()
+        linked.symlink_to("0000.png")
+    with pytest.raises(UserError, match="cat/000[09].png is a link and not an image; pack what"):
+        ImageFolder(str(pack(tree, ".tar"))).read()
+
+
+def test_a_zip_with_a_password(tree: Path) -> None:
+    archive = pack(tree, ".zip")
+    raw = bytearray(archive.read_bytes())
+    at = -1
+    while (at := raw.find(b"PK\x01\x02", at + 1)) >= 0:  # each member in the archive's directory
+        raw[at + 8] |= 1  # its flags: encrypted
+    archive.write_bytes(raw)
+    with pytest.raises(UserError, match="is encrypted; unpack the archive, or pack it again"):
+        ImageFolder(str(archive)).read()
+
+
+@pytest.mark.parametrize("ending", ["", ".zip"])
+def test_a_single_class(tree: Path, ending: str) -> None:
+    for split in ("train", "test"):
+        shutil.rmtree(tree / split / "dog")
+    root = pack(tree, ending) if ending else tree
+    with pytest.raises(UserError, match="one class, cat, leaves nothing to tell apart; train and"):
+        ImageFolder(str(root)).read()
+
+
 def test_sizes(tree: Path) -> None:
     Image.new("RGB", (12, 9), (1, 2, 3)).save(tree / "train" / "dog" / "0000.png")
     with pytest.raises(

@@ -4,6 +4,8 @@ import bz2
 import gzip
 import io
 import lzma
+import os
+import stat
 import tarfile
 import zipfile
 import zlib
@@ -31,6 +33,10 @@ _DAMAGE = (
     NotImplementedError,  # zipfile, where a header names an unknown compression
 )
 _TAR_BLOCK = 512
+_ENCRYPTED = 1  # of the flags of a zip's member
+_SPLITS = ("train", "test")
+# Kept beside images by macOS, network drives and Windows; what begins with a dot is hidden anyway
+_HIDDEN = ("__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information")
 
 
 @dataclass(frozen=True)
@@ -45,31 +51,57 @@ class File:
 
 def folder_files(root: Path) -> Iterator[File]:
     """Every ``train/<class>/**`` and ``test/<class>/**`` image below ``root``."""
-    for split in ("train", "test"):
-        for folder in sorted((root / split).glob("*/")):
-            if folder.name.startswith("."):
-                continue
-            yield File(split, folder.name, f"{split}/{folder.name}", None)
-            for path in sorted(folder.rglob("*")):
-                if path.is_file() and is_image(path.name):
-                    data = io.BytesIO(path.read_bytes())
-                    yield File(split, folder.name, path.relative_to(root).as_posix(), data)
+    for split, label, path, found in placed(root):
+        data = io.BytesIO(path.read_bytes()) if stat.S_ISREG(found.st_mode) else None
+        yield File(split, label, path.relative_to(root).as_posix(), data)
+
+
+def placed(root: Path) -> Iterator[tuple[str, str, Path, os.stat_result]]:
+    """Split, class, path and stat of every class folder below ``root`` and of every image in it.
+
+    Links are followed; what is hidden is left out. Raises ``UserError`` for a link that leads
+    nowhere or back to a folder that it is in.
+    """
+    for split in _SPLITS:
+        if not (root / split).is_dir():
+            continue
+        for folder, found in _entries(root / split):
+            if stat.S_ISDIR(found.st_mode):
+                yield split, folder.name, folder, found
+                for path, of_image in _images_below(folder):
+                    yield split, folder.name, path, of_image
 
 
 def archive_files(archive: Path) -> Iterator[File]:
     """The same of an archive, wherever in it the ``train`` and ``test`` folders lie.
 
-    Raises ``UserError`` if the archive is damaged or ends before its end.
+    Raises ``UserError`` if the archive is damaged or ends before its end, or has several such
+    trees, or an image twice: they would be taken for one.
     """
+    first: PurePosixPath | None = None
+    seen: set[str] = set()
     for name, data in members(archive):
-        if (file := _placed(name, data)) is not None:
-            yield file
+        if (file := _placed(name, data)) is None:
+            continue
+        parts = PurePosixPath(name).parts
+        tree = PurePosixPath(*parts[: parts.index(file.split)])
+        if first is not None and tree != first:
+            raise UserError(
+                f"{archive}: has train and test folders in two places, {first} and {tree}, which "
+                "would be taken for one; pack one of them"
+            )
+        first = tree
+        if file.data is not None and file.name in seen:
+            raise UserError(f"{archive}: holds {file.name} twice; pack each image once")
+        seen.add(file.name)
+        yield file
 
 
 def members(archive: Path) -> Iterator[tuple[str, bytes | None]]:
     """Name and bytes of everything in an archive, ``None`` for a folder, in the archive's order.
 
-    Raises ``UserError`` if the archive is damaged or ends before its end.
+    Raises ``UserError`` if the archive is damaged or ends before its end, has a password, or has a
+    link in place of an image.
     """
     lower = archive.name.lower()
     try:
@@ -92,12 +124,48 @@ def is_image(name: str) -> bool:
     return kind in Image.OPEN and not PurePosixPath(name).name.startswith(".")
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name, without a path, is one that no user put there."""
+    return (name.startswith(".") and name != "..") or name in _HIDDEN
+
+
+def _entries(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """What is in a folder, by name, and is not hidden, with the stat of what it leads to."""
+    with os.scandir(folder) as entries:
+        shown = sorted((e for e in entries if not is_hidden(e.name)), key=lambda e: e.name)
+    for entry in shown:
+        try:
+            yield Path(entry.path), entry.stat()
+        except OSError as error:
+            if not entry.is_symlink():
+                raise
+            raise UserError(
+                f"{entry.path}: a link that leads nowhere ({error.strerror}); mend or delete it"
+            ) from error
+
+
+def _images_below(
+    folder: Path, above: frozenset[tuple[int, int]] = frozenset()
+) -> Iterator[tuple[Path, os.stat_result]]:
+    """above: device and inode of the folders that this one is in."""
+    own = folder.stat()
+    place = own.st_dev, own.st_ino
+    if place in above:
+        raise UserError(f"{folder}: a link back to a folder that it is in; delete it")
+    for path, found in _entries(folder):
+        if stat.S_ISDIR(found.st_mode):
+            yield from _images_below(path, above | {place})
+        elif stat.S_ISREG(found.st_mode) and is_image(path.name):
+            yield path, found
+
+
 def _placed(name: str, data: bytes | None) -> File | None:
     parts = PurePosixPath(name).parts
-    place = next((i for i, part in enumerate(parts) if part in ("train", "test")), None)
-    if place is None or len(parts) < place + 2 or parts[place + 1].startswith("."):
+    place = next((i for i, part in enumerate(parts) if part in _SPLITS), None)
+    if place is None or len(parts) < place + 2 or any(map(is_hidden, parts)):
         return None
     split, label = parts[place : place + 2]
+    name = PurePosixPath(name).as_posix()
     if data is None:
         return File(split, label, name, None) if len(parts) == place + 2 else None
     if len(parts) == place + 2 or not is_image(parts[-1]):
@@ -108,6 +176,11 @@ def _placed(name: str, data: bytes | None) -> File | None:
 def _zip_members(archive: Path) -> Iterator[tuple[str, bytes | None]]:
     with zipfile.ZipFile(archive) as file:
         for info in file.infolist():
+            if info.flag_bits & _ENCRYPTED:
+                raise UserError(
+                    f"{archive}: {info.filename} is encrypted; unpack the archive, or pack it "
+                    "again without a password"
+                )
             yield info.filename, None if info.is_dir() else file.read(info)
 
 
@@ -153,6 +226,11 @@ def _tar_members(archive: Path) -> Iterator[tuple[str, bytes | None]]:
                     yield member.name, data.read() if data else b""
                 elif member.isdir():
                     yield member.name, None
+                elif is_image(member.name):
+                    raise UserError(
+                        f"{archive}: {member.name} is a link and not an image; pack what links "
+                        "lead to: tar --dereference --hard-dereference"
+                    )
         while tail.read(1 << 16):  # to the end, where the compressors keep their checksums
             pass
         if tail.last.strip(b"\0"):

@@ -156,7 +156,7 @@ class CIFAR10DataModule(LightningDataModule):
             len(self.classes),
             rows.view,
             # trainer.overfit_batches means the same batches over and over
-            reorder=self.trainer is None or not self.trainer.overfit_batches,
+            reorder=not getattr(self.trainer, "overfit_batches", 0),
         )
 
     def val_dataloader(self) -> EvalLoader:

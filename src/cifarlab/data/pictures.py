@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from cifarlab.base.errors import UserError
-from cifarlab.data.archives import is_archive, is_image, members
+from cifarlab.data.archives import is_archive, is_hidden, is_image, members
 
 _DAMAGE = (  # what Pillow raises for files that are no images, damaged, cut short or far too large
     OSError,  # UnidentifiedImageError is one
@@ -114,7 +114,7 @@ def _files(place: Path) -> list[Path]:
 
 
 def _is_hidden(path: PurePath) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+    return any(map(is_hidden, path.parts))
 
 
 def _to_8_bits(values: np.ndarray, white: int) -> UInt8[np.ndarray, "height width"]:

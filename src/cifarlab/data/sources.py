@@ -2,9 +2,10 @@
 module keeps what was read in the cache under that name."""
 
 import hashlib
-import os
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
+from stat import S_ISREG
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -13,14 +14,21 @@ from PIL import Image
 from cifarlab.base.errors import UserError
 from cifarlab.base.options import Statistics
 from cifarlab.data import synthetic
-from cifarlab.data.archives import ARCHIVES, File, archive_files, folder_files, is_archive
+from cifarlab.data.archives import (
+    ARCHIVES,
+    File,
+    archive_files,
+    folder_files,
+    is_archive,
+    placed,
+)
 from cifarlab.data.cache import Images
 from cifarlab.data.cifar import CIFAR10, CIFAR100
 from cifarlab.data.pictures import decode
 
 __all__ = ["CIFAR10", "CIFAR100", "ImageFolder", "Source", "Synthetic"]
 
-_DECODING = 2  # counts the changes in how files become pixels: what was cached before is not read
+_DECODING = 3  # counts the changes in which files become which pixels: what was cached before is not read
 
 
 @runtime_checkable
@@ -44,7 +52,8 @@ class ImageFolder:
 
     Classes are the folder names in alphabetical order. Within train and test the classes take
     turns (first image of each class by name, second of each, ...), so that the last images, which
-    ``data.split=tail`` takes, hold all classes.
+    ``data.split=tail`` takes, hold all classes. What is hidden (``.cache``, ``__MACOSX``,
+    ``@eaDir``, ...) is left out; in folders links are followed.
 
     Args:
         root: the folder, or a .tar, .tar.gz, .tar.bz2, .tar.xz, .tar.zst or .zip file.
@@ -63,13 +72,14 @@ class ImageFolder:
             raise UserError(f"data.root={root}: must be a folder or end with {', '.join(ARCHIVES)}")
 
     def key(self) -> str:
-        """Of an archive: place, size and date. Of a folder: those of every file in it."""
+        """Of an archive: place, size and date. Of a folder: those of every image in it."""
         what = f"{self.root.resolve()}|{self.image_size}|{_DECODING}"
         digest = hashlib.sha256(what.encode())
         if self.root.is_file():
             stats = [(self.root.name, self.root.stat())]
         else:
-            stats = sorted(_file_stats(self.root), key=lambda item: item[0])
+            files = [(str(path), found) for _, _, path, found in placed(self.root)]
+            stats = sorted((item for item in files if S_ISREG(item[1].st_mode)), key=itemgetter(0))
         for name, stat in stats:
             digest.update(f"|{name}|{stat.st_size}|{stat.st_mtime_ns}".encode())
         return f"image_folder-{digest.hexdigest()[:16]}"
@@ -106,6 +116,11 @@ class ImageFolder:
         for label in sorted(set(found["train"]) ^ set(found["test"])):
             split = "test" if label in found["train"] else "train"
             raise UserError(f"{self.root}: the class folder {split}/{label} is missing")
+        if len(found["train"]) == 1:
+            raise UserError(
+                f"{self.root}: one class, {next(iter(found['train']))}, leaves nothing to tell "
+                "apart; train and test need a folder for each of two classes or more"
+            )
         return tuple(sorted(found["train"]))
 
 
@@ -135,16 +150,6 @@ class Synthetic:
         train = synthetic.draw(self.num_train, seed=1)
         test = synthetic.draw(self.num_test, seed=2)
         return Images(*train, *test, synthetic.CLASSES)
-
-
-def _file_stats(folder: str | Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Path and stat of every file below; scandir, since a data set has tens of thousands."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                yield from _file_stats(entry.path)
-            else:
-                yield entry.path, entry.stat()
 
 
 def _decode(file: File, root: Path, image_size: int | None) -> np.ndarray:
