@@ -101,7 +101,9 @@ def describe_augmentation(config: Config, data: Any) -> None:
     from cifarlab.data.loader import Normalize, Policy, channels_first
     from cifarlab.figures.curves import save
     from cifarlab.figures.sheet import before_and_after
+    from cifarlab.figures.style import class_labels
 
+    names = class_labels(data.classes)
     labels = torch.from_numpy(data.images.train_labels)
     first = torch.tensor([labels.tolist().index(i) for i in range(min(10, len(data.classes)))])
     originals = torch.from_numpy(data.images.train_images)[first]
@@ -113,11 +115,11 @@ def describe_augmentation(config: Config, data: Any) -> None:
         images, targets = policy(channels_first(originals), labels[first], generator)
         rounds.append((images * 255).round().byte().permute(0, 2, 3, 1))
         if policy.mix_ops:
-            captions.append([shares(row, data.classes) for row in targets.tolist()])
+            captions.append([shares(row, names) for row in targets.tolist()])
     figure = before_and_after(
         originals.numpy(),
         torch.stack(rounds).numpy(),
-        [data.classes[label] for label in labels[first]],
+        [names[label] for label in labels[first]],
         " ".join(typed(config, "aug")),
         captions or None,
     )

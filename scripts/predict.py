@@ -65,10 +65,12 @@ def main(cfg: DictConfig) -> None:
 def draw(shown: list[Any], count: int, model: Any, path: Path) -> Path:
     from cifarlab.figures.curves import save
     from cifarlab.figures.predictions import contact_sheet
+    from cifarlab.figures.style import class_labels
 
     names = ", ".join(run.record.model for run in model.runs)
     extent = f", the first {len(shown)} of {count:,} images" if count > len(shown) else ""
-    predictions = [(item.prediction.label, item.prediction.probability) for item in shown]
+    labels = dict(zip(model.classes, class_labels(model.classes), strict=True))
+    predictions = [(labels[p.label], p.probability) for p in (item.prediction for item in shown)]
     files = [Path(item.path).name for item in shown]
     pixels = [item.pixels for item in shown]
     save(contact_sheet(pixels, predictions, files, f"{names}{extent}"), path)

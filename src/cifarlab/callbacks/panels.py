@@ -85,6 +85,7 @@ class Panels(Callback):
         from cifarlab.figures import confusion as matrix  # matplotlib, only when there is a figure
         from cifarlab.figures import filters, pictures
         from cifarlab.figures.curves import pixels
+        from cifarlab.figures.style import class_labels
 
         labels = data.images.train_labels[data.val_indices]
         val = Predictions(logits.cpu().double().numpy(), labels)
@@ -92,7 +93,8 @@ class Panels(Callback):
         made = {"validation/confusion": pixels(matrix.draw(confusion(val), data.classes, epoch))}
         wrong = val.confidently_wrong(_SHOWN)
         if len(wrong):
-            captions = [val.caption(i, data.classes) for i in wrong]
+            names = class_labels(data.classes)
+            captions = [val.caption(i, names) for i in wrong]
             images = data.images.train_images[data.val_indices[wrong]]
             sheet = pictures.draw(images, captions, 4, f"most confidently wrong, {epoch}")
             made["validation/confidently_wrong"] = pixels(sheet)

@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from cifarlab.figures.filters import MARK, bare, colours, cross
-from cifarlab.figures.style import plain
+from cifarlab.figures.style import Figure, plain
 
 Photo = UInt8[np.ndarray, "size size 3"]
 Maps = Float[np.ndarray, "n height width"]

@@ -6,10 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation, Transform
 
-from cifarlab.figures.style import COLOURS, MARKERS, accuracy_axis, are_numbers, place, plain, short
+from cifarlab.figures.style import (
+    COLOURS,
+    MARKERS,
+    Figure,
+    accuracy_axis,
+    are_numbers,
+    in_legend,
+    place,
+    plain,
+    short,
+)
 
 _MOST = 7  # series with intervals
 
@@ -120,7 +129,7 @@ def _series(
     line = ("-" if i < len(COLOURS) else "--") if joined else "none"
     axes.plot(
         [at for at, _ in there], [p.mean for _, p in there], ls=line, color=colour, marker=marker,
-        ms=5, lw=1, label=label, transform=moved(0),
+        ms=5, lw=1, label=in_legend(label), transform=moved(0),
     )  # fmt: skip
     if of > _MOST:
         return

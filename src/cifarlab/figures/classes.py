@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import FigureBase
 
-from cifarlab.figures.style import percent, plain, short
+from cifarlab.figures.style import Figure, class_labels, percent, plain, short
 
 _MOST = 20  # classes there is room for
 
@@ -26,14 +26,14 @@ def draw_on(
     Args:
         precision, recall: ``(classes,)``, fractions; NaN is not drawn.
     """
-    axes = figure.subplots()
+    axes, names = figure.subplots(), class_labels(classes)
     order = np.argsort(recall, kind="stable")[:_MOST]
     for place, i in enumerate(order):
         axes.plot([precision[i], recall[i]], [place, place], color="0.75", lw=1.5, zorder=1)
     places = range(len(order))
     axes.plot(recall[order], places, "o", color="#1f6f9f", ms=6, label="recall")
     axes.plot(precision[order], places, "D", color="#d1660f", ms=5, label="precision")
-    axes.set_yticks(places, [short(classes[i], 14) for i in order])
+    axes.set_yticks(places, [short(names[i], 14) for i in order])
     axes.set_ylim(len(order) - 0.4, -0.6)
     axes.tick_params(labelsize=8.5)
     axes.xaxis.set_major_formatter(percent)

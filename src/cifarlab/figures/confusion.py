@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import FigureBase
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
-from cifarlab.figures.style import short
+from cifarlab.figures.style import Figure, class_labels, short
 
 _MOST_NAMED = 20  # classes; with more there is no room for names and numbers
 
@@ -40,7 +40,7 @@ def draw_on(
         bar = figure.colorbar(image, ax=axes, format=ScalarFormatter(), label="images")
         bar.ax.yaxis.set_minor_locator(NullLocator())
         return
-    names = [short(name, 12) for name in classes]
+    names = [short(name, 12) for name in class_labels(classes)]
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(labelsize=8.5)

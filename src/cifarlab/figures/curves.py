@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from cifarlab.figures.style import COLOURS, percent, plain
+from cifarlab.figures.style import COLOURS, Figure, in_legend, percent, plain
 
 _COLOURS = {"train": "#d1660f", "val": "#1f6f9f"}
 _NAMES = {"train": "training", "val": "validation"}
@@ -66,7 +66,8 @@ def overlay(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
             axes.plot(columns["epoch"][best], values[best], "o", mec=colour, mfc="white", ms=7)
         _frame(axes, metric)
     handles = [
-        Line2D([], [], color=c, lw=1.8, label=n) for c, n in zip(itertools.cycle(COLOURS), runs)
+        Line2D([], [], color=c, lw=1.8, label=in_legend(n))
+        for c, n in zip(itertools.cycle(COLOURS), runs)
     ]
     handles += [
         Line2D([], [], color="0.3", lw=1.8, label="validation"),

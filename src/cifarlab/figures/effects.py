@@ -4,10 +4,9 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from cifarlab.figures.axis import Point
-from cifarlab.figures.style import COLOURS, accuracy_axis, name_ticks, plain
+from cifarlab.figures.style import COLOURS, Figure, accuracy_axis, name_ticks, plain
 
 _MOST = 4  # panels in a row
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import SubFigure
 
 from cifarlab.figures import classes as per_class
 from cifarlab.figures import confusion, curves, pictures, reliability
 from cifarlab.figures.reliability import Panel
+from cifarlab.figures.style import Figure
 
 COLUMNS = 10  # images in a row
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+
+from cifarlab.figures.style import Figure
 
 MARK = "#d55e00"  # of what is dead; with a cross, so that it needs no colour
 MOST = 256  # filters in one picture

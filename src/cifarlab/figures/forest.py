@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from cifarlab.figures.style import COLOURS, MARKERS, plain, short
+from cifarlab.figures.style import COLOURS, MARKERS, Figure, plain, short
 
 
 @dataclass(frozen=True)

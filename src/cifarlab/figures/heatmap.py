@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from cifarlab.figures.style import name_ticks, percent, short
+from cifarlab.figures.style import Figure, name_ticks, percent, short
 
 
 def draw(

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from cifarlab.figures.axis import Point
 from cifarlab.figures.rows import REPORT, add_note, interval, label_rows, tall
-from cifarlab.figures.style import COLOURS, percent, plain, short
+from cifarlab.figures.style import COLOURS, Figure, percent, plain, short
 
 Steps = Sequence[tuple[str, Point]]  # name, difference of accuracy with its interval (fractions)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from matplotlib.figure import Figure
+from cifarlab.figures.style import Figure, log_axis
 
 
 def draw(
@@ -21,8 +21,9 @@ def draw(
     """
     figure = Figure(figsize=(5.5, 3.6), layout="constrained")
     axes = figure.subplots()
-    axes.semilogx(rates, losses, ".", color="0.7", ms=3, label="one step")
-    axes.semilogx(rates, smoothed, color="#d1660f", label="smoothed")
+    log_axis(axes)
+    axes.plot(rates, losses, ".", color="0.7", ms=3, label="one step")
+    axes.plot(rates, smoothed, color="#d1660f", label="smoothed")
     if suggested is not None:
         axes.axvline(suggested, color="0.4", lw=1, ls=":", label=f"optimizer.lr={suggested:.3g}")
     lowest, first = min(smoothed), smoothed[0]

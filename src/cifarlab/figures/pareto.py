@@ -5,12 +5,19 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox, BboxBase
 
-from cifarlab.figures.style import COLOURS, accuracy_axis, plain, short
+from cifarlab.figures.style import (
+    COLOURS,
+    Figure,
+    accuracy_axis,
+    as_they_are,
+    log_axis,
+    plain,
+    short,
+)
 
 _MOST = 30  # points that are all labelled
 # Where a label may be, seen from its point: direction, horizontal and vertical alignment
@@ -56,7 +63,7 @@ def draw(
         [costs[i] for i in others], [accuracies[i] for i in others], "o", color=COLOURS[0],
         alpha=0.6, ms=5, label="the others",
     )  # fmt: skip
-    axes.set_xscale("log")
+    log_axis(axes)
     low, high = min(costs), max(costs)
     spread = max(high / low, 1.5) ** 0.2
     axes.set_xlim(low / spread, high * spread)
@@ -101,6 +108,7 @@ def _label(
             short(labels[i], 34), (costs[i], accuracies[i]), (0, 0), textcoords="offset points",
             fontsize=7.5, arrowprops={"arrowstyle": "-", "color": "0.6", "lw": 0.6, "shrinkB": 4},
         )  # fmt: skip
+        as_they_are(text)  # before it is measured
         distances = (_NEAR, *_FAR, _NEAR) if rank < always else (_NEAR,)
         for distance, side in itertools.product(distances, _SIDES):
             _move(text, distance, side)

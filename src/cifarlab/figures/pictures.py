@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import FigureBase
+
+from cifarlab.figures.style import Figure
 
 _WIDTH = 1.3  # inches of an image with its margin
 

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from cifarlab.figures.style import COLOURS, short
+from cifarlab.figures.style import COLOURS, Figure, short
 
 _COLUMNS = 8
 

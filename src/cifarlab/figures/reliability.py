@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import FigureBase
 
-from cifarlab.figures.style import percent, plain
+from cifarlab.figures.style import Figure, percent, plain
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cifarlab.figures.axis import Point
-from cifarlab.figures.style import COLOURS, percent, plain, short
+from cifarlab.figures.style import COLOURS, Figure, percent, plain, short
 
 OURS, REPORT = COLOURS[0], COLOURS[4]
 _HEIGHT = 0.34  # inches a row

@@ -4,13 +4,14 @@ import math
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cifarlab.figures.style import (
     COLOURS,
+    Figure,
     accuracy_axis,
     are_numbers,
+    log_axis,
     name_ticks,
     plain,
     short,
@@ -99,7 +100,7 @@ def _places(axes: Axes, levels: Sequence[str]) -> list[float]:
     if are_numbers(levels) and len(options) > 4:
         numbers = [float(level) for level in levels]
         if min(numbers) > 0 and max(numbers) > 20 * min(numbers):
-            axes.set_xscale("log")
+            log_axis(axes)
         return numbers
     if are_numbers(levels):
         options.sort(key=float)

@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cifarlab.figures.style import COLOURS, plain, short
+from cifarlab.figures.style import COLOURS, Figure, class_labels, plain, short
 
 
 def before_and_after(
@@ -53,6 +52,7 @@ def images_by_class(
         names: of the classes.
         across: strips side by side; classes go down the columns.
     """
+    names = class_labels(names)
     classes, count, height, width = images.shape[:4]
     down, gap = -(-classes // across), max(1, height // 16)
     edge, font = (0.6, 9) if across == 1 else (0.42, 7)  # inches an image, points
@@ -88,7 +88,7 @@ def bars_by_class(
         counts: split to its number of images of each class.
         names: of the classes.
     """
-    few = len(names) <= 25
+    few, names = len(names) <= 25, class_labels(names)
     size = (9, max(2.5, (0.28 if few else 0.15) * len(names) + 1))
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(1, len(counts), squeeze=False, sharey=True)[0]

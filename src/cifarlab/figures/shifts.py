@@ -3,11 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cifarlab.figures.axis import Point
-from cifarlab.figures.style import COLOURS, MARKERS, percent, plain, short
+from cifarlab.figures.style import COLOURS, MARKERS, Figure, in_legend, percent, plain, short
 
 PANELS = {
     "acc": "accuracy",
@@ -32,7 +31,7 @@ def draw(
             points, colour = panels[key], COLOURS[i % len(COLOURS)]
             axes.plot(
                 shifts, [p.mean for p in points], color=colour, marker=MARKERS[i % len(MARKERS)],
-                ms=4, lw=1.2, label=short(label, 40),
+                ms=4, lw=1.2, label=in_legend(short(label, 40)),
             )  # fmt: skip
             if all(math.isfinite(p.half) for p in points):
                 low, high = ([p.mean + sign * p.half for p in points] for sign in (-1, 1))

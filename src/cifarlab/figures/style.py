@@ -1,16 +1,102 @@
-"""What the figures of sweeps share: colours, levels of a factor on an axis."""
+"""What the figures share: texts as they are, colours, levels of a factor on an axis."""
 
+import functools
 import math
 from collections.abc import Sequence
+from typing import Any
 
+from matplotlib import figure
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+from matplotlib.text import Text
+from matplotlib.ticker import FixedLocator, LogFormatter, NullLocator
 
 # After Okabe and Ito (2008), told apart by the colour-blind. The first is validation's in
 # figures/curves.py; training's comes late, where there are many
 COLOURS = ("#1f6f9f", "#cc79a7", "#222222", "#009e73", "#d1660f", "#56b4e9", "#e0a100")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p", "*")
 _LONGEST = 22  # characters of a label
+_DEFAULT = "sans-serif"
+_FALLBACKS = (  # for letters that the default font lacks: common ones of Linux, macOS and Windows
+    "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK TC", "Noto Sans CJK KR", "Noto Sans JP",
+    "Noto Sans SC", "Noto Sans TC", "Noto Sans KR", "Source Han Sans", "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei", "Droid Sans Fallback", "Hiragino Sans", "PingFang SC",
+    "Apple SD Gothic Neo", "Arial Unicode MS", "Microsoft YaHei", "SimHei", "Yu Gothic",
+    "MS Gothic", "Malgun Gothic", "Unifont",
+)  # fmt: skip
+_UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+
+
+class Figure(figure.Figure):
+    """Matplotlib's, whose texts are drawn as they are, see ``as_they_are``."""
+
+    def draw(self, renderer: Any) -> None:
+        as_they_are(self)
+        super().draw(renderer)
+
+
+def as_they_are(artist: Artist) -> None:
+    """Have all texts in ``artist`` drawn letter by letter: names of classes, runs and files come
+    from users, and ``$`` in one is no formula. For letters that the default font lacks there are
+    fallbacks, see ``drawable``."""
+    for found in artist.findobj(Text):
+        assert isinstance(found, Text)
+        found.set_parse_math(False)
+        if not all(_has(_DEFAULT, letter) for letter in found.get_text()):
+            found.set_text(drawable(found.get_text()))
+            found.set_fontfamily([_DEFAULT, *_installed_fallbacks()])
+
+
+def class_labels(classes: Sequence[str]) -> list[str]:
+    """The names of classes as figures show them: where one cannot be drawn, the class's number,
+    counted from 0, which the page's table has beside the name."""
+    return [
+        name if name == drawable(name) else f"class {number}" for number, name in enumerate(classes)
+    ]
+
+
+def beside_labels(classes: Sequence[str]) -> list[str]:
+    """The names of classes for a table: where figures show another label, that one too."""
+    both = zip(classes, class_labels(classes), strict=True)
+    return [name if name == label else f"{name} ({label})" for name, label in both]
+
+
+def drawable(text: str) -> str:
+    """The text with a replacement character for each letter that no installed font has."""
+    families = (_DEFAULT, *_installed_fallbacks())
+    return "".join(x if any(_has(f, x) for f in families) else _UNKNOWN for x in text)
+
+
+@functools.cache
+def _installed_fallbacks() -> tuple[str, ...]:
+    installed = {font.name for font in fontManager.ttflist}
+    return tuple(family for family in _FALLBACKS if family in installed)
+
+
+@functools.cache
+def _has(family: str, letter: str) -> bool:
+    font = get_font(findfont(FontProperties(family=[family])))
+    return letter == "\n" or bool(font.get_char_index(ord(letter)))
+
+
+def in_legend(label: str) -> str:
+    """A label that a legend shows: matplotlib leaves out those that begin with an underscore."""
+    return f"\N{ZERO WIDTH SPACE}{label}" if label.startswith("_") else label
+
+
+def log_axis(axes: Axes) -> None:
+    """A logarithmic horizontal axis, its numbers as plain text: powers of ten would be formulas."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(_PlainLog())
+    axes.xaxis.set_minor_formatter(_PlainLog(labelOnlyBase=False))
+
+
+class _PlainLog(LogFormatter):
+    """Matplotlib's choice of what gets a number, and ``0.001``, ``1e-05`` for the numbers."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
 
 
 def plain(axes: Axes) -> None:
@@ -77,7 +163,7 @@ def place(axes: Axes, levels: Sequence[str]) -> list[float]:
         axes.set_xlim(-0.5, len(levels) - 0.5)
         return [float(i) for i in range(len(levels))]
     if is_log(values):
-        axes.set_xscale("log")
+        log_axis(axes)
     scaled = [math.log(value) for value in values] if is_log(values) else values
     gaps = [b - a for a, b in zip(sorted(scaled), sorted(scaled)[1:], strict=False)]
     longest = max(len(f"{value:g}") for value in values)
@@ -103,13 +189,15 @@ def name_ticks(axes: Axes, levels: Sequence[str]) -> None:
 
 def _width(axes: Axes) -> float:
     """Of the panel, before the layout is made (inches)."""
-    figure = axes.get_figure()
-    assert figure is not None
-    return axes.get_position().width * figure.bbox.width / figure.dpi
+    whole = axes.get_figure()
+    assert whole is not None
+    return axes.get_position().width * whole.bbox.width / whole.dpi
 
 
 def short(label: str, longest: int = _LONGEST) -> str:
-    """Without the middle, where it is long: the beginning and the end tell names apart."""
+    """Without the middle, where it is long: the beginning and the end tell names apart. What cannot
+    be drawn is replaced here already, since ticks get their names while they are drawn."""
+    label = drawable(label)
     if len(label) <= longest:
         return label
     return f"{label[: longest - longest // 2 - 1]}…{label[-(longest // 2) :]}"

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 
-from matplotlib.figure import Figure
-
 from cifarlab.figures.axis import Point, aside
 from cifarlab.figures.rows import add_note
-from cifarlab.figures.style import COLOURS, MARKERS, accuracy_axis, place, plain
+from cifarlab.figures.style import COLOURS, MARKERS, Figure, accuracy_axis, place, plain
 
 Reported = Mapping[float, float]  # of the axis, accuracy
 

@@ -14,6 +14,7 @@ from cifarlab.figures import evaluation as sheet_figure
 from cifarlab.figures import reliability as reliability_figure
 from cifarlab.figures.evaluation import Sheet, Shown
 from cifarlab.figures.reliability import Panel
+from cifarlab.figures.style import beside_labels, class_labels
 from cifarlab.report.document import Block, Grid, Heading, Picture, Text
 from cifarlab.report.images import images_of
 from cifarlab.report.tables import Table
@@ -136,6 +137,7 @@ def blocks(run: Run, evaluation: Evaluation, sheet: Sheet) -> list[Block]:
 
 def class_table(evaluation: Evaluation, classes: Sequence[str]) -> Table:
     """Each class: test images, precision, recall and the class it is most often taken for."""
+    classes = beside_labels(classes)
     table = [("class", "images", "precision", "recall", "most often taken for")]
     for i, name in enumerate(classes):
         mistaken = evaluation.counts[i].copy()
@@ -175,7 +177,7 @@ def _shown(
     classes: Sequence[str],
     reason: str,
 ) -> Shown:
-    captions = [test.caption(i, classes) for i in which]
+    captions = [test.caption(i, class_labels(classes)) for i in which]
     return Shown(None if images is None else images[which], captions, reason)
 
 

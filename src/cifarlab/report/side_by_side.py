@@ -9,6 +9,7 @@ import numpy as np
 
 from cifarlab.base.errors import UserError
 from cifarlab.figures import curves, pictures
+from cifarlab.figures.style import class_labels
 from cifarlab.report.document import Block, Grid, Heading, Picture, Text
 from cifarlab.report.images import images_of
 from cifarlab.report.page import write_page
@@ -204,7 +205,7 @@ def _draw(runs: Sequence[Run], which: np.ndarray, path: Path) -> str:
     except UserError as error:
         return f"The images are not here: {error}. disagreements.csv lists their numbers."
     first = which[:_SHOWN]
-    captions = [_caption(runs, images.classes, i) for i in first]
+    captions = [_caption(runs, class_labels(images.classes), i) for i in first]
     title = "answer and confidence of each run; + is right"
     curves.save(pictures.draw(images.test_images[first], captions, 8, title), path)
     return (

@@ -12,6 +12,7 @@ from PIL import Image
 from cifarlab.base.errors import UserError
 from cifarlab.data.pictures import decode, fit
 from cifarlab.figures import activations
+from cifarlab.figures.style import class_labels
 from cifarlab.inspection import calls, grad_cam, last_maps
 from cifarlab.use.predictor import Predictor
 
@@ -59,6 +60,7 @@ def answer(
     picture = decode(Path(path), "the file")
     prediction = model.ranked(model(picture))[0]
     label = model.classes.index(prediction.label)
+    name = class_labels(model.classes)[label]
     photo = fit(picture, model.image_size)
     pixels = torch.tensor(photo).permute(2, 0, 1)[None].to(model.device)
     pictures: list[Image.Image | None] = []
@@ -68,7 +70,7 @@ def answer(
             pictures.append(None)
             continue
         heat = grad_cam(module.net, module.normalize(pixels)[0], layer.name, label)
-        title = f"{run.record.model}, {layer.name}: what speaks for “{prediction.label}”"
+        title = f"{run.record.model}, {layer.name}: what speaks for “{name}”"
         pictures.append(_drawn(activations.cam(photo, heat.cpu().numpy(), title)))
     return dict(prediction.probabilities), pictures
 

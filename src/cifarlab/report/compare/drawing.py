@@ -5,6 +5,7 @@ from pathlib import Path
 from cifarlab.figures import forest
 from cifarlab.figures.curves import save
 from cifarlab.figures.forest import Mark, Row
+from cifarlab.figures.style import class_labels
 from cifarlab.report.compare.differences import Comparison
 from cifarlab.report.compare.tables import MOST_CLASSES, differing
 from cifarlab.stats.intervals import LEVEL, Estimate
@@ -24,6 +25,9 @@ def draw(comparison: Comparison, path: Path) -> None:
                 marks[name] = _mark(estimate, estimate.decided)
         if marks:
             overall.append(Row(label, marks))
+    names = [c.name for found in comparison.classes.values() for c in found]
+    names = list(dict.fromkeys(names))  # of both splits, in their order
+    labels = dict(zip(names, class_labels(names), strict=True))
     classes = []
     for name in differing(comparison, MOST_CLASSES):
         marks = {
@@ -32,7 +36,7 @@ def draw(comparison: Comparison, path: Path) -> None:
             for c in found
             if c.name == name
         }
-        classes.append(Row(name, marks))
+        classes.append(Row(labels[name], marks))
     vary = "images vary" if comparison.matching.how == "single" else "seeds and images vary"
     panels = {"all images": overall, f"by class, {vary}": classes}
     note = f"{100 * LEVEL:.0f} % intervals; filled: clear of 0, classes after Holm's correction"

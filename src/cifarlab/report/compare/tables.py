@@ -105,15 +105,18 @@ def _metric_row(name: str, found: Difference) -> list[str]:
 
 def _classes(comparison: Comparison) -> list[Block]:
     """A row a class with both splits."""
+    from cifarlab.figures.style import beside_labels  # matplotlib takes a second to import
+
     by_name: dict[str, dict[str, ClassDifference]] = {}
     for split, found in comparison.classes.items():
         for c in found:
             by_name.setdefault(c.name, {})[split] = c
     columns = [(split, what) for split in comparison.classes for what in _CLASS_COLUMNS]
     table = [["class", *map(" ".join, columns)]]
+    shown = dict(zip(by_name, beside_labels([*by_name]), strict=True))
     for name in differing(comparison, MOST_CLASSES):
         cells = [_class_cells(by_name[name].get(split)) for split in comparison.classes]
-        table.append([name, *(cell for part in cells for cell in part)])
+        table.append([shown[name], *(cell for part in cells for cell in part)])
     vary = "images vary" if comparison.matching.how == "single" else "seeds and images vary"
     text = f"Accuracies in %; {_LEVEL} intervals where {vary}; p by Holm over the classes."
     for split, found in comparison.classes.items():

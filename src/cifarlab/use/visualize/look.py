@@ -158,6 +158,7 @@ class Look:
     def explanation(self) -> Iterator[str]:
         """Grad-CAM."""
         from cifarlab.figures import activations
+        from cifarlab.figures.style import class_labels
 
         layer = self.layer if self.layer is not None and self.layer.is_maps else self.last
         if layer is None:
@@ -165,7 +166,8 @@ class Look:
             return
         heat = grad_cam(self.net, self.image, layer.name, self.label)
         name, share = self.subject.classes[self.label], float(self.shares[self.label])
-        title = f"{self.subject.title}: {layer.name} for \u201c{name}\u201d ({share:.1%})"
+        shown = class_labels(self.subject.classes)[self.label]
+        title = f"{self.subject.title}: {layer.name} for \u201c{shown}\u201d ({share:.1%})"
         figure = activations.cam(self.photo, heat.numpy(), title)
         word = re.sub(r"[^\w.-]+", "-", name)
         yield self._save(figure, "gradcam" if self.options.label is None else f"gradcam_{word}")
