@@ -67,7 +67,7 @@ def main(cfg: DictConfig) -> None:
         config["rounds"],
     )
     result = {"images_per_s": rates, "ratios": ratios, "epoch_s": seconds, "config": config}
-    (folder / "benchmark.json").write_text(json.dumps(result, indent=2) + "\n")
+    (folder / "benchmark.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 def measure(

@@ -87,7 +87,7 @@ def describe_model(config: Config, data: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_csv(path.with_name(f"{path.name}.csv"), as_records(sheet.rows))
     parts = [f"# {title}", markdown_table(table(sheet.rows, formulas=True)), *sheet.remarks]
-    path.with_name(f"{path.name}.md").write_text("\n\n".join(parts) + "\n")
+    path.with_name(f"{path.name}.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print(f"{path}.md, .csv")
     if sheet.mistakes:
         raise RuntimeError(f"formulas and net disagree: {'; '.join(sheet.mistakes)}")
@@ -167,7 +167,7 @@ def describe_data(config: Config, data: Any) -> None:
     write_csv(Path(f"{path}_counts.csv"), rows)
     parts = [f"# {title}", *map(markdown_table, (statistics(data), table))]
     parts += [f"![{kind}]({data.name}_{kind}.png)" for kind in ("images", "counts")]
-    Path(f"{path}.md").write_text("\n\n".join(parts) + "\n")
+    Path(f"{path}.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print(f"{path}.md, _images.png, _counts.png, _counts.csv")
 
 

@@ -8,6 +8,7 @@ import contextlib
 import errno
 import functools
 import gc
+import io
 import logging
 import os
 import sys
@@ -76,6 +77,7 @@ def app(config_dir: Path, config_name: str) -> Callable[[Callable], Callable[[],
     def decorate(task: Callable[[DictConfig], Any]) -> Callable[[], None]:
         @functools.wraps(task)
         def main() -> None:
+            say_anything()
             OmegaConf.register_new_resolver("cifarlab.run_dir", _run_dir, replace=True)
             OmegaConf.register_new_resolver("cifarlab.keys", _all_keys, replace=True)
             verbose = os.environ.get(_FULL_ERROR) == "1" and _OURS not in os.environ
@@ -85,6 +87,7 @@ def app(config_dir: Path, config_name: str) -> Callable[[Callable], Callable[[],
 
             @functools.wraps(task)
             def job(cfg: DictConfig) -> Any:
+                say_anything()  # a launcher's process has not been through main
                 try:
                     return task(cfg)
                 except Exception as error:
@@ -121,6 +124,14 @@ def app(config_dir: Path, config_name: str) -> Callable[[Callable], Callable[[],
         return main
 
     return decorate
+
+
+def say_anything() -> None:
+    """Have standard output and error escape what the terminal's encoding lacks: names may have any
+    letters, and a run must not end for having told one."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not a notebook's
+            stream.reconfigure(errors="backslashreplace")
 
 
 def several(value: Any) -> list[str]:

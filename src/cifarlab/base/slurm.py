@@ -40,10 +40,10 @@ def first_task_first(folder: Path) -> Iterator[None]:
     path = folder / ".first_task"
     if rank() == 0:
         yield
-        path.write_text(start)
+        path.write_text(start, encoding="utf-8")
         return
     end = time.monotonic() + _PATIENCE
-    while not path.is_file() or path.read_text() != start:
+    while not path.is_file() or path.read_text(encoding="utf-8") != start:
         if time.monotonic() > end:
             raise TimeoutError(f"the job's first task has not begun after {_PATIENCE:.0f} s")
         time.sleep(0.1)

@@ -96,7 +96,7 @@ class EpochRecorder(Callback):
         self.rows.append(row)
         if not trainer.is_global_zero:
             return
-        with self.path.open("a", newline="") as file:
+        with self.path.open("a", encoding="utf-8", newline="") as file:
             csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(_format(row))
         log.info(_line(row, trainer.max_epochs, is_best=row["val_loss"] < best))
 

@@ -119,7 +119,7 @@ def _write(
     from cifarlab.figures.lr_find import draw
 
     smoothed = smooth(losses)
-    with (folder / "lr_find.csv").open("w", newline="") as file:
+    with (folder / "lr_find.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["lr", "loss", "smoothed"])
         for row in zip(rates, losses, smoothed, strict=True):

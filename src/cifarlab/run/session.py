@@ -171,7 +171,7 @@ class Session:
         autocast = self.trainer.precision_plugin.forward_context
         views = VIEWS.get(self.config.get("tta") or "")
         count = self.folder / TEST_READS
-        earlier = int(count.read_text()) if count.exists() else 0
+        earlier = int(count.read_text(encoding="utf-8")) if count.exists() else 0
         results = {}
         for name in ("train", "val", "test"):
             loader = self.data.eval_loader(name, device)

@@ -96,7 +96,7 @@ class RunRecord:
         """Read ``folder/result.json``. Raises ``UserError`` if there is none or it is no record."""
         path = Path(folder) / RESULT
         try:
-            fields = json.loads(path.read_text())
+            fields = json.loads(path.read_text(encoding="utf-8"))
             if fields["schema"] != SCHEMA:
                 raise UserError(f"{path}: schema {fields['schema']}, this version reads {SCHEMA}")
             record = cls(**fields)
@@ -152,7 +152,7 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     if not path.is_file():
         return []
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         rows = list(csv.DictReader(text[: text.rfind("\n") + 1].splitlines()))
         found = [
             {name: int(v) if name in ("epoch", "step") else float(v) for name, v in row.items()}

@@ -56,7 +56,7 @@ def is_study(folder: Path) -> bool:
 def _plan(folder: Path) -> dict[str, list[str]] | None:
     path = folder / CELLS
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except ValueError as error:

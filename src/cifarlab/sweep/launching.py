@@ -79,7 +79,7 @@ def run_cell(config: RunConfig) -> float | None:
             if slurm.rank() == 0:
                 config, trial = configure(config, folder)
                 write_atomic(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
-        config = yaml.safe_load((folder / CONFIG).read_text())
+        config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
         logs = plain(job.job_logging, missing=True)
         child = start(folder, config, jobs_at_once(job.launcher), logs)
         with stopping(child):
@@ -127,7 +127,7 @@ def add_to_plan(folder: Path, cells: Mapping[str, list[str]], *, replace: bool) 
     of a cell already stays unless ``replace``."""
     path = folder / CELLS
     with FileLock(folder / f".{CELLS}.lock"):
-        known = json.loads(path.read_text()) if path.exists() else {}
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         new = {cell: values for cell, values in cells.items() if replace or cell not in known}
         write_atomic(path, json.dumps(known | new, indent=1) + "\n")
 
@@ -229,7 +229,9 @@ def _close(folder: Path, code: int | None, *, fail_fast: bool) -> None:
         write_failure(folder, RuntimeError(f"ended with exit code {code}, see run.log"), "")
     if (folder / FAILURE).exists():
         log.error(
-            "failed: %s: %s", folder.name, json.loads((folder / FAILURE).read_text())["message"]
+            "failed: %s: %s",
+            folder.name,
+            json.loads((folder / FAILURE).read_text(encoding="utf-8"))["message"],
         )
         if fail_fast:
             (folder.parent / STOP).touch()

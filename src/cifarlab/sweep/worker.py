@@ -37,6 +37,7 @@ def main(folder: str, jobs: int, logging_config: dict[str, Any] | None) -> None:
     jobs: how many processes like this one share the machine.
     """
     _die_with_parent()
+    cli.say_anything()
     for signum in slurm.SIGNALS:  # until training begins there is nothing to save
         signal.signal(signum, lambda *_: sys.exit(INTERRUPTED))
     if jobs > 1:  # lines of several cells, and no bars, on one screen
@@ -60,7 +61,7 @@ def _train(folder: Path, jobs: int) -> int:
         from cifarlab.callbacks import Interrupted
         from cifarlab.run.runner import train
 
-    config = yaml.safe_load((folder / CONFIG).read_text())
+    config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
     try:
         with share(config, jobs, folder.parent) as config:
             train(config, folder)

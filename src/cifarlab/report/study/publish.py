@@ -170,7 +170,7 @@ def _title(results: StudyResults) -> str:
 
 def _remarks(folder: Path) -> Sequence[Text]:
     path = folder / REMARKS
-    return [Text(path.read_text().strip())] if path.is_file() else []
+    return [Text(path.read_text(encoding="utf-8").strip())] if path.is_file() else []
 
 
 def _slug(title: str) -> str:

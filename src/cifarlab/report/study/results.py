@@ -95,7 +95,7 @@ def read_study(results: Results) -> StudyResults:
     read."""
     path = results.sweep.folder / STUDY
     try:
-        plain = yaml.safe_load(path.read_text())
+        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(plain, dict):
             raise UserError("it holds no keys")
         study = parse_study(plain)

@@ -53,7 +53,7 @@ def accuracy(cell: Run) -> float:
 def last_accuracy(cell: Run) -> float:
     """Validation accuracy; of a pruned cell that of its last epoch; else NaN."""
     if cell.status == "pruned":
-        return json.loads((cell.folder / PRUNED).read_text())["val_acc"]
+        return json.loads((cell.folder / PRUNED).read_text(encoding="utf-8"))["val_acc"]
     return accuracy(cell) if cell.record else math.nan
 
 
