@@ -1,6 +1,7 @@
 """``report.md`` and a self-contained ``report.html`` of a run, a sweep, or runs side by side."""
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -71,7 +72,7 @@ def _run(run: Run) -> tuple[str, list[Block]]:
         Heading("The run"),
         Grid.of(_facts(record), words=(1,)),
         Heading("Again"),
-        Code([" ".join(["python train.py", *record.overrides])]),
+        Code([" ".join(["python train.py", *map(shlex.quote, record.overrides)])]),
     ]
 
 

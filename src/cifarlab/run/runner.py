@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities import rank_zero_only
 
 from cifarlab.base import slurm
+from cifarlab.base.compose import to_type
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.callbacks import Interrupted, undisturbed
@@ -63,7 +64,7 @@ def run(config: RunConfig, after: Callable[[Run], None] | None = None) -> float 
             config = _configure(config, folder, list(job.overrides.task))
             train(config, folder)
     except Interrupted as error:
-        log.info("%s; to go on: python train.py resume=%s", error, shown(folder))
+        log.info("%s; to go on: python train.py %s", error, to_type("resume", shown(folder)))
         if slurm.is_job():
             slurm.give_way(error.signum)
         sys.exit(128 + error.signum)

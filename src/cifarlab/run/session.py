@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from cifarlab import callbacks
 from cifarlab.base import hardware
+from cifarlab.base.compose import to_type
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.inspection import calls, count_macs, first_layer
@@ -143,7 +144,8 @@ class Session:
             except SystemExit as end:  # Lightning's after a KeyboardInterrupt; not a signal's
                 if end.code != 1 or self.trainer.state.status != TrainerStatus.INTERRUPTED:
                     raise
-                log.info("interrupted; to go on: python train.py resume=%s", shown(self.folder))
+                again = to_type("resume", shown(self.folder))
+                log.info("interrupted; to go on: python train.py %s", again)
                 raise KeyboardInterrupt from None
 
     def finish(self) -> RunRecord:

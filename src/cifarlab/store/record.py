@@ -21,7 +21,8 @@ from typing import IO, Any, Literal, get_args
 from cifarlab.base.errors import UserError
 
 SCHEMA = 1
-_LONGEST_NAME = 100  # characters of a folder name; file systems allow 255 bytes
+_LONGEST_NAME = 100  # characters of a folder name
+_MOST_BYTES = 200  # of one; file systems allow 255, and a cell's name has a hash more
 RESULT = "result.json"
 FAILURE = "failure.json"
 PRUNED = "pruned.json"  # a cell of a search that was stopped because others do better
@@ -173,9 +174,10 @@ def config_hash(config: Mapping[str, Any]) -> str:
 
 def short_name(name: str) -> str:
     """Of a folder: cut off where it is long, and told apart by a hash then."""
-    if len(name) <= _LONGEST_NAME:
+    if len(name) <= _LONGEST_NAME and len(name.encode()) <= _MOST_BYTES:
         return name
-    return f"{name[: _LONGEST_NAME - 9]}_{config_hash({'text': name})[:8]}"
+    start = name[: _LONGEST_NAME - 9].encode()[: _MOST_BYTES - 9].decode(errors="ignore")
+    return f"{start}_{config_hash({'text': name})[:8]}"
 
 
 def _without_neutral(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -24,7 +24,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from cifarlab.base.checks import check_config, check_name
-from cifarlab.base.compose import cell_config
+from cifarlab.base.compose import as_override, cell_config
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError, told
 from cifarlab.store.lock import LOCK, is_held
@@ -107,6 +107,8 @@ class GridSweeper(Sweeper):
         folder = Path(self.config.hydra.sweep.dir) / (
             name if named is None else check_name("sweep", named)
         )
+        if "${" in str(folder):  # Hydra would look for a key of that name
+            raise UserError(f"{folder}: cannot be a sweep's folder; choose a name without ${{")
         with open_dict(self.config):
             self.config.hydra.sweep.dir = str(folder)
         self.launcher = Plugins.instance().instantiate_launcher(  # which may keep files below it
@@ -135,7 +137,12 @@ class GridSweeper(Sweeper):
             if not todo or (folder / STOP).exists():
                 break
             jobs = [
-                [*values, f"hydra.sweep.dir='{folder}'", f"hydra.sweep.subdir='{cell}'", *self.more]
+                [
+                    *values,
+                    as_override("hydra.sweep.dir", str(folder)),
+                    as_override("hydra.sweep.subdir", cell),
+                    *self.more,
+                ]
                 for cell, values in todo.items()
             ]
             try:

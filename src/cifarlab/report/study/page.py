@@ -1,5 +1,6 @@
 """What there is to say about a study: reported beside ours, claims, assumptions, slips."""
 
+import shlex
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from math import isnan
@@ -281,7 +282,7 @@ def _claim(item: Judged, results: StudyResults) -> Iterator[list[Entry]]:
 def _again(results: StudyResults) -> Iterator[Block]:
     yield Heading("Again")
     typed = [item for item in results.study.typed if not item.startswith("output_root=")]
-    shown = " ".join(f"'{item}'" if set(item) & set("[]{} ,") else item for item in typed)
+    shown = " ".join(map(shlex.quote, typed))
     yield Code(
         [f"python train.py -m {shown}", f"python scripts/report.py path={results.folder}"]
         if typed

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from pathlib import Path
 
 from cifarlab.base.errors import UserError
@@ -15,7 +16,7 @@ def confirmation(results: Results) -> list[Block]:
     """How to find out whether the best cell is as good as it looks."""
     best = max(results.kept, key=accuracy)
     typed = [f"{key}={value}" for key, value in best.typed.items() if key != "search"]
-    command = " ".join(["python train.py -m", *map(_quoted, typed), "seed=1,2,3"])
+    command = " ".join(["python train.py -m", *map(shlex.quote, typed), "seed=1,2,3"])
     return [
         Heading("To confirm the best"),
         Text(
@@ -55,7 +56,3 @@ def last_accuracy(cell: Run) -> float:
     if cell.status == "pruned":
         return json.loads((cell.folder / PRUNED).read_text(encoding="utf-8"))["val_acc"]
     return accuracy(cell) if cell.record else math.nan
-
-
-def _quoted(override: str) -> str:
-    return f'"{override}"' if "[" in override else override

@@ -26,6 +26,7 @@ from cifarlab.inspection import (
     last_maps,
     maps_of,
 )
+from cifarlab.store.record import short_name
 from cifarlab.use.visualize.subject import Subject, validation_images
 
 
@@ -170,7 +171,9 @@ class Look:
         title = f"{self.subject.title}: {layer.name} for \u201c{shown}\u201d ({share:.1%})"
         figure = activations.cam(self.photo, heat.numpy(), title)
         word = re.sub(r"[^\w.-]+", "-", name)
-        yield self._save(figure, "gradcam" if self.options.label is None else f"gradcam_{word}")
+        yield self._save(
+            figure, "gradcam" if self.options.label is None else short_name(f"gradcam_{word}")
+        )
 
     def _label(self) -> int:
         given, classes = self.options.label, list(self.subject.classes)
