@@ -16,6 +16,8 @@ from cifarlab.base.errors import UserError
 if TYPE_CHECKING:
     from cifarlab.store.run import Run
 
+_OF_SWEEPS = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.sweep.")
+
 
 @cli.app(Path(__file__).parent / "conf", "train")
 def main(cfg: DictConfig) -> float | None:
@@ -25,6 +27,11 @@ def main(cfg: DictConfig) -> float | None:
         from cifarlab.sweep.launching import run_cell
 
         return run_cell(config)
+    for item in job.overrides.hydra:
+        if item.startswith(_OF_SWEEPS):
+            raise UserError(f"{item}: is for sweeps and searches, add -m")
+    if config["sweep"] is not None:
+        raise UserError(f"sweep={config['sweep']}: names a sweep's folder, add -m; a run has name=")
     if job.sweeper.get("params"):
         raise UserError("search=...: needs python train.py -m hydra/sweeper=optuna")
     for group in ("study", "ablation"):

@@ -43,6 +43,20 @@ def refused(done, pattern: str) -> None:
         (["-m", "dropout=0.1,1.5"], "dropout=1.5: must be"),
         (["-m", "model=mlp,basline"], "did you mean baseline"),
         (["-m", "optimizer.lr=interval(0.1,1)"], "a grid needs a list of values"),
+        (["-m", "model=glob(x*)"], r"model=glob\(x\*\): has no values, so there is nothing to run"),
+        (["-m", "seed=range(3,3)", "dropout=0.1,0.2"], r"seed=range\(3,3\): has no values"),
+        (["-m", "hydra/sweeper=optuna", "batch_size=range(3,3)"], r"range\(3,3\): has no values"),
+        (["-m", "hydra/sweeper=optuna", "model=glob(x*)"], r"glob\(x\*\): has no values"),
+        (["-m", "--cfg", "job"], "--cfg, --info: show one configuration; leave out -m"),
+        (
+            ["-m", "model=torchvision,timm", "model.name=resnet18"],
+            r"model.name: model is swept, and its default has no such key; write \+\+model.name=",
+        ),
+        (["-m", "model.nmae=a,b"], "model.nmae: no such key; allowed: _target_, activation"),
+        (["hydra/launcher=slurm"], "hydra/launcher=slurm: is for sweeps and searches, add -m"),
+        (["hydra.launcher.n_jobs=2", "hydra/launcher=parallel"], "hydra.launcher.n_jobs=2: is for"),
+        (["hydra/sweeper=optuna"], "hydra/sweeper=optuna: is for sweeps and searches, add -m"),
+        (["sweep=x"], "sweep=x: names a sweep's folder, add -m; a run has name="),
     ],
 )
 def test_mistakes_known_without_torch(train, tmp_path, arguments, pattern) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import (
     HydraException,
     InstantiationException,
@@ -212,6 +213,8 @@ def _explain(error: BaseException, config_dir: Path) -> str | None:
             f"{error.override}: not understood ({_first_lines(str(error))}); a value with signs "
             "such as = [ ( has to be in quotes within quotes: \"key='value'\""
         )
+    if isinstance(error, ValueError) and str(error).startswith("Only one of --run, --multirun"):
+        return "--cfg, --info: show one configuration; leave out -m, and give each key one value"
     if isinstance(error, InstantiationException):
         return " ".join(str(error).split()) if is_refused_call(error) else None
     if isinstance(error, OmegaConfBaseException | HydraException):
@@ -238,7 +241,27 @@ def _unknown_key(error: Any) -> str:
     parent = error.parent_node
     known = [str(key) for key in parent] if isinstance(parent, DictConfig) else []
     prefix = str(error.full_key).removesuffix(str(error.key))
+    if group := _swept_above(str(error.full_key)):
+        return (
+            f"{error.full_key}: {group} is swept, and its default has no such key; write "
+            f"++{error.full_key}=<value>, which every option of the sweep is then given"
+        )
     return f"{error.full_key}: no such key; {nearest(str(error.key), known, prefix)}"
+
+
+def _swept_above(key: str) -> str | None:
+    """The group with this key in it of which the command sweeps the options: Hydra composes the
+    sweep with its default first, whatever its cells have."""
+    if not {"-m", "--multirun"} & set(sys.argv):
+        return None
+    for item in sys.argv[1:]:
+        group = item.partition("=")[0]
+        if (
+            key.startswith(f"{group}.")
+            and OverridesParser.create().parse_override(item).is_sweep_override()
+        ):
+            return group
+    return None
 
 
 def _unknown_option(given: str, config_dir: Path, installed: Sequence[str]) -> str:

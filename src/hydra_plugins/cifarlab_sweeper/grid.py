@@ -248,12 +248,21 @@ def grid(overrides: dict[str, Override]) -> list[list[str]]:
         if not override.is_sweep_override():
             choices.append([f"{key}={override.get_value_element_as_str()}"])
         elif override.is_discrete_sweep():
-            choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+            choices.append([f"{key}={value}" for value in values_of(override)])
         else:
             raise UserError(
                 f"{override.input_line}: a grid needs a list of values, not an interval"
             )
     return [list(values) for values in itertools.product(*choices)]
+
+
+def values_of(override: Override) -> list[str]:
+    """Of a swept key. Raises ``UserError`` where there are none: nothing matches, or a range ends
+    where it begins."""
+    found = list(override.sweep_string_iterator())
+    if not found:
+        raise UserError(f"{override.input_line}: has no values, so there is nothing to run")
+    return found
 
 
 def swept(values: list[str], overrides: dict[str, Override]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from hydra.core.utils import JobReturn
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.store.record import config_hash
-from hydra_plugins.cifarlab_sweeper.grid import GridSweeper, plan, sweep_name
+from hydra_plugins.cifarlab_sweeper.grid import GridSweeper, plan, sweep_name, values_of
 from hydra_plugins.cifarlab_sweeper.study import chosen
 
 # What a search must not choose: its best would be the luckiest, not a better one
@@ -102,6 +102,8 @@ def distribution(override: Override) -> Any:
     """Of Optuna, for one swept override. Raises ``UserError`` for an empty or impossible one."""
     from optuna import distributions
 
+    if override.is_discrete_sweep():
+        values_of(override)
     value = override.value()
     tags = value.tags if isinstance(value, Sweep) else set()
     log = "log" in tags
