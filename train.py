@@ -50,7 +50,8 @@ def draw_evaluation(finished: "Run") -> None:
     from cifarlab.report.evaluation import SHEET, write_sheet  # matplotlib
     from cifarlab.run.session import shown
 
-    if (finished.folder / SHEET).is_file():
+    sheet = finished.folder / SHEET
+    if sheet.is_file() and sheet.stat().st_mtime >= finished.written:  # else the run went on
         return
     write_sheet(finished)
     logging.getLogger("cifarlab").info("evaluation %s", shown(finished.folder / SHEET))

@@ -73,12 +73,16 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def launch(folder: Path, cache: Path, *overrides: str) -> float | None:
-    """A tiny run in this process, into ``folder``; returns what a search would be given."""
+def launch(folder: Path, cache: Path, *overrides: str, tiny: bool = True) -> float | None:
+    """A tiny run in this process, into ``folder``; returns what a search would be given.
+
+    tiny: ``False`` types nothing but ``overrides``.
+    """
     from cifarlab.run.runner import run
     from train import draw_evaluation
 
-    config = composed(*TINY, f"data.cache_dir={cache}", *overrides, "hydra.mode=RUN")
+    typed = [*TINY, f"data.cache_dir={cache}", *overrides] if tiny else overrides
+    config = composed(*typed, "hydra.mode=RUN")
     with read_write(config.hydra), open_dict(config.hydra):
         config.hydra.runtime.output_dir = str(folder)
     HydraConfig.instance().set_config(config)

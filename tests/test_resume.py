@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from lightning.pytorch import Callback
 from cifarlab.base.errors import UserError
 from cifarlab.store.checkpoint import BEST, LAST, read_checkpoint
 from cifarlab.store.record import RunRecord
-from tests.conftest import ROOT, TINY
+from tests.conftest import ROOT, TINY, launch
 
 OPTIONS = [
     "model=baseline",
@@ -53,6 +54,16 @@ def same(one: Path, two: Path) -> None:
         for folder in (one, two)
     ]
     assert metrics[0] == metrics[1]
+
+
+@pytest.fixture
+def resumed(cache) -> Callable[..., None]:
+    """``resumed(folder, *overrides)``: ``python train.py resume=<folder>`` in this process."""
+
+    def start(folder: Path, *overrides: str) -> None:
+        launch(folder, cache, f"resume={folder}", *overrides, tiny=False)
+
+    return start
 
 
 @pytest.fixture
@@ -280,8 +291,98 @@ def test_interrupted_by_the_keyboard(cache, tmp_path) -> None:
 def test_resume_takes_no_other_overrides(train, run_here, tmp_path) -> None:
     folder = run_here(tmp_path / "run")
     (folder / "result.json").unlink()
-    done = train(f"resume={folder}", "max_epochs=50")
-    assert done.returncode == 2 and "leave out max_epochs=50" in done.stderr
+    for state in ("unfinished", "finished"):
+        done = train(f"resume={folder}", "max_epochs=50", "dropout=0.1", "seed=1")
+        assert done.returncode == 2, state
+        assert "leave out dropout=0.1 seed=1\n" in done.stderr
+        (folder / "result.json").write_text("{}")
+
+
+SAME = ("metrics", "epochs_run", "best_epoch", "status", "config_hash")
+
+
+@pytest.mark.parametrize("scheduler", ["none", "step", "plateau"])
+def test_a_finished_run_goes_on_for_more_epochs(
+    resumed, run_here, tmp_path, scheduler: str
+) -> None:
+    """It is then what it would have been with as many from the beginning, and says how often the
+    test set was read."""
+    options = [*OPTIONS, f"scheduler={scheduler}", "evaluation=true"]
+    if scheduler == "step":
+        options.append("scheduler.every=3")
+    whole = run_here(tmp_path / "whole", *options)
+    folder = run_here(tmp_path / "run", *options, "max_epochs=2")
+    sheet = (folder / "figures" / "evaluation.png").read_bytes()
+    resumed(folder, "max_epochs=4")
+    one, two = RunRecord.load(whole), RunRecord.load(folder)
+    assert [getattr(one, name) for name in SAME] == [getattr(two, name) for name in SAME]
+    assert (one.test_reads, two.test_reads) == (1, 2)
+    a, b = read_checkpoint(whole / LAST), read_checkpoint(folder / LAST)
+    assert all(torch.equal(value, b["state_dict"][k]) for k, value in a["state_dict"].items())
+    assert "max_epochs=4" in two.overrides and "max_epochs=2" not in two.overrides
+    assert (folder / "figures" / "evaluation.png").read_bytes() != sheet
+    resumed(folder, "max_epochs=4")
+    assert RunRecord.load(folder) == two, "already finished"
+
+
+def test_cut_while_it_goes_on_for_more_epochs(resumed, run_here, tmp_path, monkeypatch) -> None:
+    from cifarlab.callbacks import SeedEachStep
+
+    def cut(self: Callback, trainer, *_) -> None:
+        if trainer.current_epoch == at:
+            raise Cut
+
+    options = [*OPTIONS, "scheduler=none"]
+    whole = run_here(tmp_path / "whole", *options)
+    for at in (2, 3):
+        folder = run_here(tmp_path / f"cut{at}", *options, "max_epochs=2")
+        with monkeypatch.context() as patch:
+            patch.setattr(SeedEachStep, "on_train_epoch_start", cut, raising=False)
+            with pytest.raises(Cut):
+                resumed(folder, "max_epochs=4")
+        assert not (folder / "result.json").exists()
+        resumed(folder)
+        assert RunRecord.load(folder).metrics == RunRecord.load(whole).metrics
+        assert RunRecord.load(folder).test_reads == 2
+
+
+def test_what_cannot_go_on_for_more_epochs(resumed, run_here, tmp_path) -> None:
+    def refuses(folder: Path, *typed: str) -> str:
+        before = (folder / "result.json").read_bytes(), (folder / "config.yaml").read_bytes()
+        with pytest.raises(UserError) as error:
+            resumed(folder, *typed)
+        now = (folder / "result.json").read_bytes(), (folder / "config.yaml").read_bytes()
+        assert now == before
+        return str(error.value)
+
+    plain = run_here(tmp_path / "plain")
+    message = refuses(plain, "max_epochs=1")
+    assert message == (
+        "max_epochs=1: the run has max_epochs=2; it can go on for longer, not be made shorter"
+    )
+    (tmp_path / "cells.json").write_text("{}")
+    assert "is a cell of a sweep, which is named after its conf" in refuses(plain, "max_epochs=3")
+    (tmp_path / "cells.json").unlink()
+    (plain / LAST).unlink()
+    assert "last.ckpt is missing, so there is nothing to go on" in refuses(plain, "max_epochs=3")
+    for name in ("cosine", "onecycle"):
+        folder = run_here(tmp_path / name, f"scheduler={name}")
+        message = refuses(folder, "max_epochs=3")
+        assert f"{name}, was drawn for max_epochs=2 and is over then; start another" in message
+    options = ["max_epochs=20", "optimizer.lr=3", "callbacks.early_stopping.patience=1"]
+    stopped = run_here(tmp_path / "stopped", *options)
+    message = refuses(stopped, "max_epochs=30")
+    assert "has early stopped before its 20 epochs; more of them would change nothing" in message
+
+
+def test_a_configuration_edited_to_more_epochs(resumed, run_here, tmp_path, monkeypatch) -> None:
+    """The same rules hold for it."""
+    folder = run_here(tmp_path / "run", "scheduler=cosine")
+    (folder / "result.json").unlink()
+    path = folder / "config.yaml"
+    path.write_text(path.read_text().replace("max_epochs: 2", "max_epochs: 3"))
+    with pytest.raises(UserError, match="cosine, was drawn for"):
+        resumed(folder)
 
 
 @pytest.mark.parametrize("model", ["baseline", "sapienza_convnet"])

@@ -19,17 +19,20 @@ from cifarlab.base import slurm
 from cifarlab.base.compose import to_type
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
+from cifarlab.base.plain import select
 from cifarlab.callbacks import Interrupted, undisturbed
-from cifarlab.run.session import Session, shown
+from cifarlab.run.session import TEST_READS, Session, shown
 from cifarlab.stats.quantities import METRICS
 from cifarlab.store.checkpoint import INITIAL, LAST, read_checkpoint
 from cifarlab.store.configs import leaves
 from cifarlab.store.lock import LOCK, RunLock
 from cifarlab.store.record import (
+    CELLS,
     CONFIG,
     EPOCHS,
     FAILURE,
     PRUNED,
+    RESULT,
     RunRecord,
     is_finished,
     write_atomic,
@@ -38,6 +41,11 @@ from cifarlab.store.run import Run, stored_config
 from cifarlab.store.trust import check_trusted, targets
 
 log = logging.getLogger("cifarlab")
+
+MAY_CHANGE = ("max_epochs",)  # what may be typed beside resume=, as docs/use.md has it
+_WITHOUT_END = frozenset(  # schedules that do not depend on how long the run is
+    f"cifarlab.lit.optim.{name}" for name in ("constant", "step", "triangular", "plateau")
+)
 
 
 def run(config: RunConfig, after: Callable[[Run], None] | None = None) -> float | None:
@@ -53,15 +61,16 @@ def run(config: RunConfig, after: Callable[[Run], None] | None = None) -> float 
     """
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
+    longer = config["resume"] is not None and _is_longer(config, folder, list(job.overrides.task))
     is_new = not (folder / CONFIG).exists()
     if _rank() != 0:
         log.setLevel(logging.ERROR)
-    if is_finished(folder):
+    if is_finished(folder) and not longer:
         log.info("already finished: %s", shown(folder))
         return _evaluate(folder, after)
     try:
         with RunLock(folder) if _rank() == 0 else contextlib.nullcontext():
-            config = _configure(config, folder, list(job.overrides.task))
+            config = _configure(config, folder, longer=longer)
             train(config, folder)
     except Interrupted as error:
         log.info("%s; to go on: python train.py %s", error, to_type("resume", shown(folder)))
@@ -140,26 +149,85 @@ def _check_unchanged(stored: Mapping[str, Any], folder: Path) -> None:
     begun = dict(leaves(read_checkpoint(folder / LAST)["cifarlab"]["config"]))
     now = dict(leaves(stored))
     for key in [*begun, *now]:
-        if begun.get(key) != now.get(key) and key != "trainer.devices":  # a sweep gives it a GPU
+        if begun.get(key) == now.get(key) or key == "trainer.devices":  # a sweep gives it a GPU
+            continue
+        if key in ("max_epochs", "trainer.max_epochs") and float(begun[key]) < float(now[key]):
+            _check_goes_on(stored, folder)
+        else:
             raise UserError(
                 f"{folder / CONFIG}: {key}={now.get(key)}, but the run began with "
                 f"{begun.get(key)}; a run goes on as it was configured, so start another"
             )
 
 
-def _configure(config: RunConfig, folder: Path, overrides: list[str]) -> RunConfig:
-    """That of the command, which is written into the folder; when resuming, that of the folder."""
+def _is_longer(config: RunConfig, folder: Path, overrides: list[str]) -> bool:
+    """Whether ``max_epochs`` was typed beside ``resume=`` and is more than the run had.
+
+    Raises ``UserError`` for anything else that was typed, and where the run cannot go on so.
+    """
+    others = [item for item in overrides if not item.startswith("resume=")]
+    if refused := [item for item in others if item.partition("=")[0] not in MAY_CHANGE]:
+        raise UserError(
+            f"resume={config['resume']}: the run goes on as it was configured, but for "
+            f"{', '.join(MAY_CHANGE)}; leave out {' '.join(refused)}"
+        )
+    stored = stored_config(folder)
+    before, asked = stored.get("max_epochs"), config["max_epochs"]
+    if not others or asked == before:
+        return False
+    if not isinstance(before, int) or asked < before:
+        raise UserError(
+            f"max_epochs={asked}: the run has max_epochs={before}; it can go on for longer, not be "
+            "made shorter"
+        )
+    _check_goes_on(stored, folder)
+    return True
+
+
+def _check_goes_on(stored: Mapping[str, Any], folder: Path) -> None:
+    """Raise ``UserError`` unless with more epochs the run is what it would have been with as many
+    from the beginning."""
+    schedule = select(stored, "scheduler._target_")
+    if schedule not in _WITHOUT_END:
+        raise UserError(
+            f"max_epochs: the schedule of {folder}, {schedule}, was drawn for "
+            f"max_epochs={stored['max_epochs']} and is over then; start another run"
+        )
+    if (folder.parent / CELLS).is_file():
+        raise UserError(
+            f"max_epochs: {folder} is a cell of a sweep, which is named after its configuration; "
+            "type the sweep again with other max_epochs"
+        )
+    if not (folder / LAST).is_file():
+        raise UserError(
+            f"max_epochs: {folder / LAST} is missing, so there is nothing to go on from"
+        )
+    if is_finished(folder) and (status := RunRecord.load(folder).status) != "completed":
+        raise UserError(
+            f"max_epochs: {folder} has {status.replace('_', ' ')} before its "
+            f"{stored['max_epochs']} epochs; more of them would change nothing"
+        )
+
+
+def _configure(config: RunConfig, folder: Path, *, longer: bool) -> RunConfig:
+    """That of the command, which is written into the folder; when resuming, that of the folder,
+    for more epochs if it is to be ``longer``."""
     if config["resume"] is not None:
-        others = [item for item in overrides if not item.startswith("resume=")]
-        if others:
-            raise UserError(
-                f"resume={config['resume']}: the run goes on as it was configured; leave out "
-                + " ".join(others)
-            )
         stored = stored_config(folder)
         check_trusted(stored, folder / CONFIG, targets(config))
         _check_unchanged(stored, folder)
-        return cast(RunConfig, stored)
+        if not longer:
+            return cast(RunConfig, stored)
+        epochs = config["max_epochs"]
+        typed = [item for item in stored["overrides"] if not item.startswith("max_epochs=")]
+        config = cast(RunConfig, stored) | {
+            "max_epochs": epochs,
+            "trainer": stored["trainer"] | {"max_epochs": epochs},
+            "overrides": [*typed, f"max_epochs={epochs}"],
+        }
+        if is_finished(folder) and _rank() == 0:  # it is no longer
+            write_atomic(folder / TEST_READS, str(RunRecord.load(folder).test_reads))
+            (folder / RESULT).unlink()
     if _rank() == 0:
         write_atomic(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
     return config
