@@ -94,19 +94,19 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
 
 def test_an_edited_configuration_is_not_half_obeyed(copy: Path) -> None:
     config = yaml.safe_load((copy / "config.yaml").read_text())
-    again = configure({"resume": str(copy)}, copy, [])
+    again = configure({"resume": str(copy)}, copy, longer=False)
     assert again == config
     config["optimizer"]["lr"] = 0.5
     (copy / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(UserError, match=r"optimizer.lr=0.5, but the run began with 0.05"):
-        configure({"resume": str(copy)}, copy, [])
+        configure({"resume": str(copy)}, copy, longer=False)
 
 
 @pytest.mark.parametrize("content", ["a: [", "- 1", "", "3"])
 def test_a_damaged_configuration(content: str, copy: Path) -> None:
     (copy / "config.yaml").write_text(content)
     with pytest.raises(UserError, match="config.yaml: missing or damaged"):
-        configure({"resume": str(copy)}, copy, [])
+        configure({"resume": str(copy)}, copy, longer=False)
 
 
 def test_epochs_that_the_checkpoint_does_not_know(run_here, tmp_path: Path) -> None:

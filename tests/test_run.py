@@ -266,3 +266,58 @@ def test_a_kill_between_record_and_drawing(run_here, tmp_path) -> None:
     assert (
         picture.read_bytes() == drawn and (tmp_path / "run" / "result.json").read_bytes() == record
     )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["model=baseline", "model.head_batchnorm=true", "batch_size=1"],
+        ["model=torchvision", "model.name=resnet18", "model.resize=null", "batch_size=1"],
+        ["model=mlp", "model.batchnorm=true", "data.fraction=0.004"],
+    ],
+)
+def test_batch_norm_over_a_single_image(run_here, tmp_path, options: list[str]) -> None:
+    with pytest.raises(UserError, match="leaves one image a step .* batch norm cannot normalise"):
+        run_here(tmp_path / "run", *options)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["model=baseline", "model.head_batchnorm=true", "batch_size=2", "data.fraction=0.07"],
+        ["model=baseline", "model.batchnorm=true", "batch_size=1", "data.fraction=0.03"],
+        ["model=mlp", "batch_size=1", "data.fraction=0.03"],
+    ],
+)
+def test_batches_that_batch_norm_takes(run_here, tmp_path, options: list[str]) -> None:
+    """19 images in batches of two leave one, which is left out; maps have many values an image."""
+    record = RunRecord.load(run_here(tmp_path / "run", *options, "max_epochs=1"))
+    assert record.epochs_run == 1
+
+
+MINE = "+callbacks.mine._target_=lightning.pytorch.callbacks.ModelCheckpoint"
+
+
+def test_a_checkpoint_callback_of_the_users(run_here, tmp_path) -> None:
+    """It has a folder of its own: its last.ckpt is not ours, which resuming starts from."""
+    plain = run_here(tmp_path / "plain")
+    mine = ["monitor=val/acc", "save_last=true", "filename=best", "save_weights_only=true"]
+    folder = run_here(tmp_path / "run", MINE, *(f"+callbacks.mine.{item}" for item in mine))
+    found = {path.name for path in (folder / "checkpoints").iterdir()}
+    assert found == {"best.ckpt", "initial.ckpt", "last.ckpt", "mine"}
+    assert {path.name for path in (folder / "checkpoints/mine").iterdir()} == {
+        "best.ckpt",
+        "last.ckpt",
+    }
+    assert RunRecord.load(folder).metrics == RunRecord.load(plain).metrics
+    assert "optimizer_states" in read_checkpoint(folder / "checkpoints/last.ckpt")
+
+
+def test_checkpoint_callbacks_that_cannot_be_told_apart(run_here, tmp_path) -> None:
+    with pytest.raises(UserError, match="two of one class and with the same settings, .* monitor"):
+        run_here(tmp_path / "run", MINE)
+    place = tmp_path / "run" / "checkpoints"
+    typed = [MINE, "+callbacks.mine.monitor=val/acc", f"+callbacks.mine.dirpath={place}"]
+    with pytest.raises(UserError, match=r"callbacks.mine.dirpath=.*: is where the run keeps best"):
+        run_here(tmp_path / "run", *typed)

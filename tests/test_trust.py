@@ -81,7 +81,7 @@ def test_resuming_calls_nothing(part: dict, where: str, copy: Path, tmp_path: Pa
     node[last] = part
     (copy / CONFIG).write_text(yaml.safe_dump(config))
     with pytest.raises(UserError, match=rf"{where}._target_={part['_target_']}: not a class"):
-        configure({"resume": str(copy)}, copy, [])
+        configure({"resume": str(copy)}, copy, longer=False)
     assert not (tmp_path / MARK).exists()
 
 

@@ -1,6 +1,7 @@
 """From a plain configuration to the objects of a run."""
 
 import contextlib
+import copy
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -75,6 +76,25 @@ def build(config: RunConfig, *, pretrained: bool = True) -> tuple[Any, ImageClas
     return data, module
 
 
+def check_batch(config: RunConfig, data: Any, module: ImageClassifier, devices: int = 1) -> None:
+    """Raise ``UserError`` where a device gets a single image a step and the net normalises over the
+    images: a mean over one value says nothing, and torch refuses it."""
+    if min(config["batch_size"], len(data.train_indices)) // devices > 1:
+        return
+    tried = copy.deepcopy(module).train()  # the pass below moves running statistics
+    try:
+        with torch.no_grad():
+            tried.net(torch.zeros(1, 3, data.image_size, data.image_size))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError(
+            f"batch_size={config['batch_size']}: leaves one image a step on a device, over which "
+            "batch norm cannot normalise; take more, or a model without batch norm in its head "
+            "(model.head_batchnorm=false)"
+        ) from error
+
+
 def build_trainer(
     options: Mapping[str, Any],
     folder: Path,
@@ -105,6 +125,12 @@ def build_trainer(
             **more,
         )
     except Exception as error:
+        if "more than one stateful callback" in str(error.__cause__):
+            raise UserError(
+                "callbacks: two of one class and with the same settings, whose states checkpoints "
+                "cannot tell apart; a ModelCheckpoint needs another monitor, mode or "
+                "every_n_epochs than those that keep best.ckpt (val/loss) and last.ckpt (none)"
+            ) from error
         if isinstance(error.__cause__, MisconfigurationException):
             asked = ", ".join(f"trainer.{k}={options[k]}" for k in ("accelerator", "devices"))
             raise UserError(f"{asked}: {error.__cause__}") from error

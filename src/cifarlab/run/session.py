@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 from hydra.utils import instantiate
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import ModelCheckpoint as LightningModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerStatus
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -17,7 +19,7 @@ from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.inspection import calls, count_macs, first_layer
 from cifarlab.lit import VIEWS, Evaluation, evaluate
-from cifarlab.run.build import build, build_trainer, without_noise
+from cifarlab.run.build import build, build_trainer, check_batch, without_noise
 from cifarlab.store.checkpoint import (
     BEST,
     LAST,
@@ -58,7 +60,10 @@ class Session:
             check_fits(self.module.net, net_weights(checkpoint), self.last)
         self.macs = count_macs(self.module.net, self.data.image_size)
         self.recorder = callbacks.EpochRecorder(folder / EPOCHS)
-        chosen = [instantiate(part) for part in (config["callbacks"] or {}).values()]
+        chosen = [
+            apart(instantiate(part), name, folder)
+            for name, part in (config["callbacks"] or {}).items()
+        ]
         stopping = [c for c in chosen if isinstance(c, callbacks.EarlyStopping)]
         self.early_stopping = next(iter(stopping), None)
         always = [
@@ -90,6 +95,8 @@ class Session:
                 f"batch_size={config['batch_size']}: counts the images of a step on all devices "
                 f"together, so it must be a multiple of the {self.trainer.world_size} devices"
             )
+
+        check_batch(config, self.data, self.module, self.trainer.world_size)
 
     @property
     def num_params(self) -> int:
@@ -257,6 +264,24 @@ def best_and_last(folder: Path) -> list[callbacks.ModelCheckpoint]:
         callbacks.ModelCheckpoint(filename=BEST.stem, monitor="val/loss", mode="min", **common),
         callbacks.ModelCheckpoint(filename=LAST.stem, **common),
     ]
+
+
+def apart(callback: Callback, name: str, folder: Path) -> Callback:
+    """A callback of the user's; a ``ModelCheckpoint`` without a folder gets ``checkpoints/<name>``.
+
+    Raises ``UserError`` for one in the folder of ours, whose files it might overwrite.
+    """
+    if not isinstance(callback, LightningModelCheckpoint):
+        return callback
+    ours = folder / BEST.parent
+    if callback.dirpath is None:
+        callback.dirpath = str(ours / name)
+    elif Path(callback.dirpath).resolve() == ours.resolve():
+        raise UserError(
+            f"callbacks.{name}.dirpath={callback.dirpath}: is where the run keeps best.ckpt and "
+            "last.ckpt; take another folder, or leave it out"
+        )
+    return callback
 
 
 def half(logits: np.ndarray) -> np.ndarray:
