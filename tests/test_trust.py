@@ -15,14 +15,14 @@ from cifarlab.run.runner import _configure as configure
 from cifarlab.store.checkpoint import BEST, LAST, load_run
 from cifarlab.store.record import CONFIG
 from cifarlab.store.trust import check_trusted, targets
-from tests.conftest import CONF, ROOT
+from tests.conftest import CONF, ROOT, without_sums
 
 MARK = "it-ran"
 EVIL = [
     {"_target_": "torch.load", "f": MARK, "weights_only": False},
     {"_target_": "numpy.load", "file": MARK, "allow_pickle": True},
     {"_target_": "torch.hub.load", "repo_or_dir": ".", "model": "x", "source": "local"},
-    {"_target_": "cifarlab.store.record.write_atomic", "path": MARK, "text": "x"},
+    {"_target_": "cifarlab.store.files.write_atomic", "path": MARK, "text": "x"},
     {"_target_": "os.system", "command": f"touch {MARK}"},
     {"_target_": "builtins.exec", "_args_": [f"open('{MARK}', 'w')"]},
     {"_target_": "hydra.utils.call", "config": {"_target_": "os.system", "command": "true"}},
@@ -33,7 +33,7 @@ EVIL = [
 @pytest.fixture
 def copy(trained: Path, tmp_path: Path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    return shutil.copytree(trained, tmp_path / "run")
+    return without_sums(shutil.copytree(trained, tmp_path / "run"))
 
 
 def into_checkpoint(path: Path, part: dict) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -21,19 +20,12 @@ from cifarlab.base.errors import UserError
 from cifarlab.callbacks import Interrupted, undisturbed
 from cifarlab.run.session import Session, shown
 from cifarlab.stats.quantities import METRICS
-from cifarlab.store.checkpoint import INITIAL, LAST, read_checkpoint
+from cifarlab.store.checkpoint import INITIAL, LAST, read_latest
 from cifarlab.store.configs import leaves
+from cifarlab.store.files import SUMS, SUMS_LOCK, remove
 from cifarlab.store.lock import LOCK, RunLock
-from cifarlab.store.record import (
-    CONFIG,
-    EPOCHS,
-    FAILURE,
-    PRUNED,
-    RunRecord,
-    is_finished,
-    write_atomic,
-)
-from cifarlab.store.run import Run, stored_config
+from cifarlab.store.record import CONFIG, EPOCHS, FAILURE, PRUNED, RunRecord, is_finished
+from cifarlab.store.run import Run, stored_config, write_config
 from cifarlab.store.trust import check_trusted, targets
 
 log = logging.getLogger("cifarlab")
@@ -93,7 +85,7 @@ def train(config: RunConfig, folder: Path) -> RunRecord | None:
     with undisturbed():
         record = session.finish()
     for name in (FAILURE, PRUNED):
-        (folder / name).unlink(missing_ok=True)
+        remove(folder / name)
     log.info("%s", summary(record, folder))
     return record
 
@@ -118,9 +110,11 @@ def summary(record: RunRecord, folder: Path) -> str:
 
 def _discard(folder: Path) -> None:
     """Remove what a run that never got going wrote, and the folder unless it holds other things."""
-    for pattern in (CONFIG, LOCK, "run.log", EPOCHS, "events.out.tfevents.*", str(INITIAL)):
-        for path in folder.glob(pattern):
-            path.unlink()
+    files = (CONFIG, LOCK, "run.log", EPOCHS, "events.out.tfevents.*", INITIAL.name)
+    for pattern in (*files, SUMS, SUMS_LOCK):
+        for place in (folder, folder / INITIAL.parent):
+            for path in place.glob(pattern):
+                path.unlink()
     for made in (folder / LAST.parent, folder / "figures", folder):
         with contextlib.suppress(OSError):  # not there, or not empty
             made.rmdir()
@@ -134,9 +128,10 @@ def _rank() -> int:
 def _check_unchanged(stored: Mapping[str, Any], folder: Path) -> None:
     """Raise ``UserError``, naming a key, where ``config.yaml`` is not what the run has had so far:
     it would be half obeyed, since a checkpoint has rates and counts of its own."""
-    if not (folder / LAST).is_file():
+    latest = read_latest(folder)
+    if latest is None:
         return
-    begun = dict(leaves(read_checkpoint(folder / LAST)["cifarlab"]["config"]))
+    begun = dict(leaves(latest.checkpoint["cifarlab"]["config"]))
     now = dict(leaves(stored))
     for key in [*begun, *now]:
         if begun.get(key) != now.get(key) and key != "trainer.devices":  # a sweep gives it a GPU
@@ -160,5 +155,5 @@ def _configure(config: RunConfig, folder: Path, overrides: list[str]) -> RunConf
         _check_unchanged(stored, folder)
         return cast(RunConfig, stored)
     if _rank() == 0:
-        write_atomic(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
+        write_config(config, folder)
     return config
