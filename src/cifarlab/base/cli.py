@@ -6,7 +6,6 @@ Imports nothing slow, so that ``--help`` and a misspelt override answer at once.
 import atexit
 import contextlib
 import difflib
-import errno
 import functools
 import gc
 import logging
@@ -39,13 +38,6 @@ from cifarlab.base.errors import UserError, told
 from cifarlab.base.seams import is_refused_call
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
-_OF_THE_DISK = frozenset(  # what a user can mend without us
-    getattr(errno, name)
-    for name in (
-        *("EACCES", "EDQUOT", "EEXIST", "EFBIG", "EISDIR", "ENAMETOOLONG", "ENOSPC", "ENOTDIR"),
-        *("EPERM", "EROFS"),
-    )
-)
 _IN_RESOLVER = "UserError raised while resolving interpolation: "
 _OURS = "CIFARLAB_FULL_ERROR"  # tells the variable we set from the one a user sets
 _LAUNCHERS = {  # option of hydra/launcher: the extra that brings its plugin
@@ -174,8 +166,6 @@ def _explain(error: BaseException, config_dir: Path) -> str | None:
             return _unknown_key(cause)
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
             return _unknown_option(cause.missing_cfg_file, config_dir, cause.options or [])
-        if isinstance(cause, OSError) and cause.errno in _OF_THE_DISK:
-            return f"{cause.filename or 'a file'}: {(cause.strerror or '').lower()}"
     if isinstance(error, OverrideParseException):
         return (
             f"{error.override}: not understood ({_first_lines(str(error))}); a value with signs "
