@@ -161,6 +161,26 @@ def test_what_the_user_names_is_trusted(tmp_path: Path, monkeypatch) -> None:
         check_trusted({"_target_": "miner.Net"}, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["my.Net", "my_package.nets.make", "timm.models.ResNet"])
+def test_trust_is_suggested_for_what_may_be_the_users_own(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"nothing of it was run; .*author: CIFARLAB_TRUST={name}"):
+        check_trusted({"_target_": name}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(part["_target_"] for part in EVIL),
+        *("subprocess.Popen", "subprocess.run", "pickle.Unpickler", "shutil.rmtree", "exec", "Net"),
+        *("torch.nn.Module.load_state_dict", "joblib.load", "numpy.fromfile"),
+        *("cifarlab.store.lock.RunLock", "cifarlab.data.archives.os.system", "", "torch"),
+    ],
+)
+def test_trust_is_not_suggested_for_what_is_not(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nothing of it was run$"):
+        check_trusted({"_target_": name}, tmp_path)
+
+
 def test_published_and_kept_configurations_pass() -> None:
     paths = [*ROOT.glob("docs/results/*/*/config.yaml"), *ROOT.glob("tests/kept/**/config.yaml")]
     assert len(paths) > 50
