@@ -1,6 +1,7 @@
 """How sensitive nets are to small shifts: ``python scripts/shifts.py run=<runs>``."""
 
 import dataclasses
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ def main(cfg: DictConfig) -> None:
     paths = cfg.run if isinstance(cfg.run, ListConfig) else [cfg.run]
     cells = [cell for path in paths for cell in find_runs("run", str(path))]
     cells = list({cell.folder: cell for cell in cells}.values())
+    for cell in cells:
+        if cell.record is None:
+            logging.getLogger("cifarlab").warning("left out: %s", cell.reason)
+    cells = [cell for cell in cells if cell.record]
     with cli.quick_imports():
         from cifarlab.report.shifts import write_shifts
     rows = []

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from cifarlab.base import cli
 from cifarlab.base.compose import plain as to_plain
+from cifarlab.store.files import SUMS
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
@@ -91,6 +92,13 @@ def launch(folder: Path, cache: Path, *overrides: str, tiny: bool = True) -> flo
         del job["hydra"]
     folder.mkdir(parents=True, exist_ok=True)
     return run(to_plain(job), draw_evaluation)
+
+
+def without_sums(folder: Path) -> Path:
+    """A run's folder with files that may be rewritten, as a stranger or an earlier version has."""
+    for path in folder.rglob(SUMS):
+        path.unlink()
+    return folder
 
 
 @pytest.fixture

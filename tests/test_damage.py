@@ -12,13 +12,16 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from cifarlab.base.errors import UserError
 from cifarlab.run.runner import _configure as configure
-from cifarlab.store.checkpoint import LAST
+from cifarlab.store.checkpoint import BEST, LAST
+from cifarlab.store.files import SUMS, SUMS_LOCK
 from cifarlab.store.record import RESULT, RunRecord, read_metrics
 from cifarlab.store.run import Run
-from tests.conftest import ROOT, TINY
+from tests.conftest import ROOT, TINY, without_sums
+from tests.scripts.test_scripts import start
 
 HEADER = "epoch,step,lr,train_loss,train_acc,val_loss,val_acc,epoch_s,images_per_s\n"
 ROW = "{},4,0.05,2.4,0.06,2.3,0.15,0.2,658.9\n"
@@ -26,7 +29,7 @@ ROW = "{},4,0.05,2.4,0.06,2.3,0.15,0.2,658.9\n"
 
 @pytest.fixture
 def copy(trained: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(trained, tmp_path / "run")
+    return without_sums(shutil.copytree(trained, tmp_path / "run"))
 
 
 @pytest.mark.parametrize(
@@ -52,7 +55,7 @@ def test_a_record_that_cannot_be(change, said: str, copy: Path) -> None:
         RunRecord.load(copy)
     assert said in str(raised.value)
     run = Run.read(copy)
-    assert run.status == "failed" and said in run.reason, "a row of its sweep says so"
+    assert run.status == "damaged" and said in run.reason, "a row of its sweep says so"
 
 
 @pytest.mark.parametrize("content", ["[]", "3", "{", "", '"x"', "\x00\x01"])
@@ -109,6 +112,31 @@ def test_a_damaged_configuration(content: str, copy: Path) -> None:
         configure({"resume": str(copy)}, copy, longer=False)
 
 
+USES = {
+    "predict": ["images=x.png"],
+    "export": ["format=torch_export"],
+    "visualize": [],
+    "shifts": [],
+}
+
+
+@pytest.mark.parametrize("program", USES)
+def test_a_flipped_byte_is_not_predicted_with(program: str, trained: Path, tmp_path: Path) -> None:
+    """Of a weight: such a file loads."""
+    copy = shutil.copytree(trained, tmp_path / "run")
+    Image.new("RGB", (32, 32)).save(tmp_path / "x.png")
+    content = bytearray((copy / BEST).read_bytes())
+    content[len(content) // 2] ^= 0x40
+    (copy / BEST).write_bytes(content)
+    assert "state_dict" in torch.load(copy / BEST, weights_only=True)
+    before = sorted(copy.rglob("*"))
+    done = start(f"{program}.py", "run=run", *USES[program], cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith(f"error: run/{BEST}: not as it was written (its checksum is not that of")
+    assert sorted(copy.rglob("*")) == before
+
+
 def test_epochs_that_the_checkpoint_does_not_know(run_here, tmp_path: Path) -> None:
     folder = run_here(tmp_path / "run", "+trainer.max_steps=8")
     (folder / RESULT).unlink()
@@ -150,10 +178,9 @@ def test_a_run_goes_on_after_a_full_disk(run_here, tmp_path: Path, monkeypatch) 
     folder = tmp_path / "run"
     with pytest.raises(OSError, match=r"No space left.*checkpoints/last.ckpt"):
         run_here(folder, "max_epochs=3")
-    assert sorted(p.name for p in (folder / "checkpoints").iterdir() if "ini" not in p.name) == [
-        "best.ckpt",
-        "last.ckpt",
-    ], "no half a file"
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == [
+        SUMS_LOCK, SUMS, "best.ckpt", "initial.ckpt", "last.ckpt",
+    ], "no half a file"  # fmt: skip
     monkeypatch.undo()
     run_here(folder, "max_epochs=3")
     assert RunRecord.load(folder).metrics == RunRecord.load(whole).metrics

@@ -4,7 +4,8 @@ import json
 import pytest
 
 from cifarlab.base.errors import UserError
-from cifarlab.store.record import RunRecord, config_hash, is_finished, write_atomic
+from cifarlab.store.files import SUMS, SUMS_LOCK, write_atomic
+from cifarlab.store.record import RunRecord, config_hash, is_finished
 
 RECORD = RunRecord(
     name="baseline",
@@ -32,7 +33,7 @@ def test_there_and_back(tmp_path) -> None:
     RECORD.save(tmp_path)
     assert is_finished(tmp_path)
     assert RunRecord.load(tmp_path) == RECORD
-    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [SUMS_LOCK, SUMS, "result.json"]
 
 
 def test_the_schema_is_the_contract(tmp_path) -> None:

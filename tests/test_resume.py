@@ -16,7 +16,7 @@ from lightning.pytorch import Callback
 from cifarlab.base.errors import UserError
 from cifarlab.store.checkpoint import BEST, LAST, read_checkpoint
 from cifarlab.store.record import RunRecord
-from tests.conftest import ROOT, TINY, launch
+from tests.conftest import ROOT, TINY, launch, without_sums
 
 OPTIONS = [
     "model=baseline",
@@ -396,13 +396,48 @@ def test_a_checkpoint_of_another_model(run_here, tmp_path, model: str) -> None:
     assert (folder / LAST).exists(), "what was there before is left alone"
 
 
+def cut(path: Path, share: float) -> None:
+    os.truncate(path, int(path.stat().st_size * share))
+
+
+@pytest.mark.parametrize("summed", [True, False], ids=["", "earlier version"])
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
-def test_a_damaged_checkpoint(run_here, tmp_path, share: float) -> None:
+def test_a_damaged_last_checkpoint(run_here, tmp_path, share: float, summed: bool, caplog) -> None:
+    """The best one is the last of its epoch: the run goes on from there, to the same end."""
+    options = ["max_epochs=3", "optimizer.lr=1", "seed=2"]
+    folder = run_here(tmp_path / "run", *options)
+    whole = RunRecord.load(folder)
+    assert whole.best_epoch < 3
+    (folder / "result.json").unlink()
+    if not summed:
+        without_sums(folder)
+    cut(folder / LAST, share)
+    caplog.set_level("INFO")
+    run_here(folder, *options)
+    again = RunRecord.load(folder)
+    assert (again.metrics, again.best_epoch) == (whole.metrics, whole.best_epoch)
+    assert again.epochs_run == 3 and read_checkpoint(folder / LAST)["epoch"] == 2
+    (line,) = [line for line in caplog.messages if "going on from" in line]
+    assert line.startswith(f"{folder / LAST}: ") and "\n" not in line
+    assert line.endswith(f"; going on from {folder / BEST}, epoch {whole.best_epoch}")
+
+
+@pytest.mark.parametrize("names", [[BEST], [BEST, LAST]])
+def test_a_damaged_best_checkpoint(names: list[Path], run_here, tmp_path) -> None:
+    """Told when the run is resumed, not when it has ended."""
     folder = run_here(tmp_path / "run", "max_epochs=1")
     (folder / "result.json").unlink()
-    os.truncate(folder / LAST, int((folder / LAST).stat().st_size * share))
-    with pytest.raises(UserError, match="last.ckpt: the checkpoint is damaged"):
-        run_here(folder, "max_epochs=1")
+    for name in names:
+        cut(folder / name, 0.9)
+    before = (folder / "metrics.csv").read_bytes()
+    anew = "delete the run's folder to start it anew"
+    with pytest.raises(UserError, match=rf"best.ckpt: not as it was .* that count: {anew}$"):
+        run_here(folder, "max_epochs=2")
+    (folder / BEST).unlink()
+    cut(folder / LAST, 0.8)
+    with pytest.raises(UserError, match=rf"last.ckpt: .* no other to go on from: {anew}$"):
+        run_here(folder, "max_epochs=2")
+    assert (folder / "metrics.csv").read_bytes() == before
 
 
 def test_a_checkpoint_that_is_not_ours(tmp_path) -> None:

@@ -11,6 +11,7 @@ import yaml
 from cifarlab.base.errors import UserError, told
 from cifarlab.callbacks.epochs import COLUMNS
 from cifarlab.store.checkpoint import BEST, LAST, load_run, read_checkpoint
+from cifarlab.store.files import SUMS, SUMS_LOCK
 from cifarlab.store.lock import RunLock
 from cifarlab.store.record import RunRecord, config_hash
 from tests.conftest import TINY, launch, plain
@@ -53,6 +54,7 @@ def test_the_folder_holds_what_the_design_says(folder) -> None:
         "checkpoints/initial.ckpt",
         "checkpoints/last.ckpt",
         "figures/curves.png",
+        *(f"{place}{name}" for place in ("", "checkpoints/") for name in (SUMS, SUMS_LOCK)),
     }
 
 

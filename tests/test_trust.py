@@ -15,14 +15,14 @@ from cifarlab.run.runner import _configure as configure
 from cifarlab.store.checkpoint import BEST, LAST, load_run
 from cifarlab.store.record import CONFIG
 from cifarlab.store.trust import check_trusted, targets
-from tests.conftest import CONF, ROOT
+from tests.conftest import CONF, ROOT, without_sums
 
 MARK = "it-ran"
 EVIL = [
     {"_target_": "torch.load", "f": MARK, "weights_only": False},
     {"_target_": "numpy.load", "file": MARK, "allow_pickle": True},
     {"_target_": "torch.hub.load", "repo_or_dir": ".", "model": "x", "source": "local"},
-    {"_target_": "cifarlab.store.record.write_atomic", "path": MARK, "text": "x"},
+    {"_target_": "cifarlab.store.files.write_atomic", "path": MARK, "text": "x"},
     {"_target_": "os.system", "command": f"touch {MARK}"},
     {"_target_": "builtins.exec", "_args_": [f"open('{MARK}', 'w')"]},
     {"_target_": "hydra.utils.call", "config": {"_target_": "os.system", "command": "true"}},
@@ -33,7 +33,7 @@ EVIL = [
 @pytest.fixture
 def copy(trained: Path, tmp_path: Path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    return shutil.copytree(trained, tmp_path / "run")
+    return without_sums(shutil.copytree(trained, tmp_path / "run"))
 
 
 def into_checkpoint(path: Path, part: dict) -> None:
@@ -159,6 +159,26 @@ def test_what_the_user_names_is_trusted(tmp_path: Path, monkeypatch) -> None:
         check_trusted({"_target_": "other.Bet"}, tmp_path)
     with pytest.raises(UserError, match="miner.Net"):
         check_trusted({"_target_": "miner.Net"}, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["my.Net", "my_package.nets.make", "timm.models.ResNet"])
+def test_trust_is_suggested_for_what_may_be_the_users_own(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"nothing of it was run; .*author: CIFARLAB_TRUST={name}"):
+        check_trusted({"_target_": name}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(part["_target_"] for part in EVIL),
+        *("subprocess.Popen", "subprocess.run", "pickle.Unpickler", "shutil.rmtree", "exec", "Net"),
+        *("torch.nn.Module.load_state_dict", "joblib.load", "numpy.fromfile"),
+        *("cifarlab.store.lock.RunLock", "cifarlab.data.archives.os.system", "", "torch"),
+    ],
+)
+def test_trust_is_not_suggested_for_what_is_not(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nothing of it was run$"):
+        check_trusted({"_target_": name}, tmp_path)
 
 
 def test_published_and_kept_configurations_pass() -> None:

@@ -8,12 +8,15 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from cifarlab.campaign.campaign import Campaign
 from cifarlab.campaign.cost import Costs, Machine, epochs, train_images
 from cifarlab.campaign.queue import Queue, estimates
 from cifarlab.campaign.rows import Item, agrees, open_items, worth
+from cifarlab.store.files import SUMS, remove, write_atomic
 from cifarlab.store.record import RunRecord
 from cifarlab.store.sweep import Sweep
 from cifarlab.studies.schema import parse_study
@@ -217,3 +220,16 @@ time.sleep(60)
     assert queue.stopped == signum
     assert "s/one: interrupted, goes on next time" in caplog.messages
     assert signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL, signal.default_int_handler)
+
+
+def test_a_published_run_takes_the_place_of_an_interrupted_one(tmp_path: Path) -> None:
+    """Whose checksums are of other files."""
+    published, sweep = tmp_path / "results", tmp_path / "sweeps" / "s"
+    found(published / "s", "a", 0, "1")
+    (published / "s" / "a_0_1" / SUMS).unlink()
+    found(sweep, "a", 0, "1")
+    write_atomic(sweep / "a_0_1" / "config.yaml", "seed: 0\n", summed=True)
+    remove(sweep / "a_0_1" / "result.json")
+    Campaign._take_up_published(SimpleNamespace(folders={"s": sweep}, published=published))
+    (run,) = Sweep.read(sweep).runs
+    assert run.status == "early_stopped" and run.config is not None and run.config["lr"] == "1"

@@ -187,7 +187,9 @@ def test_what_is_hidden_is_left_out(tree: Path, hidden: str, ending: str) -> Non
 @pytest.mark.parametrize("ending", [".tar.gz", ".zip"])
 def test_an_archive_of_two_trees(tree: Path, ending: str) -> None:
     shutil.copytree(tree / "train", tree / "copy" / "train")
-    with pytest.raises(UserError, match=r"has train and test folders in two places, \S*copy and \S+, .*; pack"):
+    with pytest.raises(
+        UserError, match=r"has train and test folders in two places, \S*copy and \S+, .*; pack"
+    ):
         ImageFolder(str(pack(tree, ending))).read()
 
 

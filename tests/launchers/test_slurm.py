@@ -2,8 +2,8 @@
 
     scripts/slurm_local.sh up && CIFARLAB_EXPECT=slurm pytest tests/launchers/test_slurm.py
 
-Skipped where that Slurm does not answer, unless CIFARLAB_EXPECT=slurm says that it should. Never run
-on any other Slurm: these tests preempt.
+Skipped where that Slurm does not answer, unless CIFARLAB_EXPECT=slurm says that it should. Never
+run on any other Slurm: these tests preempt.
 """
 
 import json

@@ -74,7 +74,7 @@ def test_what_cannot_be_read_is_a_row_too(tmp_path) -> None:
     failed(tmp_path / "c", "X", "y")
     (tmp_path / "c" / "failure.json").write_text("[]")
     a, b, c = Sweep.read(tmp_path).runs
-    assert a.status == b.status == c.status == "failed"
+    assert (a.status, b.status, c.status) == ("damaged", "damaged", "failed")
     assert "schema 9" in a.reason and "not a run record" in b.reason
     assert c.reason == "failure.json cannot be read"
     (tmp_path / "cells.json").write_text("{")

@@ -15,6 +15,7 @@ from cifarlab.report.study.page import winner
 from cifarlab.report.study.results import read_study
 from cifarlab.report.sweep.results import collect
 from cifarlab.store.checkpoint import BEST, INITIAL
+from cifarlab.store.files import SUMS
 from tests.report.folders import finished, plan, predicted
 
 COMMON = ["model=mlp", "study.id=s"]
@@ -84,6 +85,7 @@ def test_what_else_was_swept_makes_lines(tmp_path: Path) -> None:
 def test_when_test_disagrees_validation_chooses(tmp_path: Path) -> None:
     folder = write(tmp_path, CONTENT, CELLS)
     for path in folder.glob("b_*/result.json"):
+        (path.parent / SUMS).unlink()
         path.write_text(re.sub(r'("test": {[^}]*"acc": )[0-9.]+', r"\g<1>0.99", path.read_text()))
     text = winner(read_study(collect(folder)))
     assert text.startswith("Validation accuracy chooses a (")

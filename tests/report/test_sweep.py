@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cifarlab.report.sweep.page import write_results
+from cifarlab.store.files import SUMS
 from cifarlab.store.lock import RunLock
 from tests.report.folders import aged, failed, finished, plan
 
@@ -117,11 +118,12 @@ def test_an_accuracy_that_is_no_number_is_a_failure(tmp_path) -> None:
     grid(tmp_path, ["lr=1"], ["lr=2"])
     folder = finished(tmp_path / "nan", ["lr=9"], 0.9, config={"overrides": ["lr=9"]})
     record = (folder / "result.json").read_text()
+    (folder / SUMS).unlink()
     (folder / "result.json").write_text(record.replace('"acc": 0.9', '"acc": NaN'))
     write_results(tmp_path)
     found = rows(tmp_path / "results.csv")
     assert [row["lr"] for row in found] == ["1", "2", "9"]
-    assert found[-1]["status"] == "failed" and "metrics.val.acc=nan" in found[-1]["reason"]
+    assert found[-1]["status"] == "damaged" and "metrics.val.acc=nan" in found[-1]["reason"]
     assert [row["lr"] for row in rows(tmp_path / "summary.csv")] == ["1", "2"]
 
 

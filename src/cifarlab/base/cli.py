@@ -5,7 +5,6 @@ Imports nothing slow, so that ``--help`` and a misspelt override answer at once.
 
 import atexit
 import contextlib
-import errno
 import functools
 import gc
 import io
@@ -42,13 +41,6 @@ from cifarlab.base.schema import keys
 from cifarlab.base.seams import is_refused_call
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
-_OF_THE_DISK = frozenset(  # what a user can mend without us
-    getattr(errno, name)
-    for name in (
-        *("EACCES", "EDQUOT", "EEXIST", "EFBIG", "EISDIR", "ENAMETOOLONG", "ENOSPC", "ENOTDIR"),
-        *("EPERM", "EROFS"),
-    )
-)
 _IN_RESOLVER = "UserError raised while resolving interpolation: "
 _OURS = "CIFARLAB_FULL_ERROR"  # tells the variable we set from the one a user sets
 _LAUNCHERS = {  # option of hydra/launcher: the extra that brings its plugin
@@ -202,8 +194,6 @@ def _explain(error: BaseException, config_dir: Path) -> str | None:
             return _unknown_key(cause)
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
             return _unknown_option(cause.missing_cfg_file, config_dir, cause.options or [])
-        if isinstance(cause, OSError) and cause.errno in _OF_THE_DISK:
-            return f"{cause.filename or 'a file'}: {(cause.strerror or '').lower()}"
     if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
         return (
             "a group set to null: choose one of its options, as callbacks=none; --help lists them"

@@ -1,6 +1,7 @@
 """The user's mistakes: one line that says what was given, what is allowed and what to do."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -13,12 +14,24 @@ class UserError(ValueError):
         super().__init__(" ".join(message.split()))
 
 
+_OF_THE_DISK = frozenset(  # what a user can mend without us
+    getattr(errno, name)
+    for name in (
+        *("EACCES", "EDQUOT", "EEXIST", "EFBIG", "EIO", "EISDIR", "ELOOP", "ENAMETOOLONG"),
+        *("ENOSPC", "ENOTDIR", "EPERM", "EROFS", "ESTALE"),
+    )
+)
+
+
 def told(error: BaseException) -> BaseException:
-    """The user's mistake within ``error``, which Hydra may have wrapped; else ``error`` itself."""
+    """The user's mistake within ``error``, which Hydra may have wrapped, or what the disk refuses;
+    else ``error`` itself."""
     link: BaseException | None = error
     while link is not None:
         if isinstance(link, UserError):
             return link
+        if isinstance(link, OSError) and link.errno in _OF_THE_DISK:
+            return UserError(f"{link.filename or 'a file'}: {(link.strerror or '').lower()}")
         link = link.__cause__
     return error
 

@@ -11,7 +11,8 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from cifarlab.base.errors import UserError
-from cifarlab.store.record import read_metrics, write_atomic
+from cifarlab.store.files import write_atomic
+from cifarlab.store.record import read_metrics
 
 log = logging.getLogger("cifarlab")
 
@@ -52,11 +53,7 @@ class EpochRecorder(Callback):
             )
         self.resumed_rows = list(self.rows)
         if trainer.is_global_zero:
-            text = io.StringIO(newline="")
-            writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(_format(row) for row in self.rows)
-            write_atomic(self.path, text.getvalue())  # other processes may just be reading it
+            self._write()
         self._begin()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -96,13 +93,20 @@ class EpochRecorder(Callback):
         self.rows.append(row)
         if not trainer.is_global_zero:
             return
-        with self.path.open("a", encoding="utf-8", newline="") as file:
-            csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(_format(row))
+        self._write()
         log.info(_line(row, trainer.max_epochs, is_best=row["val_loss"] < best))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self.rows:  # resumed after its last epoch: nothing was left to train
             self.rows = self.resumed_rows = read_metrics(self.path)
+
+    def _write(self) -> None:
+        """All rows, in one step: other processes may just be reading them."""
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(_format(row) for row in self.rows)
+        write_atomic(self.path, text.getvalue(), summed=True)
 
     def _begin(self) -> None:
         self._began = time.perf_counter()

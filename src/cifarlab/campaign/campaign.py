@@ -12,6 +12,7 @@ from cifarlab.campaign.queue import Estimate, Queue, estimates, threads
 from cifarlab.campaign.rows import Compose, Item, Waiting, open_items
 from cifarlab.report.study.publish import gather, write_page
 from cifarlab.report.tables import markdown_table
+from cifarlab.store.files import SUMS
 from cifarlab.store.record import NEUTRAL_KEYS, RunRecord, config_hash, is_finished
 from cifarlab.store.run import Run
 from cifarlab.store.sweep import Sweep
@@ -116,6 +117,7 @@ class Campaign:
         for folder in self.folders.values():
             for run in sorted((self.published / folder.name).glob("*/")):
                 if not is_finished(folder / run.name) and is_finished(run):
+                    (folder / run.name / SUMS).unlink(missing_ok=True)  # of an interrupted one
                     shutil.copytree(run, folder / run.name, dirs_exist_ok=True)
 
     def _open(self) -> tuple[list[Item], list[Waiting]]:

@@ -28,7 +28,9 @@ from cifarlab.data.pictures import decode
 
 __all__ = ["CIFAR10", "CIFAR100", "ImageFolder", "Source", "Synthetic"]
 
-_DECODING = 3  # counts the changes in which files become which pixels: what was cached before is not read
+_DECODING = (
+    3  # counts the changes in which files become which pixels: what was cached before is not read
+)
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from cifarlab.report.tables import Table, markdown_table
-from cifarlab.store.record import write_atomic
+from cifarlab.store.files import write_atomic
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from hydra.utils import get_class, instantiate
 from cifarlab.base.errors import UserError, told
 from cifarlab.data.cache import Images, cached
 from cifarlab.store.record import CONFIG
-from cifarlab.store.run import Run
+from cifarlab.store.run import Run, stored_config
 from cifarlab.store.trust import check_trusted
 
 
@@ -17,15 +17,14 @@ def images_of(run: Run) -> Images:
 
     Raises ``UserError`` where they are not there any more or are others than the run's.
     """
-    if run.config is None:
-        raise UserError(f"{run.folder / CONFIG}: missing or damaged; a finished run has it")
-    check_trusted(run.config["data"], run.folder / CONFIG)
-    source = dict(run.config["data"]["source"])
+    data = stored_config(run.folder)["data"]
+    check_trusted(data, run.folder / CONFIG)
+    source = dict(data["source"])
     if "download" in inspect.signature(get_class(source["_target_"])).parameters:
         source["download"] = False
     try:
         found = instantiate(source, _convert_="all")
-        images = cached(run.config["data"]["cache_dir"], found.key(), found.read)
+        images = cached(data["cache_dir"], found.key(), found.read)
     except Exception as error:
         if isinstance(mistake := told(error), UserError):
             raise mistake from error

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cifarlab.store.record import write_atomic
+from cifarlab.store.files import write_atomic
 
 Table = Sequence[Sequence[str]]  # the first row is the header
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -23,8 +22,9 @@ from cifarlab.base.plain import select
 from cifarlab.callbacks import Interrupted, undisturbed
 from cifarlab.run.session import TEST_READS, Session, shown
 from cifarlab.stats.quantities import METRICS
-from cifarlab.store.checkpoint import INITIAL, LAST, read_checkpoint
+from cifarlab.store.checkpoint import INITIAL, LAST, read_latest
 from cifarlab.store.configs import leaves
+from cifarlab.store.files import SUMS, SUMS_LOCK, remove, write_atomic
 from cifarlab.store.lock import LOCK, RunLock
 from cifarlab.store.record import (
     CELLS,
@@ -35,9 +35,8 @@ from cifarlab.store.record import (
     RESULT,
     RunRecord,
     is_finished,
-    write_atomic,
 )
-from cifarlab.store.run import Run, stored_config
+from cifarlab.store.run import Run, stored_config, write_config
 from cifarlab.store.trust import check_trusted, targets
 
 log = logging.getLogger("cifarlab")
@@ -103,7 +102,7 @@ def train(config: RunConfig, folder: Path) -> RunRecord | None:
     with undisturbed():
         record = session.finish()
     for name in (FAILURE, PRUNED):
-        (folder / name).unlink(missing_ok=True)
+        remove(folder / name)
     log.info("%s", summary(record, folder))
     return record
 
@@ -128,9 +127,11 @@ def summary(record: RunRecord, folder: Path) -> str:
 
 def _discard(folder: Path) -> None:
     """Remove what a run that never got going wrote, and the folder unless it holds other things."""
-    for pattern in (CONFIG, LOCK, "run.log", EPOCHS, "events.out.tfevents.*", str(INITIAL)):
-        for path in folder.glob(pattern):
-            path.unlink()
+    files = (CONFIG, LOCK, "run.log", EPOCHS, "events.out.tfevents.*", INITIAL.name)
+    for pattern in (*files, SUMS, SUMS_LOCK):
+        for place in (folder, folder / INITIAL.parent):
+            for path in place.glob(pattern):
+                path.unlink()
     for made in (folder / LAST.parent, folder / "figures", folder):
         with contextlib.suppress(OSError):  # not there, or not empty
             made.rmdir()
@@ -144,9 +145,10 @@ def _rank() -> int:
 def _check_unchanged(stored: Mapping[str, Any], folder: Path) -> None:
     """Raise ``UserError``, naming a key, where ``config.yaml`` is not what the run has had so far:
     it would be half obeyed, since a checkpoint has rates and counts of its own."""
-    if not (folder / LAST).is_file():
+    latest = read_latest(folder)
+    if latest is None:
         return
-    begun = dict(leaves(read_checkpoint(folder / LAST)["cifarlab"]["config"]))
+    begun = dict(leaves(latest.checkpoint["cifarlab"]["config"]))
     now = dict(leaves(stored))
     for key in [*begun, *now]:
         if begun.get(key) == now.get(key) or key == "trainer.devices":  # a sweep gives it a GPU
@@ -226,8 +228,9 @@ def _configure(config: RunConfig, folder: Path, *, longer: bool) -> RunConfig:
             "overrides": [*typed, f"max_epochs={epochs}"],
         }
         if is_finished(folder) and _rank() == 0:  # it is no longer
-            write_atomic(folder / TEST_READS, str(RunRecord.load(folder).test_reads))
-            (folder / RESULT).unlink()
+            reads = str(RunRecord.load(folder).test_reads)
+            write_atomic(folder / TEST_READS, reads, summed=True)
+            remove(folder / RESULT)
     if _rank() == 0:
-        write_atomic(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
+        write_config(config, folder)
     return config

@@ -27,16 +27,11 @@ from cifarlab.store.checkpoint import (
     load_weights,
     net_weights,
     read_checkpoint,
+    read_latest,
     save_initial,
 )
-from cifarlab.store.record import (
-    EPOCHS,
-    RunRecord,
-    Status,
-    config_hash,
-    write_atomic,
-    written_whole,
-)
+from cifarlab.store.files import read_checked, remove, write_atomic, written_whole
+from cifarlab.store.record import EPOCHS, PREDICTIONS, RunRecord, Status, config_hash
 
 log = logging.getLogger("cifarlab")
 TEST_READS = ".test_reads"  # there only between the first reading of the test set and the record
@@ -45,19 +40,21 @@ TEST_READS = ".test_reads"  # there only between the first reading of the test s
 class Session:
     """Everything of a run that lives in memory. ``config`` is plain, ``folder`` the run's.
 
-    Starts from ``checkpoints/last.ckpt`` if the folder has one. Raises ``UserError`` if that is of
-    another model, and whatever data, model and trainer refuse.
+    Starts from the folder's latest checkpoint if it has one, see ``read_latest``. Raises
+    ``UserError`` if that is of another model, and whatever data, model and trainer refuse.
     """
 
     def __init__(self, config: RunConfig, folder: Path) -> None:
         self.began = time.perf_counter()
         self.config, self.folder = config, folder
         self.git = hardware.git_state(Path(__file__).parent)
-        self.last = folder / LAST if (folder / LAST).exists() else None
+        latest = read_latest(folder)
+        self.last = latest.path if latest else None
         self.data, self.module = build(config, pretrained=self.last is None)
-        if self.last:
-            checkpoint = read_checkpoint(self.last)
-            check_fits(self.module.net, net_weights(checkpoint), self.last)
+        if latest:
+            check_fits(self.module.net, net_weights(latest.checkpoint), latest.path)
+            if latest.remark:
+                log.warning("%s", latest.remark)
         self.macs = count_macs(self.module.net, self.data.image_size)
         self.recorder = callbacks.EpochRecorder(folder / EPOCHS)
         chosen = [
@@ -79,7 +76,7 @@ class Session:
             always.append(callbacks.ProgressBar())
         logger = instantiate(config["logger"])(folder.as_posix()) if config["logger"] else False
         if isinstance(logger, callbacks.TensorBoard) and any(folder.glob("events.out.tfevents.*")):
-            logger.go_on_from(checkpoint["global_step"] if self.last else 0)
+            logger.go_on_from(latest.checkpoint["global_step"] if latest else 0)
         self.trainer = build_trainer(config["trainer"], folder, [*chosen, *always], logger)
         asked = config["trainer"]["devices"]
         devices = len(asked) if isinstance(asked, list) else asked
@@ -167,7 +164,7 @@ class Session:
         self._log_final(results)
         record = self._record(checkpoint["epoch"] + 1, results, test_reads)
         record.save(self.folder)
-        (self.folder / TEST_READS).unlink()
+        remove(self.folder / TEST_READS)
         return record
 
     def _evaluate(self) -> tuple[dict[str, Evaluation], int]:
@@ -180,18 +177,18 @@ class Session:
         autocast = self.trainer.precision_plugin.forward_context
         views = VIEWS.get(self.config.get("tta") or "")
         count = self.folder / TEST_READS
-        earlier = int(count.read_text(encoding="utf-8")) if count.exists() else 0
+        earlier = _read_count(count) if count.exists() else 0
         results = {}
         for name in ("train", "val", "test"):
             loader = self.data.eval_loader(name, device)
             if name == "test":  # noted before it is read: a crash in between counts as a reading
-                write_atomic(count, str(earlier + self.data.test_reads))
+                write_atomic(count, str(earlier + self.data.test_reads), summed=True)
             results[name] = evaluate(module, loader, autocast(), None if name == "train" else views)
         return results, earlier + self.data.test_reads
 
     def _save_predictions(self, results: dict[str, Evaluation]) -> None:
-        path = self.folder / "predictions.npz"
-        with written_whole(path) as file:
+        path = self.folder / PREDICTIONS
+        with written_whole(path, summed=True) as file:
             np.savez_compressed(
                 file,
                 val_logits=half(results["val"].logits),
@@ -240,6 +237,16 @@ class Session:
             config_hash=config_hash(config),
             tta=with_views(config.get("tta"), results),
         )
+
+
+def _read_count(path: Path) -> int:
+    """How often the test set was read by sessions that came to no record."""
+    try:
+        return int(read_checked(path))
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(f"{path}: damaged ({error}); delete it, it counts one reading") from error
 
 
 def with_views(views: str | None, results: dict[str, Evaluation]) -> dict[str, Any] | None:

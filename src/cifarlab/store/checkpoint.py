@@ -4,9 +4,6 @@ Every checkpoint carries, under ``cifarlab``, the plain configuration of its run
 told the net (classes, image size, mean, standard deviation), so that it can be used by itself.
 """
 
-import pickle
-import struct
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,20 +15,14 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from torch import nn
 
 from cifarlab.base.errors import UserError
-from cifarlab.store.record import RunRecord, written_whole
+from cifarlab.store.files import open_checked, written_whole
+from cifarlab.store.record import RunRecord
 from cifarlab.store.trust import check_trusted
 
 BEST = Path("checkpoints") / "best.ckpt"
 LAST = Path("checkpoints") / "last.ckpt"
 INITIAL = Path("checkpoints") / "initial.ckpt"  # the first layer alone, before training
-_UNREADABLE = (
-    RuntimeError,
-    EOFError,
-    OSError,
-    struct.error,
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-)  # what torch.load raises for damaged files
+_ANEW = "delete the run's folder to start it anew"
 _PREFIX = "net."  # of the net's entries in the LightningModule's state
 
 
@@ -47,7 +38,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> None:
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(target) as file:
+        with written_whole(target, summed=True) as file:
             torch.save(checkpoint, file)
 
 
@@ -127,15 +118,57 @@ def read_initial(folder: Path, layer: str) -> torch.Tensor | None:
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint of ours, on the CPU. Raises ``UserError`` if missing, damaged or not ours."""
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with open_checked(path) as file:
+            checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint") from None
-    except _UNREADABLE as error:
+    except (UserError, PermissionError):
+        raise
+    except Exception as error:  # whatever torch comes upon in a file that nobody has checked
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path}: the checkpoint is damaged ({reason})") from error
     if not isinstance(checkpoint, dict) or not {"cifarlab", "state_dict"} <= checkpoint.keys():
         raise UserError(f"{path}: not a checkpoint of cifarlab")
     return checkpoint
+
+
+@dataclass(frozen=True)
+class Latest:
+    """What a run goes on from. remark: one line where it is not the last checkpoint."""
+
+    path: Path
+    checkpoint: dict[str, Any]
+    remark: str = ""
+
+
+def read_latest(folder: Path) -> Latest | None:
+    """A run's last checkpoint, or, where that is damaged, its best, which is the last of an earlier
+    epoch; ``None`` where the run has not come to any.
+
+    Raises ``UserError`` where neither can be read, and where the best one cannot, which the run is
+    measured by.
+    """
+    last, best = folder / LAST, folder / BEST
+    if not last.exists():
+        return None
+    try:
+        latest = Latest(last, read_checkpoint(last))
+    except UserError as error:
+        if not best.exists():
+            raise UserError(f"{error}; there is no other to go on from: {_ANEW}") from error
+        checkpoint = _read_best(best)
+        remark = f"{error}; going on from {best}, epoch {checkpoint['epoch'] + 1}"
+        return Latest(best, checkpoint, remark)
+    if best.exists():
+        _read_best(best)
+    return latest
+
+
+def _read_best(path: Path) -> dict[str, Any]:
+    try:
+        return read_checkpoint(path)
+    except UserError as error:
+        raise UserError(f"{error}; it has the weights that count: {_ANEW}") from error
 
 
 def load_weights(net: nn.Module, checkpoint: Mapping[str, Any], path: Path) -> None:

@@ -3,6 +3,8 @@
 flock, which the system releases when its holder dies, however it dies; the file itself stays.
 """
 
+import errno
+import sys
 from pathlib import Path
 from types import TracebackType
 
@@ -65,3 +67,21 @@ def is_held(folder: str | Path) -> bool:
             return False
     except Timeout:
         return True
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        return _is_held_by_a_writer(path)
+
+
+def _is_held_by_a_writer(path: Path) -> bool:
+    """Of a lock that we may only read, as in an archive or in a folder of somebody else."""
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back when it is closed
+        except BlockingIOError:
+            return True
+    return False

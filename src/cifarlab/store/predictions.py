@@ -1,6 +1,5 @@
 """A run's answers to its validation and test images: ``predictions.npz``, logits and labels."""
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +8,8 @@ from jaxtyping import Int
 
 from cifarlab.base.errors import UserError
 from cifarlab.stats.answers import Predictions
-
-FILE = "predictions.npz"
+from cifarlab.store.files import open_checked
+from cifarlab.store.record import PREDICTIONS
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,9 @@ class RunPredictions:
 
 def load(folder: Path) -> RunPredictions:
     """Read the predictions of a run. Raises ``UserError`` if they are missing or damaged."""
-    path = folder / FILE
+    path = folder / PREDICTIONS
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open_checked(path) as file, np.load(file, allow_pickle=False) as arrays:
             val, test = (
                 Predictions(arrays[f"{s}_logits"].astype(np.float64), arrays[f"{s}_labels"])
                 for s in ("val", "test")
@@ -40,10 +39,12 @@ def load(folder: Path) -> RunPredictions:
             return RunPredictions(val, test, arrays["val_indices"], tuple(map(str, names)))
     except FileNotFoundError:
         raise UserError(f"{path}: missing; a finished run has it") from None
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError) as error:
+    except (UserError, PermissionError):
+        raise
+    except Exception as error:  # whatever zip and NumPy come upon in a damaged file
         raise UserError(f"{path}: damaged ({type(error).__name__}: {error})") from error
 
 
 def find(folder: Path) -> RunPredictions | None:
     """``None`` if a run has none. Raises ``UserError`` if they are damaged."""
-    return load(folder) if (folder / FILE).exists() else None
+    return load(folder) if (folder / PREDICTIONS).exists() else None

@@ -1,24 +1,22 @@
-"""The record of a run: ``result.json``, the only thing that runs pass on (standard library only).
+"""The record of a run: ``result.json``, the only thing that runs pass on (imports nothing large).
 
 Accuracies are fractions in [0, 1], losses are mean cross-entropies in nats, times are seconds,
 epochs are counted from 1. ``metrics`` is measured with the weights of the best validation epoch, in
 eval mode, on images without augmentation, the training images included.
 """
 
-import contextlib
 import csv
 import dataclasses
 import hashlib
 import json
 import math
-import os
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from cifarlab.base.errors import UserError
+from cifarlab.store.files import read_checked, write_atomic
 
 SCHEMA = 1
 _LONGEST_NAME = 100  # characters of a folder name
@@ -28,6 +26,7 @@ FAILURE = "failure.json"
 PRUNED = "pruned.json"  # a cell of a search that was stopped because others do better
 CONFIG = "config.yaml"
 EPOCHS = "metrics.csv"  # one row an epoch
+PREDICTIONS = "predictions.npz"  # logits and labels of validation and test
 CELLS = "cells.json"  # in a sweep's folder: {cell: its overrides as typed}, all ever planned
 STUDY = "study.yaml"  # in a sweep's folder: the study whose rows its cells are
 JOURNAL = "optuna.journal"  # there, of a search: what Optuna was told
@@ -97,23 +96,34 @@ class RunRecord:
         """Read ``folder/result.json``. Raises ``UserError`` if there is none or it is no record."""
         path = Path(folder) / RESULT
         try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-            if fields["schema"] != SCHEMA:
-                raise UserError(f"{path}: schema {fields['schema']}, this version reads {SCHEMA}")
-            record = cls(**fields)
-            _check(record)
-            return record
+            return _parse(read_checked(path), path)
         except FileNotFoundError:
             raise UserError(f"{path.parent}: no finished run here ({RESULT} is missing)") from None
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            if isinstance(error, UserError):
-                raise
-            why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            raise UserError(f"{path}: not a run record ({why})") from error
 
     def save(self, folder: str | Path) -> None:
-        """Write ``folder/result.json`` in one step: it is there whole or not at all."""
-        write_atomic(Path(folder) / RESULT, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+        """Write ``folder/result.json`` in one step: it is there whole or not at all.
+
+        Raises ``UserError``, and writes nothing, where ``load`` would.
+        """
+        path = Path(folder) / RESULT
+        text = json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        _parse(text, path)
+        write_atomic(path, text, summed=True)
+
+
+def _parse(content: str | bytes, path: Path) -> RunRecord:
+    try:
+        fields = json.loads(content)
+        if fields["schema"] != SCHEMA:
+            raise UserError(f"{path}: schema {fields['schema']}, this version reads {SCHEMA}")
+        record = RunRecord(**fields)
+        _check(record)
+        return record
+    except UserError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise UserError(f"{path}: not a run record ({why})") from error
 
 
 def _check(record: RunRecord) -> None:
@@ -142,18 +152,32 @@ def is_over(folder: str | Path) -> bool:
 def write_failure(folder: str | Path, error: BaseException, traceback: str) -> None:
     """Leave ``failure.json`` in place of a result; the next call of the same cell retries it."""
     message = {"type": type(error).__name__, "message": str(error), "traceback": traceback}
-    write_atomic(Path(folder) / FAILURE, json.dumps(message, indent=2) + "\n")
+    write_atomic(Path(folder) / FAILURE, json.dumps(message, indent=2) + "\n", summed=True)
+
+
+def read_pruned(folder: str | Path) -> tuple[str, float]:
+    """Why a search stopped a cell, and its validation accuracy then. Raises ``UserError`` where
+    ``pruned.json`` does not say."""
+    path = Path(folder) / PRUNED
+    try:
+        fields = json.loads(read_checked(path))
+        return str(fields["message"]), float(fields["val_acc"])
+    except UserError:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path}: damaged ({type(error).__name__}: {error})") from error
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The rows of a ``metrics.csv``; a last row that was cut off in writing is left out.
+    """The rows of a ``metrics.csv``; a last row that an earlier version was cut off in writing is
+    left out.
 
     Raises ``UserError`` where it is damaged otherwise: what is no number, or a row that is missing.
     """
     if not path.is_file():
         return []
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_checked(path).decode()
         rows = list(csv.DictReader(text[: text.rfind("\n") + 1].splitlines()))
         found = [
             {name: int(v) if name in ("epoch", "step") else float(v) for name, v in row.items()}
@@ -161,6 +185,8 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
         ]
         if (epochs := [row["epoch"] for row in found]) != list(range(1, len(rows) + 1)):
             raise ValueError(f"the epochs are {', '.join(map(str, epochs))}")
+    except UserError:
+        raise
     except (ValueError, TypeError, KeyError, AttributeError, csv.Error) as error:
         raise UserError(f"{path}: damaged ({error})") from error
     return found
@@ -186,34 +212,3 @@ def _without_neutral(config: Mapping[str, Any], prefix: str = "") -> dict[str, A
         for key, value in config.items()
         if f"{prefix}{key}" not in NEUTRAL_KEYS
     }
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Write a text file so that readers and crashes see the old or the new one, never a part."""
-    with written_whole(path) as file:
-        file.write(text.encode())
-
-
-@contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write, which takes the place of ``path`` when it is complete and on the disk.
-
-    Where that fails the old one stays and nothing is left beside it. Raises ``OSError`` that names
-    ``path`` where the disk is the cause, whatever torch makes of it.
-    """
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        link: BaseException | None = error
-        while link is not None and isinstance(error, OSError | RuntimeError):
-            if isinstance(link, OSError):
-                raise OSError(link.errno, link.strerror, str(path)) from error
-            link = link.__cause__ or link.__context__
-        raise

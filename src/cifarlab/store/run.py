@@ -17,23 +17,26 @@ from cifarlab.base.errors import UserError
 from cifarlab.base.plain import has, select
 from cifarlab.stats.quantities import METRICS, threshold
 from cifarlab.store.configs import as_shown, shown
+from cifarlab.store.files import open_checked, read_checked, write_atomic
 from cifarlab.store.lock import is_held
 from cifarlab.store.record import (
     CONFIG,
     EPOCHS,
     FAILURE,
+    PREDICTIONS,
     PRUNED,
     RESULT,
     RunRecord,
     is_finished,
     read_metrics,
+    read_pruned,
 )
 
 if TYPE_CHECKING:
     from cifarlab.store.predictions import RunPredictions
 
 FINISHED = ("completed", "early_stopped", "stopped")
-UNFINISHED = ("pruned", "failed", "running", "interrupted", "missing")
+UNFINISHED = ("pruned", "failed", "damaged", "running", "interrupted", "missing")
 ABSENT = "-"  # shown for a key that a run's configuration does not have
 Epochs = Sequence[Mapping[str, float]]
 _NONE = float("nan")
@@ -42,11 +45,11 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # eight times as fast w
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run by itself or a cell of a sweep, planned, under way, finished or failed.
+    """A run by itself or a cell of a sweep, planned, under way, finished, failed or damaged.
 
     folder: where it is, or would be.
     status: one of ``FINISHED`` or ``UNFINISHED``; ``running`` holds the lock of its folder.
-    reason: one line, of a failed or pruned one.
+    reason: one line, of a failed, damaged or pruned one.
     typed: its overrides, without ``hydra.*``.
     record: of a finished one.
     planned: whether the plan of its sweep, where there is one, lists it.
@@ -69,20 +72,24 @@ class Run:
         if is_finished(folder):
             try:
                 record = RunRecord.load(folder)
+                typed = as_typed(overrides or record.overrides)
+                run = cls(**common, typed=typed, status=record.status, record=record)
+                run.check()
+                return run
             except UserError as error:
                 said = overrides or (read_config(folder) or {}).get("overrides") or []
                 typed = as_typed(said)
-                return cls(**common, typed=typed, status="failed", reason=str(error))
-            typed = as_typed(overrides or record.overrides)
-            return cls(**common, typed=typed, status=record.status, record=record)
+                return cls(**common, typed=typed, status="damaged", reason=str(error))
         if overrides is None:
             overrides = (read_config(folder) or {}).get("overrides") or []
         common["typed"] = as_typed(overrides)
         if held:
             return cls(**common, status="running")
         if (folder / PRUNED).is_file():
-            reason = json.loads((folder / PRUNED).read_text(encoding="utf-8"))["message"]
-            return cls(**common, status="pruned", reason=reason)
+            try:
+                return cls(**common, status="pruned", reason=read_pruned(folder)[0])
+            except UserError as error:
+                return cls(**common, status="damaged", reason=str(error))
         if (folder / FAILURE).is_file():
             return cls(**common, status="failed", reason=_reason(folder))
         there = (folder / CONFIG).is_file()
@@ -95,6 +102,13 @@ class Run:
         return cls(
             folder=folder, status=record.status, typed=as_typed(record.overrides), record=record
         )
+
+    def check(self) -> None:
+        """Raise ``UserError`` where a file that tables and figures are made of is damaged."""
+        for name in (CONFIG, PREDICTIONS):
+            if (self.folder / name).exists():
+                open_checked(self.folder / name).close()
+        _ = self.epochs
 
     @property
     def name(self) -> str:
@@ -184,20 +198,27 @@ class Run:
 
 
 def read_config(folder: Path) -> dict[str, Any] | None:
-    """The resolved configuration in a run's folder; ``None`` if it is not there or cut short."""
+    """The resolved configuration in a run's folder; ``None`` if it is not there or damaged."""
     try:
-        config = yaml.load((folder / CONFIG).read_text(encoding="utf-8"), _Loader)
-    except (FileNotFoundError, UnicodeDecodeError, yaml.YAMLError):
+        return stored_config(folder)
+    except UserError:
         return None
-    return config if isinstance(config, dict) else None
 
 
 def stored_config(folder: Path) -> dict[str, Any]:
     """The same. Raises ``UserError`` if it is not there or damaged."""
-    config = read_config(folder)
-    if config is None:
+    try:
+        config = yaml.load(read_checked(folder / CONFIG), _Loader)
+    except (FileNotFoundError, UnicodeDecodeError, yaml.YAMLError):
+        config = None
+    if not isinstance(config, dict):
         raise UserError(f"{folder / CONFIG}: missing or damaged; a run's folder has it")
     return config
+
+
+def write_config(config: Mapping[str, Any], folder: Path) -> None:
+    """Put the plain, resolved configuration into a run's folder."""
+    write_atomic(folder / CONFIG, yaml.safe_dump(config, sort_keys=False), summed=True)
 
 
 def of_epochs(epochs: Epochs, name: str) -> float:
@@ -226,9 +247,9 @@ def of_epochs(epochs: Epochs, name: str) -> float:
 def _reason(path: Path) -> str:
     """Why a cell failed, in one line."""
     try:
-        failure = json.loads((path / FAILURE).read_text(encoding="utf-8"))
+        failure = json.loads(read_checked(path / FAILURE))
         kind, message = failure["type"], failure["message"].strip()
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return f"{FAILURE} cannot be read"
     first = message.partition("\n")[0]
     return first if kind == "UserError" else f"{kind}: {first}".removesuffix(": ")

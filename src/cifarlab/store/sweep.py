@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cifarlab.base.errors import UserError
+from cifarlab.store.files import read_checked
 from cifarlab.store.record import CELLS, CONFIG, FAILURE, JOURNAL, STUDY, is_finished
 from cifarlab.store.run import Run
 
@@ -22,7 +23,7 @@ class Sweep:
     @classmethod
     def read(cls, folder: Path) -> "Sweep":
         """Works while runs are under way. Raises ``UserError`` if the plan cannot be read."""
-        plan = _plan(folder)
+        plan = read_plan(folder)
         names = dict.fromkeys(plan or {})
         others = [path.name for path in sorted(folder.iterdir()) if _is_run(path)]
         runs = [
@@ -53,14 +54,27 @@ def is_study(folder: Path) -> bool:
     return (folder / STUDY).is_file()
 
 
-def _plan(folder: Path) -> dict[str, list[str]] | None:
+def read_plan(folder: Path) -> dict[str, list[str]] | None:
+    """The overrides of each cell that was planned; ``None`` where nothing was. Raises ``UserError``
+    where ``cells.json`` is damaged."""
     path = folder / CELLS
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        plan = json.loads(read_checked(path))
+        if not isinstance(plan, dict):
+            raise ValueError("no object")
+        for cell, overrides in plan.items():
+            texts = isinstance(overrides, list) and all(isinstance(o, str) for o in overrides)
+            if not texts or cell != Path(cell).name:
+                raise ValueError(f"{cell}: {overrides}")
+        return plan
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise UserError(f"{path}: not a plan of cells ({error}); delete it") from error
+        said = error if isinstance(error, UserError) else f"{path}: not a plan of cells ({error})"
+        raise UserError(
+            f"{said}; or delete the file: cells are found by their folders, and the sweep typed "
+            "again plans them anew"
+        ) from error
 
 
 def _is_run(path: Path) -> bool:

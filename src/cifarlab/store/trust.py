@@ -8,9 +8,10 @@ and what the user names: in ``CIFARLAB_TRUST``, a list of classes and packages w
 or in the configuration of the command itself.
 """
 
-import importlib
+import importlib.metadata
 import inspect
 import os
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,9 +47,10 @@ def check_trusted(config: Any, source: Path, named: Collection[str] = ()) -> Non
                 raise UserError(f"{source}: {key}={value}: a stored configuration has no ${{...}}")
             continue
         if not isinstance(value, str) or not _is_allowed(value, trusted):
+            hint = f"; if you trust the run's author: {VARIABLE}={value}"
             raise UserError(
                 f"{source}: {key}={value}: not a class that a run may name, so nothing of it was "
-                f"run; if you trust the run's author: {VARIABLE}={value}"
+                f"run{hint if _may_be_the_users(value) else ''}"
             )
 
 
@@ -90,6 +92,20 @@ def _is_allowed(target: str, trusted: Collection[str]) -> bool:
         space, above = (nn, nn.Module) if room == "torch.nn" else (optim, optim.Optimizer)
         return _is_class(vars(space).get(name), above)
     return False
+
+
+def _may_be_the_users(target: Any) -> bool:
+    """Whether a refused target may be a class of the user's own, or of a library that has networks.
+
+    Told by its name, since importing it would run code: nothing of Python's or ours, and of what is
+    installed only names like those of classes.
+    """
+    if not isinstance(target, str) or "." not in target:
+        return False
+    package, name = target.partition(".")[0], target.rpartition(".")[2]
+    if package in sys.stdlib_module_names or package in ("builtins", "cifarlab"):
+        return False
+    return name[:1].isupper() or package not in importlib.metadata.packages_distributions()
 
 
 def _ours(room: str, name: str) -> Any:

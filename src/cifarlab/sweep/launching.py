@@ -18,9 +18,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
-import yaml
 from filelock import FileLock
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -29,17 +28,18 @@ from omegaconf import DictConfig
 from cifarlab.base import slurm
 from cifarlab.base.compose import cell_config, plain
 from cifarlab.base.config import RunConfig
+from cifarlab.store.files import write_atomic
 from cifarlab.store.record import (
     CELLS,
-    CONFIG,
     FAILURE,
     STOP,
     RunRecord,
     is_finished,
     is_over,
-    write_atomic,
     write_failure,
 )
+from cifarlab.store.run import Run, stored_config, write_config
+from cifarlab.store.sweep import read_plan
 from cifarlab.sweep import worker
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ def run_cell(config: RunConfig) -> float | None:
         with slurm.first_task_first(folder):
             if slurm.rank() == 0:
                 config, trial = configure(config, folder)
-                write_atomic(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
-        config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+                write_config(config, folder)
+        config = cast(RunConfig, stored_config(folder))
         logs = plain(job.job_logging, missing=True)
         child = start(folder, config, jobs_at_once(job.launcher), logs)
         with stopping(child):
@@ -125,11 +125,10 @@ def watch(child: Child, trial: "Trial", last_epoch: int) -> int | None:
 def add_to_plan(folder: Path, cells: Mapping[str, list[str]], *, replace: bool) -> None:
     """Note cells and their overrides in a sweep's ``cells.json``, below those it has; what it says
     of a cell already stays unless ``replace``."""
-    path = folder / CELLS
     with FileLock(folder / f".{CELLS}.lock"):
-        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        known = read_plan(folder) or {}
         new = {cell: values for cell, values in cells.items() if replace or cell not in known}
-        write_atomic(path, json.dumps(known | new, indent=1) + "\n")
+        write_atomic(folder / CELLS, json.dumps(known | new, indent=1) + "\n", summed=True)
 
 
 def start(folder: Path, config: RunConfig, jobs: int, logs: Any) -> Child:
@@ -228,11 +227,7 @@ def _close(folder: Path, code: int | None, *, fail_fast: bool) -> None:
     elif not (folder / FAILURE).exists():
         write_failure(folder, RuntimeError(f"ended with exit code {code}, see run.log"), "")
     if (folder / FAILURE).exists():
-        log.error(
-            "failed: %s: %s",
-            folder.name,
-            json.loads((folder / FAILURE).read_text(encoding="utf-8"))["message"],
-        )
+        log.error("failed: %s: %s", folder.name, Run.read(folder).reason)
         if fail_fast:
             (folder.parent / STOP).touch()
 

@@ -16,13 +16,21 @@ from typing import Any
 import optuna
 from filelock import FileLock
 from hydra.utils import instantiate
-from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
+from optuna.distributions import (
+    BaseDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+    json_to_distribution,
+)
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from cifarlab.base.errors import UserError
 from cifarlab.base.seeding import derive
+from cifarlab.store.files import write_atomic
+from cifarlab.store.journal import open_journal
 from cifarlab.store.record import (
+    CONFIG,
     EPOCHS,
     FAILURE,
     JOURNAL,
@@ -31,8 +39,8 @@ from cifarlab.store.record import (
     is_finished,
     is_over,
     read_metrics,
-    write_atomic,
 )
+from cifarlab.store.run import stored_config
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 log = logging.getLogger("cifarlab")
@@ -43,7 +51,7 @@ _CELL, _SPACE = "cell", "space"  # attributes of a trial, of a study
 def open_study(folder: Path, name: str, **options: Any) -> optuna.Study:
     """The study ``name`` of a sweep's folder, made if need be; ``options`` are Optuna's."""
     return optuna.create_study(
-        storage=_journal(folder),
+        storage=open_journal(folder),
         study_name=name,
         direction="maximize",
         load_if_exists=True,
@@ -54,16 +62,19 @@ def open_study(folder: Path, name: str, **options: Any) -> optuna.Study:
 def begin_study(
     folder: Path, name: str, space: Mapping[str, BaseDistribution], *, fresh: bool
 ) -> None:
-    """Make the study or go on with it: told of cells that ended while nobody watched.
+    """Make the study or go on with it: told of cells that ended while nobody watched, and of all
+    that have begun, where the journal was lost.
 
     fresh: forget all of its trials.
     """
     with _locked(folder):
         study = open_study(folder, name)
         if fresh and study.get_trials(deepcopy=False):
-            optuna.delete_study(study_name=name, storage=_journal(folder))
+            optuna.delete_study(study_name=name, storage=open_journal(folder))
             study = open_study(folder, name)
         study.set_user_attr(_SPACE, {key: distribution_to_json(d) for key, d in space.items()})
+        if not fresh:
+            _recover(study, folder, space)
         for trial in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
             if cell := trial.user_attrs.get(_CELL):
                 _tell(study, trial.number, folder / cell)
@@ -123,7 +134,11 @@ class Trial:
 
         last_epoch: of the cell; after it there is nothing left to save by stopping.
         """
-        for row in read_metrics(self.folder / EPOCHS):
+        try:
+            rows = read_metrics(self.folder / EPOCHS)
+        except UserError:  # the cell writes all of it anew after its next epoch
+            return False
+        for row in rows:
             epoch, accuracy = int(row["epoch"]), row["val_acc"]
             if epoch in self.reported:
                 continue
@@ -132,7 +147,7 @@ class Trial:
             if epoch < last_epoch and self.trial.should_prune() and not is_over(self.folder):
                 message = f"pruned after epoch {epoch}, at {accuracy:.2%} validation accuracy"
                 fields = {"message": message, "epoch": epoch, "val_acc": accuracy}
-                write_atomic(self.folder / PRUNED, json.dumps(fields, indent=2) + "\n")
+                write_atomic(self.folder / PRUNED, json.dumps(fields, indent=2) + "\n", summed=True)
                 log.info("%s: %s", self.folder.name, message)
                 return True
         return False
@@ -145,12 +160,46 @@ class Trial:
 def _tell(study: optuna.Study, number: int, folder: Path) -> None:
     """Of an ended cell its accuracy on validation or that it has none; else nothing."""
     if is_finished(folder):
-        accuracy = RunRecord.load(folder).metrics["val"]["acc"]
-        study.tell(number, accuracy, skip_if_finished=True)
+        try:
+            accuracy = RunRecord.load(folder).metrics["val"]["acc"]
+        except UserError:  # damaged: the report says so
+            study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+        else:
+            study.tell(number, accuracy, skip_if_finished=True)
     elif (folder / PRUNED).exists():
         study.tell(number, state=TrialState.PRUNED, skip_if_finished=True)
     elif (folder / FAILURE).exists():
         study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+
+
+def _recover(study: optuna.Study, folder: Path, space: Mapping[str, BaseDistribution]) -> None:
+    """Begin the trials again of cells that have begun and of which the journal knows nothing."""
+    known = {trial.user_attrs.get(_CELL) for trial in study.get_trials(deepcopy=False)}
+    for cell in sorted(folder.glob(f"*_{study.study_name}")):
+        if cell.name not in known and (cell / CONFIG).is_file():
+            try:
+                study.add_trial(_begun(cell, space))
+            except (ValueError, KeyError) as error:
+                log.warning("%s: Optuna is not told of it: %s", cell.name, error)
+
+
+def _begun(cell: Path, space: Mapping[str, BaseDistribution]) -> FrozenTrial:
+    typed = dict(item.partition("=")[::2] for item in stored_config(cell)["overrides"])
+    rows = read_metrics(cell / EPOCHS)
+    return create_trial(
+        state=TrialState.RUNNING,
+        params={key: _value(distribution, typed[key]) for key, distribution in space.items()},
+        distributions=dict(space),
+        user_attrs={_CELL: cell.name},
+        intermediate_values={int(row["epoch"]) - 1: row["val_acc"] for row in rows},
+    )
+
+
+def _value(distribution: BaseDistribution, text: str) -> Any:
+    """Of a key that was searched, as Optuna has it."""
+    if isinstance(distribution, IntDistribution):
+        return int(text)
+    return float(text) if isinstance(distribution, FloatDistribution) else text
 
 
 def _trial_of(study: optuna.Study, cell: str) -> FrozenTrial | None:
@@ -159,14 +208,9 @@ def _trial_of(study: optuna.Study, cell: str) -> FrozenTrial | None:
     return found[-1] if found else None
 
 
-def _journal(folder: Path) -> JournalStorage:
-    """What has been said of a sweep's studies; numbers in it are the same whenever it is opened."""
-    return JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
-
-
 def _resumed(study: optuna.Study, number: int, folder: Path) -> optuna.Trial:
     """A trial that an earlier process was given, as that process had it."""
-    journal = _journal(folder)
+    journal = open_journal(folder)  # numbers in it are the same whenever it is opened
     of = journal.get_study_id_from_name(study.study_name)
     return optuna.Trial(study, journal.get_trial_id_from_study_id_trial_number(of, number))
 

@@ -14,14 +14,14 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Any, cast
 
 from cifarlab.base import cli, slurm
+from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError, told
 from cifarlab.store.lock import RunLock
-from cifarlab.store.record import CONFIG, PRUNED, write_failure
+from cifarlab.store.record import PRUNED, write_failure
+from cifarlab.store.run import stored_config
 
 FAILED, LOCKED, INTERRUPTED = 1, 81, 82  # exit codes, beside 0
 LOGGING = "CIFARLAB_LOGGING"  # environment variable: the logging of the sweep, as JSON
@@ -61,8 +61,8 @@ def _train(folder: Path, jobs: int) -> int:
         from cifarlab.callbacks import Interrupted
         from cifarlab.run.runner import train
 
-    config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
     try:
+        config = cast(RunConfig, stored_config(folder))
         with share(config, jobs, folder.parent) as config:
             train(config, folder)
     except Interrupted as error:

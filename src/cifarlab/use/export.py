@@ -5,11 +5,12 @@ The file takes ``pixels``, uint8 RGB ``(batch, 3, size, size)`` with any batch, 
 because a wrong type is refused, where a wrong scale would only make predictions worse.
 """
 
+import contextlib
 import copy
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from cifarlab.base import hardware
 from cifarlab.base.checks import check_export
 from cifarlab.store.checkpoint import LoadedRun
-from cifarlab.store.record import write_atomic
+from cifarlab.store.files import write_atomic
 from cifarlab.use.predictor import PixelsToLogits
 
 _TOLERANCE = 1e-4  # difference of a logit that is let pass, relative to the largest, or to 1
@@ -68,7 +69,7 @@ def export(run: LoadedRun, format: str, folder: Path) -> Exported:
     metadata = describe(run)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"model.{chosen.suffix}"
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as temporary:
+    with _beside(target) as temporary:
         path = Path(temporary) / target.name
         chosen.write(module, _noise(3, run.image_size), metadata, path)
         difference, scale = verify(module, lambda pixels: chosen.run(path, pixels), run.image_size)
@@ -77,6 +78,17 @@ def export(run: LoadedRun, format: str, folder: Path) -> Exported:
         write_atomic(description, json.dumps(metadata | measured, indent=2) + "\n")
         path.replace(target)
     return Exported(target, description, difference, scale)
+
+
+@contextlib.contextmanager
+def _beside(target: Path) -> Iterator[str]:
+    """A temporary folder on the disk of ``target``. Raises ``OSError`` that names that."""
+    try:
+        folder = tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
+    with folder as temporary:
+        yield temporary
 
 
 def verify(

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 
 from cifarlab.base.errors import UserError
 from cifarlab.data.pictures import contents, decode, fit
-from cifarlab.store.record import write_atomic
+from cifarlab.store.files import write_atomic
 from cifarlab.use.predictor import Prediction, Predictor
 
 _TOP = 3  # classes a row

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
@@ -27,9 +26,9 @@ from cifarlab.base.checks import check_config, check_name
 from cifarlab.base.compose import as_override, cell_config
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError, told
+from cifarlab.store.files import remove
 from cifarlab.store.lock import LOCK, is_held
 from cifarlab.store.record import (
-    CONFIG,
     FAILURE,
     NEUTRAL_KEYS,
     STOP,
@@ -38,8 +37,8 @@ from cifarlab.store.record import (
     is_finished,
     is_over,
     short_name,
-    write_atomic,
 )
+from cifarlab.store.run import Run, write_config
 from cifarlab.sweep.launching import add_to_plan
 from hydra_plugins.cifarlab_sweeper.study import chosen, without_study
 
@@ -162,12 +161,13 @@ class GridSweeper(Sweeper):
         return check_config(cell_config(loader, self.config, overrides))
 
     def _close(self, folder: Path, cells: Iterable[str]) -> None:
-        """Write and show the results of the whole folder; exit with 1 unless all cells are over or
-        left to another process."""
+        """Write and show the results of the whole folder; exit with 1 unless all cells are over,
+        and undamaged, or left to another process."""
         from cifarlab.report.sweep.page import write_results
 
         log.info("\n%s", write_results(folder))
-        if any(not is_over(folder / cell) and not is_held(folder / cell) for cell in cells):
+        states = {Run.read(folder / cell).status for cell in cells}
+        if states & {"failed", "damaged", "interrupted", "missing"}:
             sys.exit(1)
 
 
@@ -185,7 +185,7 @@ def plan(folder: Path, cells: dict[str, list[str]], *, fresh: bool) -> None:
     for cell in cells:
         if fresh:
             shutil.rmtree(folder / cell, ignore_errors=True)
-        (folder / cell / FAILURE).unlink(missing_ok=True)
+        remove(folder / cell / FAILURE)
     add_to_plan(folder, cells, replace=fresh)
 
 
@@ -211,7 +211,7 @@ def take_over(cell: Path, config: RunConfig) -> None:
         shutil.rmtree(cell, ignore_errors=True)
         temporary = cell.with_name(f".{cell.name}.{os.getpid()}")
         shutil.copytree(twin, temporary, ignore=shutil.ignore_patterns(LOCK))
-        write_atomic(temporary / CONFIG, yaml.safe_dump(config, sort_keys=False))
+        write_config(config, temporary)
         replace(record, name=config["name"], overrides=config["overrides"]).save(temporary)
         temporary.rename(cell)
         log.info("%s: as %s, not trained again", cell.name, twin)

@@ -12,7 +12,8 @@ from omegaconf import DictConfig
 
 from cifarlab.base.compose import plain as to_plain
 from cifarlab.base.errors import UserError
-from cifarlab.store.record import STUDY, write_atomic
+from cifarlab.store.files import write_atomic
+from cifarlab.store.record import STUDY
 from cifarlab.studies.ladder import expand
 from cifarlab.studies.rows import key_of, merged, replaced, scaled, selected
 from cifarlab.studies.schema import Study, parse_study
@@ -81,7 +82,7 @@ class Chosen:
         content = dict(self.plain) | {"kind": self.kind, "typed": list(typed)}
         folder.mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
-        write_atomic(folder / STUDY, text)
+        write_atomic(folder / STUDY, text, summed=True)
 
 
 def chosen(config: DictConfig, overrides: Mapping[str, Override]) -> Chosen | None:

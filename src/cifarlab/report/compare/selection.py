@@ -23,12 +23,14 @@ class Side:
 
     asked: how it was asked for, in one line.
     left_out: folders of older runs with a seed and fold that a newer one has too.
+    damaged: what is wrong with runs that cannot be used, one line each.
     """
 
     name: str
     asked: str
     runs: dict[Replicate, Run]
     left_out: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
 
     @property
     def records(self) -> list[RunRecord]:
@@ -46,7 +48,9 @@ def read_side(name: str, paths: Sequence[str], where: Sequence[str]) -> Side:
     """
     asked = " ".join([*paths, *(f"where {item}" for item in where)])
     found = [cell for path in paths for cell in find_runs(name, path)]
-    cells = _select(name, list({cell.folder: cell for cell in found}.values()), where)
+    distinct = list({cell.folder: cell for cell in found}.values())
+    damaged = [cell.reason for cell in distinct if not cell.record]
+    cells = _select(name, [cell for cell in distinct if cell.record], where)
     _check_one_configuration(name, cells)
     runs: dict[Replicate, Run] = {}
     left_out = []
@@ -55,13 +59,14 @@ def read_side(name: str, paths: Sequence[str], where: Sequence[str]) -> Side:
         if key in runs:
             left_out.append(str(runs[key].folder))
         runs[key] = cell
-    return Side(name, asked, dict(sorted(runs.items())), left_out)
+    return Side(name, asked, dict(sorted(runs.items())), left_out, damaged)
 
 
 def find_runs(name: str, path: str) -> list[Run]:
-    """The finished runs of a run folder, a sweep folder, or a pattern of these.
+    """The finished runs, damaged ones too, of a run folder, a sweep folder, or a pattern of these.
 
-    Of a pattern, folders that hold none are passed over. name: of the option, for the ``UserError``
+    Of a pattern, folders that hold none are passed over. Raises ``UserError`` where one that is
+    named by itself is damaged, and where all are. name: of the option, for the ``UserError``
     where nothing is found.
     """
     is_pattern = glob.has_magic(path) and not Path(path).exists()
@@ -70,13 +75,14 @@ def find_runs(name: str, path: str) -> list[Run]:
     runs: list[Run] = []
     for folder in folders:
         if is_finished(folder):
-            runs.append(Run.finished(folder))
+            runs.append(Run.read(folder))
         elif is_sweep(folder):
-            runs += Sweep.read(folder).finished
+            runs += [run for run in Sweep.read(folder).runs if is_finished(run.folder)]
         elif not is_pattern:
             raise UserError(f"{name}={path}: neither a finished run nor a sweep")
-    if not runs:
-        raise UserError(f"{name}={path}: no finished run there")
+    if not any(run.record for run in runs):
+        reason = runs[0].reason if runs else "no finished run there"
+        raise UserError(f"{name}={path}: {reason}")
     return runs
 
 
@@ -133,7 +139,10 @@ def same_validation(cells: Sequence[Run]) -> bool:
 
 
 def _validated_on(cell: Run) -> str:
-    found = cell.predictions
+    try:
+        found = cell.predictions
+    except UserError:  # damaged: as if there were none
+        found = None
     return found.val_indices.tobytes().hex() if found else cell.result.data["split_hash"]
 
 

@@ -17,7 +17,8 @@ from cifarlab.report.sweep.results import REPLICATES
 from cifarlab.report.tables import listed
 from cifarlab.stats.intervals import LEVEL
 from cifarlab.store.configs import leaves, untyped
-from cifarlab.store.record import NEUTRAL_KEYS, short_name, write_atomic
+from cifarlab.store.files import write_atomic
+from cifarlab.store.record import NEUTRAL_KEYS, short_name
 
 
 def write_comparison(a: Side, b: Side, folder: Path, width: float) -> str:
@@ -88,6 +89,8 @@ def remarks(a: Side, b: Side, comparison: Comparison) -> list[str]:
         notes.append(f"Not used, their seed is on one side only: {listed(unused, 5)}.")
     if left_out := [*a.left_out, *b.left_out]:
         notes.append(f"Not used, a newer run has the same seed: {listed(left_out, 5)}.")
+    if damaged := [*a.damaged, *b.damaged]:
+        notes.append(f"Not used, damaged: {'; '.join(damaged)}.")
     if missing := [split for split in SPLITS if split not in comparison.classes]:
         notes.append(
             f"Nothing over images and classes for {' and '.join(missing)}: predictions.npz is "

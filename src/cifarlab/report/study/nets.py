@@ -1,17 +1,22 @@
 """What the nets of a study look like: confusions, and first-layer filters before and after."""
 
+import logging
 from collections.abc import Iterator
 from math import inf
 
 import numpy as np
 from jaxtyping import Float
 
+from cifarlab.base.errors import UserError
 from cifarlab.figures import confusion, filters
 from cifarlab.figures.curves import Figure
 from cifarlab.report.study.results import Line, StudyResults
 from cifarlab.stats.answers import confusion as confusion_of
 from cifarlab.stats.intervals import mean_interval
+from cifarlab.store.predictions import RunPredictions
 from cifarlab.store.run import Run
+
+log = logging.getLogger("cifarlab")
 
 Weights = Float[np.ndarray, "filters channels height width"]
 
@@ -32,7 +37,7 @@ def pictures(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
     line = chosen(results)
     if line is None:
         return
-    found = [found for run in line.runs if (found := run.predictions)]
+    found = [found for run in line.runs if (found := _predictions(run))]
     if found:
         counts = np.sum([confusion_of(one.test) for one in found], axis=0)
         caption = f"{line.label}, chosen by validation: test images by class and answer, "
@@ -45,8 +50,17 @@ def pictures(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
         yield "filters.png", caption, filters.draw(states, title=results.mark)
 
 
+def _predictions(run: Run) -> RunPredictions | None:
+    try:
+        return run.predictions
+    except UserError as error:
+        log.warning("%s", error)
+        return None
+
+
 def first_layer(run: Run) -> tuple[Weights, Weights] | None:
-    """Weights before and after training; ``None`` where the run's folder has lost one of them."""
+    """Weights before and after training; ``None`` where the run's folder has lost one of them, or
+    one is damaged, which is logged."""
     from cifarlab.inspection import as_pictures
     from cifarlab.store.checkpoint import (  # imports torch
         BEST,
@@ -57,10 +71,13 @@ def first_layer(run: Run) -> tuple[Weights, Weights] | None:
 
     if not all((run.folder / path).is_file() for path in (INITIAL, BEST)):
         return None
-    initial = read_checkpoint(run.folder / INITIAL)
+    try:
+        initial, best = (read_checkpoint(run.folder / path) for path in (INITIAL, BEST))
+    except UserError as error:
+        log.warning("%s", error)
+        return None
     name = f"{initial['layer']}.weight"
     before, after = (
-        as_pictures(net_weights(checkpoint)[name]).float().numpy()
-        for checkpoint in (initial, read_checkpoint(run.folder / BEST))
+        as_pictures(net_weights(checkpoint)[name]).float().numpy() for checkpoint in (initial, best)
     )
     return before, after

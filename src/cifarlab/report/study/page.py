@@ -17,6 +17,7 @@ from cifarlab.report.study.verdicts import (
     compare,
     judge,
 )
+from cifarlab.report.tables import listed
 from cifarlab.stats.intervals import estimate
 from cifarlab.stats.pairing import WELCH
 from cifarlab.stats.quantities import QUANTITIES
@@ -133,6 +134,9 @@ def winner(results: StudyResults) -> str:
 
 
 def _warnings(results: StudyResults) -> Iterator[Block]:
+    damaged = [run.reason for run in results.results.sweep.runs if run.status == "damaged"]
+    if damaged:
+        yield Text(f"Left out, damaged: {listed(damaged, 5)}.", "warn")
     if not results.caveats:
         return
     if results.study.source == OURS:

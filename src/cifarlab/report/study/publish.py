@@ -25,7 +25,8 @@ from cifarlab.report.study.page import (
 from cifarlab.report.study.results import StudyResults, read_study
 from cifarlab.report.sweep.results import collect
 from cifarlab.report.tables import listed
-from cifarlab.store.record import CONFIG, EPOCHS, NEUTRAL_KEYS, RESULT, STUDY, write_atomic
+from cifarlab.store.files import write_atomic
+from cifarlab.store.record import CONFIG, EPOCHS, NEUTRAL_KEYS, RESULT, STUDY
 from cifarlab.studies.rows import key_of
 from cifarlab.studies.schema import OURS
 

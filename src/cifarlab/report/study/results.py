@@ -10,6 +10,7 @@ from cifarlab.base.errors import UserError
 from cifarlab.base.plain import select
 from cifarlab.report.sweep.results import REPLICATES, Results
 from cifarlab.store.configs import as_shown
+from cifarlab.store.files import read_checked
 from cifarlab.store.record import NEUTRAL_KEYS, STUDY
 from cifarlab.store.run import Run
 from cifarlab.studies.rows import EPOCH_KEYS, key_of, merged
@@ -95,7 +96,7 @@ def read_study(results: Results) -> StudyResults:
     read."""
     path = results.sweep.folder / STUDY
     try:
-        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+        plain = yaml.safe_load(read_checked(path))
         if not isinstance(plain, dict):
             raise UserError("it holds no keys")
         study = parse_study(plain)
@@ -141,7 +142,7 @@ def _swept(results: Results) -> list[str]:
 
 
 def _absent(row: Row, cells: Sequence[Run]) -> str:
-    if failed := next((cell for cell in cells if cell.status == "failed"), None):
+    if failed := next((cell for cell in cells if cell.status in ("failed", "damaged")), None):
         return failed.reason
     if cells:
         return f"{cells[0].status} so far"

@@ -15,11 +15,15 @@ from cifarlab.report.sweep.results import (
 )
 from cifarlab.report.sweep.search import confirmation
 from cifarlab.report.tables import listed, write_csv
-from cifarlab.store.record import write_atomic
+from cifarlab.store.files import write_atomic
 from cifarlab.store.run import Run
 from cifarlab.store.sweep import is_study
 
 _MOST_FAILURES = 20  # shown; results.csv has all of them
+_DAMAGED = (
+    "Of a cell with a damaged file nothing is believed. Delete its folder and type the sweep again "
+    "to train it anew."
+)
 
 
 def write_results(folder: Path) -> str:
@@ -69,10 +73,13 @@ def overview(results: Results, summary: list[Row]) -> list[Block]:
             blocks.append(Text(said))
     else:
         blocks.append(Text("No finished cell yet."))
-    if failed := of.get("failed", []):
-        more = len(failed) - _MOST_FAILURES
-        blocks += [Heading(f"Failed: {len(failed)}"), _failures(results, failed[:_MOST_FAILURES])]
-        blocks += [Text(f"… and {more} more in results.csv.")] if more > 0 else []
+    for status in ("failed", "damaged"):
+        if cells := of.get(status, []):
+            more = len(cells) - _MOST_FAILURES
+            blocks += [Heading(f"{status.capitalize()}: {len(cells)}")]
+            blocks += [_failures(results, cells[:_MOST_FAILURES])]
+            blocks += [Text(f"… and {more} more in results.csv.")] if more > 0 else []
+            blocks += [Text(_DAMAGED)] if status == "damaged" else []
     for status in ("pruned", "running", "interrupted", "missing"):
         if cells := of.get(status, []):
             names = listed([cell.name for cell in cells])

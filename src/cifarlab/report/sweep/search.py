@@ -1,6 +1,6 @@
 """What a search's folder has beyond a sweep's: its best cell to confirm, history, importances."""
 
-import json
+import logging
 import math
 import shlex
 from pathlib import Path
@@ -8,8 +8,10 @@ from pathlib import Path
 from cifarlab.base.errors import UserError
 from cifarlab.report.document import Block, Code, Heading, Text
 from cifarlab.report.sweep.results import Results
-from cifarlab.store.record import JOURNAL, PRUNED
+from cifarlab.store.record import read_pruned
 from cifarlab.store.run import Run
+
+log = logging.getLogger("cifarlab")
 
 
 def confirmation(results: Results) -> list[Block]:
@@ -29,20 +31,26 @@ def confirmation(results: Results) -> list[Block]:
 
 def importances(folder: Path, study: str) -> dict[str, float]:
     """Of the searched keys, by PED-ANOVA (arXiv:2304.10255), of the cells that finished; empty if
-    these are all alike.
+    these are all alike, or if the journal has lost them or is damaged, which is logged.
 
     Raises ``UserError`` where Optuna is not installed.
     """
     try:
         import optuna
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
+
+        from cifarlab.store.journal import open_journal
     except ImportError:
         raise UserError("the report of a search: pip install -e '.[optuna]'") from None
-    storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
-    found = optuna.importance.get_param_importances(
-        optuna.load_study(study_name=study, storage=storage)
-    )
+    try:
+        told = optuna.load_study(study_name=study, storage=open_journal(folder))
+    except KeyError:  # of another study, or of none any more
+        return {}
+    except UserError as error:
+        log.warning("%s", error)
+        return {}
+    if len(told.get_trials(deepcopy=False, states=[optuna.trial.TrialState.COMPLETE])) < 2:
+        return {}
+    found = optuna.importance.get_param_importances(told)
     return dict(found) if sum(found.values()) > 0 else {}
 
 
@@ -54,5 +62,5 @@ def accuracy(cell: Run) -> float:
 def last_accuracy(cell: Run) -> float:
     """Validation accuracy; of a pruned cell that of its last epoch; else NaN."""
     if cell.status == "pruned":
-        return json.loads((cell.folder / PRUNED).read_text(encoding="utf-8"))["val_acc"]
+        return read_pruned(cell.folder)[1]
     return accuracy(cell) if cell.record else math.nan

@@ -1,0 +1,150 @@
+"""Files of a run and of a sweep: written whole, with a checksum, read only as they were written.
+
+A folder has the SHA-256 of its files in ``SHA256SUMS``, in the format of the tool of that name, so
+that anybody can check them: ``sha256sum -c SHA256SUMS``. They are not in the files themselves,
+since JSON and CSV have no place for them that other readers would pass over.
+
+A file and a line in another cannot change in one step. So the new sum is noted first, above that of
+the file that is still there, which stays as a comment, and then the file takes its place: killed at
+any moment, by a power cut too, the folder has a file with one of the sums that are noted. A file
+without a line, as in folders of earlier versions, is not checked.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from filelock import FileLock
+
+from cifarlab.base.errors import UserError
+
+SUMS = "SHA256SUMS"
+SUMS_LOCK = f".{SUMS}.lock"  # a search's two processes write into one folder
+_LINE = re.compile(r"(?:# )?([0-9a-f]{64})  (.+)")  # a comment: the version before
+
+
+def write_atomic(path: Path, text: str, *, summed: bool = False) -> None:
+    """Write a text file so that readers and crashes see the old or the new one, never a part.
+
+    summed: with a checksum, for what ``read_checked`` reads.
+    """
+    with written_whole(path, summed=summed) as file:
+        file.write(text.encode())
+
+
+@contextlib.contextmanager
+def written_whole(path: Path, *, summed: bool = False) -> Iterator[IO[bytes]]:
+    """A file to write, which takes the place of ``path`` when it is complete and on the disk.
+
+    Where that fails the old one stays and nothing is left beside it. Raises ``OSError`` that names
+    ``path`` where the disk is the cause, whatever torch makes of it.
+    """
+    temporary = ""
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        with _noted(path, Path(temporary)) if summed else contextlib.nullcontext():
+            Path(temporary).replace(path)
+    except BaseException as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        link: BaseException | None = error
+        while link is not None and isinstance(error, OSError | RuntimeError):
+            if isinstance(link, OSError):
+                raise OSError(link.errno, link.strerror, str(path)) from error
+            link = link.__cause__ or link.__context__
+        raise
+
+
+def open_checked(path: Path) -> IO[bytes]:
+    """Open a file that has the checksum it was written with, or that has none.
+
+    Raises ``FileNotFoundError``, and ``UserError`` where the file is another.
+    """
+    seen = None
+    while True:
+        file = path.open("rb")
+        try:
+            if path.name not in _sums(path.parent):
+                return file
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found in _sums(path.parent).get(path.name, [found]):
+                file.seek(0)
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+        if found == seen:
+            raise UserError(
+                f"{path}: not as it was written (its checksum is not that of {SUMS}), so it is "
+                f"damaged, or edited; if you edited it on purpose, delete its line there"
+            )
+        seen = found  # once more: it may have been replaced before its sum was read
+
+
+def read_checked(path: Path) -> bytes:
+    """What a file holds; raises as ``open_checked`` does."""
+    with open_checked(path) as file:
+        return file.read()
+
+
+def remove(path: Path) -> None:
+    """Delete a file, if it is there, and its line in ``SHA256SUMS``."""
+    if not path.exists():
+        return
+    with FileLock(path.parent / SUMS_LOCK):
+        path.unlink(missing_ok=True)
+        sums = _sums(path.parent)
+        if sums.pop(path.name, None):
+            _write_sums(path.parent, sums)
+
+
+@contextlib.contextmanager
+def _noted(path: Path, new: Path) -> Iterator[None]:
+    """Note the sum of ``new``, which is about to become ``path``; none is noted meanwhile."""
+    with FileLock(path.parent / SUMS_LOCK):
+        sums = _sums(path.parent)
+        known, noted = sums.get(path.name), [_digest(new)]
+        if path.is_file():
+            old = _digest(path)
+            noted += [old] if old not in noted and (known is None or old in known) else []
+        _write_sums(path.parent, sums | {path.name: noted})
+        yield
+
+
+def _sums(folder: Path) -> dict[str, list[str]]:
+    """Name to checksums, that of the newest version first; what is no line of ours is passed
+    over."""
+    try:
+        text = (folder / SUMS).read_text(errors="replace")
+    except FileNotFoundError:
+        return {}
+    sums: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if match := _LINE.fullmatch(line):
+            sums.setdefault(match[2], []).append(match[1])
+    return sums
+
+
+def _write_sums(folder: Path, sums: dict[str, list[str]]) -> None:
+    lines = [
+        f"{'# ' if number else ''}{digest}  {name}\n"
+        for name, digests in sorted(sums.items())
+        for number, digest in enumerate(digests)
+    ]
+    write_atomic(folder / SUMS, "".join(lines))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
