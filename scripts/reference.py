@@ -37,7 +37,7 @@ for what is chosen.
 
 
 def main() -> None:
-    PAGE.write_text(page())
+    PAGE.write_text(page(), encoding="utf-8")
     print(PAGE.relative_to(ROOT))
 
 
@@ -70,7 +70,7 @@ def further_options() -> str:
 def comment(path: Path) -> str:
     """The first comment of a file, without Hydra's directives."""
     lines = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             break
         if not line.startswith("# @package"):
@@ -80,7 +80,7 @@ def comment(path: Path) -> str:
 
 def table(path: Path, group: str, target: str | None) -> str:
     """Key, default, kind and remark of each key in a file of ``conf/``; empty for none."""
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     remarks = dict(comments(text))
     rows = []
     for key in set_by(
@@ -124,7 +124,7 @@ def comments(text: str) -> Iterator[tuple[str, str]]:
 def _trainer() -> dict[str, Any]:
     """Options of the trainer that are in ``conf/``."""
     files = [CONF / "trainer" / "auto.yaml", CONF / "run.yaml"]
-    auto, run = (yaml.safe_load(path.read_text()) for path in files)
+    auto, run = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in files)
     return auto | run["trainer"]
 
 

@@ -126,7 +126,7 @@ def _sums(folder: Path) -> dict[str, list[str]]:
     """Name to checksums, that of the newest version first; what is no line of ours is passed
     over."""
     try:
-        text = (folder / SUMS).read_text(errors="replace")
+        text = (folder / SUMS).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return {}
     sums: dict[str, list[str]] = {}
