@@ -11,6 +11,7 @@ import functools
 import gc
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,6 +37,7 @@ from omegaconf.errors import (
 
 from cifarlab.base.checks import check_folder, check_name
 from cifarlab.base.errors import UserError, told
+from cifarlab.base.reading import free_memory, in_bytes
 from cifarlab.base.seams import is_refused_call
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -176,6 +178,13 @@ def _explain(error: BaseException, config_dir: Path) -> str | None:
             return _unknown_option(cause.missing_cfg_file, config_dir, cause.options or [])
         if isinstance(cause, OSError) and cause.errno in _OF_THE_DISK:
             return f"{cause.filename or 'a file'}: {(cause.strerror or '').lower()}"
+        if (size := _asked_for(cause)) is not None:
+            free = free_memory()
+            there = f", and {in_bytes(free)} of the machine's are free" if free is not None else ""
+            return (
+                f"out of memory: {size} asked for at once{there}; a smaller model, batch_size or "
+                "image size takes less"
+            )
     if isinstance(error, OverrideParseException):
         return (
             f"{error.override}: not understood ({_first_lines(str(error))}); a value with signs "
@@ -187,6 +196,20 @@ def _explain(error: BaseException, config_dir: Path) -> str | None:
         text = str(error).partition(_IN_RESOLVER)[2] or str(error)
         return _first_lines(text)
     return None
+
+
+def _asked_for(error: BaseException) -> str | None:
+    """How much memory numpy, torch or CUDA could not have; ``None`` for other errors."""
+    text = str(error)
+    if found := re.search(r"you tried to allocate (\d+) bytes", text):
+        return in_bytes(int(found[1]))
+    if found := re.search(r"(?:Tried|Unable) to allocate ([\d.]+ \w+)", text):
+        return found[1]
+    if found := re.search(r"calculation overflowed with sizes=(\[[\d, ]+\])", text):
+        return f"an array of {found[1]}"
+    if isinstance(error, TypeError) and "Overflow when unpacking long" in text:
+        return "more than can be counted"
+    return "more than there is" if isinstance(error, MemoryError) else None
 
 
 def _first_lines(text: str) -> str:

@@ -3,7 +3,7 @@ module keeps what was read in the cache under that name."""
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -12,6 +12,7 @@ from PIL import Image
 
 from cifarlab.base.errors import UserError
 from cifarlab.base.options import Statistics
+from cifarlab.base.reading import check_memory, free_memory
 from cifarlab.data import synthetic
 from cifarlab.data.archives import ARCHIVES, File, archive_files, folder_files, is_archive
 from cifarlab.data.cache import Images
@@ -20,6 +21,7 @@ from cifarlab.data.pictures import decode
 
 __all__ = ["CIFAR10", "CIFAR100", "ImageFolder", "Source", "Synthetic"]
 
+_COPIES = 2  # of the images in memory while they are put in order
 _DECODING = 2  # counts the changes in how files become pixels: what was cached before is not read
 
 
@@ -75,13 +77,23 @@ class ImageFolder:
         return f"image_folder-{digest.hexdigest()[:16]}"
 
     def read(self) -> Images:
-        files = archive_files(self.root) if self.root.is_file() else folder_files(self.root)
+        """Raises ``UserError`` also where the images do not fit in memory: of a folder before they
+        are decoded, of an archive, which is not known to its end, before they fill it."""
+        free, size = free_memory(), self.image_size
+        if self.root.is_dir():
+            files: Iterable[File] = list(folder_files(self.root))
+            count = sum(file.data is not None for file in files)
+        else:
+            files, count = archive_files(self.root), 0
+        number = 0
         found: dict[str, dict[str, list[tuple[str, np.ndarray]]]] = {"train": {}, "test": {}}
-        size = self.image_size
         for file in files:
             images = found[file.split].setdefault(file.label, [])
             if file.data is None:  # an empty class folder
                 continue
+            number += 1
+            if size is not None:
+                self._check_memory(max(count, number), size, free)
             pixels = _decode(file, self.root, self.image_size)
             if size is None:
                 size = pixels.shape[0]
@@ -95,6 +107,15 @@ class ImageFolder:
         train_images, train_labels = _in_turns(found["train"], classes)
         test_images, test_labels = _in_turns(found["test"], classes)
         return Images(train_images, train_labels, test_images, test_labels, classes)
+
+    def _check_memory(self, count: int, size: int, free: int | None) -> None:
+        """count: of the images, as far as it is known."""
+        check_memory(
+            f"{self.root}: at least {count:,} images of {size}x{size} pixels",
+            _COPIES * count * size * size * 3,
+            free,
+            "a smaller data.image_size, or fewer images, take less",
+        )
 
     def _classes(self, found: dict[str, dict[str, list]]) -> tuple[str, ...]:
         for split, labels in found.items():

@@ -1,12 +1,12 @@
 """A run's answers to its validation and test images: ``predictions.npz``, logits and labels."""
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
 
+from cifarlab.base.arrays import DAMAGE, read_arrays
 from cifarlab.base.errors import UserError
 from cifarlab.stats.answers import Predictions
 
@@ -31,16 +31,18 @@ def load(folder: Path) -> RunPredictions:
     """Read the predictions of a run. Raises ``UserError`` if they are missing or damaged."""
     path = folder / FILE
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            val, test = (
-                Predictions(arrays[f"{s}_logits"].astype(np.float64), arrays[f"{s}_labels"])
-                for s in ("val", "test")
-            )
-            names = arrays.get("classes", np.arange(val.logits.shape[1]))
-            return RunPredictions(val, test, arrays["val_indices"], tuple(map(str, names)))
+        arrays = read_arrays(path)
+        val, test = (
+            Predictions(arrays[f"{s}_logits"].astype(np.float64), arrays[f"{s}_labels"])
+            for s in ("val", "test")
+        )
+        names = arrays.get("classes", np.arange(val.logits.shape[1]))
+        return RunPredictions(val, test, arrays["val_indices"], tuple(map(str, names)))
     except FileNotFoundError:
         raise UserError(f"{path}: missing; a finished run has it") from None
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError) as error:
+    except UserError:
+        raise
+    except DAMAGE as error:
         raise UserError(f"{path}: damaged ({type(error).__name__}: {error})") from error
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, get_args
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.reading import read_text
 
 SCHEMA = 1
 _LONGEST_NAME = 100  # characters of a folder name; file systems allow 255 bytes
@@ -96,7 +97,7 @@ class RunRecord:
         """Read ``folder/result.json``. Raises ``UserError`` if there is none or it is no record."""
         path = Path(folder) / RESULT
         try:
-            fields = json.loads(path.read_text())
+            fields = json.loads(read_text(path))
             if fields["schema"] != SCHEMA:
                 raise UserError(f"{path}: schema {fields['schema']}, this version reads {SCHEMA}")
             record = cls(**fields)
@@ -152,7 +153,7 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     if not path.is_file():
         return []
     try:
-        text = path.read_text()
+        text = read_text(path)
         rows = list(csv.DictReader(text[: text.rfind("\n") + 1].splitlines()))
         found = [
             {name: int(v) if name in ("epoch", "step") else float(v) for name, v in row.items()}

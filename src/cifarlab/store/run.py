@@ -15,6 +15,7 @@ import yaml
 
 from cifarlab.base.errors import UserError
 from cifarlab.base.plain import has, select
+from cifarlab.base.reading import read_text
 from cifarlab.stats.quantities import METRICS, threshold
 from cifarlab.store.configs import as_shown, shown
 from cifarlab.store.lock import is_held
@@ -81,7 +82,7 @@ class Run:
         if held:
             return cls(**common, status="running")
         if (folder / PRUNED).is_file():
-            reason = json.loads((folder / PRUNED).read_text())["message"]
+            reason = json.loads(read_text(folder / PRUNED))["message"]
             return cls(**common, status="pruned", reason=reason)
         if (folder / FAILURE).is_file():
             return cls(**common, status="failed", reason=_reason(folder))
@@ -186,7 +187,7 @@ class Run:
 def read_config(folder: Path) -> dict[str, Any] | None:
     """The resolved configuration in a run's folder; ``None`` if it is not there or cut short."""
     try:
-        config = yaml.load((folder / CONFIG).read_text(), _Loader)
+        config = yaml.load(read_text(folder / CONFIG), _Loader)
     except (FileNotFoundError, UnicodeDecodeError, yaml.YAMLError):
         return None
     return config if isinstance(config, dict) else None
@@ -226,7 +227,7 @@ def of_epochs(epochs: Epochs, name: str) -> float:
 def _reason(path: Path) -> str:
     """Why a cell failed, in one line."""
     try:
-        failure = json.loads((path / FAILURE).read_text())
+        failure = json.loads(read_text(path / FAILURE))
         kind, message = failure["type"], failure["message"].strip()
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return f"{FAILURE} cannot be read"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.reading import read_text
 from cifarlab.store.record import CELLS, CONFIG, FAILURE, JOURNAL, STUDY, is_finished
 from cifarlab.store.run import Run
 
@@ -56,7 +57,7 @@ def is_study(folder: Path) -> bool:
 def _plan(folder: Path) -> dict[str, list[str]] | None:
     path = folder / CELLS
     try:
-        return json.loads(path.read_text())
+        return json.loads(read_text(path))
     except FileNotFoundError:
         return None
     except ValueError as error:
