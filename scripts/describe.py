@@ -63,8 +63,9 @@ def read(config: Config) -> Any:
 
 def describe_model(config: Config, data: Any) -> None:
     """Layer by layer, formulas beside what is counted; on the screen, as CSV and as Markdown."""
-    from cifarlab.report.tables import markdown_table, write_csv
+    from cifarlab.report.tables import markdown_table
     from cifarlab.store.checkpoint import build_net
+    from cifarlab.store.tables import write_csv
     from cifarlab.theory.sheet import trace
     from cifarlab.theory.table import as_records, table, text
 
@@ -130,7 +131,8 @@ def describe_data(config: Config, data: Any) -> None:
     from cifarlab.data.summary import class_counts, some_of_each
     from cifarlab.figures.curves import save
     from cifarlab.figures.sheet import bars_by_class, images_by_class
-    from cifarlab.report.tables import markdown_table, write_csv
+    from cifarlab.report.tables import markdown_table
+    from cifarlab.store.tables import write_csv
     from cifarlab.theory.table import aligned
 
     counts = class_counts(data)

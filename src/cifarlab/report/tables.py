@@ -1,12 +1,6 @@
 """Tables as text."""
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
-from cifarlab.store.record import write_atomic
+from collections.abc import Sequence
 
 Table = Sequence[Sequence[str]]  # the first row is the header
 
@@ -21,15 +15,6 @@ def markdown_table(table: Table) -> str:
     ]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     return "\n".join([lines[0], rule, *lines[1:]])
-
-
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """All rows under the keys of the first, in one step."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(path, text.getvalue())
 
 
 def listed(names: Sequence[str], most: int = 10) -> str:
