@@ -24,7 +24,7 @@ from cifarlab.report.study.page import (
 )
 from cifarlab.report.study.results import StudyResults, read_study
 from cifarlab.report.sweep.results import collect
-from cifarlab.report.tables import listed
+from cifarlab.report.tables import Markup, listed
 from cifarlab.store.record import CONFIG, EPOCHS, NEUTRAL_KEYS, RESULT, STUDY, write_atomic
 from cifarlab.studies.rows import key_of
 from cifarlab.studies.schema import OURS
@@ -170,7 +170,7 @@ def _title(results: StudyResults) -> str:
 
 def _remarks(folder: Path) -> Sequence[Text]:
     path = folder / REMARKS
-    return [Text(path.read_text().strip())] if path.is_file() else []
+    return [Text(Markup(path.read_text().strip()))] if path.is_file() else []
 
 
 def _slug(title: str) -> str:
