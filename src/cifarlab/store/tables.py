@@ -8,7 +8,7 @@ from typing import Any
 
 from cifarlab.store.record import write_atomic
 
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # as OWASP lists them
+_FORMULA = tuple("=+-@\t\n＝＋－＠")  # as OWASP lists them
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -25,10 +25,13 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _cell(value: Any) -> Any:
-    if not isinstance(value, str) or len(value) < 2 or not value.startswith(_FORMULA):
+    if not isinstance(value, str):
         return value
+    text = value.replace("\r", r"\r")  # csv would leave it unquoted: a row of its own
+    if len(text) < 2 or not text.startswith(_FORMULA):
+        return text
     try:
-        float(value)
+        float(text)
     except ValueError:
-        return f"'{value}"
-    return value
+        return f"'{text}"
+    return text
