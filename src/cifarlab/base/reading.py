@@ -20,6 +20,18 @@ _KINDS = {
 }
 
 
+def named_path(told: str, name: str | Path) -> Path:
+    """The path that a user named, ``~`` replaced. Raises ``UserError``, which begins with ``told``,
+    for what can be none: too long, of a user that there is not, or where nobody may look."""
+    try:
+        path = Path(name).expanduser()
+        path.exists()
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UserError(f"{told}: {(reason or type(error).__name__).lower()}") from error
+    return path
+
+
 def size_of(path: Path) -> int:
     """Bytes of a regular file. Raises ``UserError`` for a folder, a pipe, a socket or a device,
     which might be read for ever, and ``OSError`` as ``stat``."""

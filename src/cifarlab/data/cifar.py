@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from cifarlab.base.errors import UserError
-from cifarlab.base.reading import read_bytes
+from cifarlab.base.reading import named_path, read_bytes
 from cifarlab.data.archives import members
 from cifarlab.data.cache import Images
 
@@ -146,7 +146,7 @@ class CIFAR10:
     )
 
     def __init__(self, root: str, url: str | None = None, download: bool = True) -> None:
-        self.root, self.url, self.download = Path(root).expanduser(), url, download
+        self.root, self.url, self.download = named_path(f"data.root={root}", root), url, download
         if url is not None and urlsplit(url).scheme not in _SCHEMES:
             raise UserError(f"data.url={url}: must begin with one of {', '.join(_SCHEMES)}")
 

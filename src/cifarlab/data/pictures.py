@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from cifarlab.base.errors import UserError
-from cifarlab.base.reading import MAX_PIXELS, size_of
+from cifarlab.base.reading import MAX_PIXELS, named_path, size_of
 from cifarlab.data.archives import formats, is_archive, is_image, members
 
 _DAMAGE = (  # what Pillow raises for files that are no images, damaged, cut short or far too large
@@ -43,13 +43,9 @@ def find(named: Sequence[str | Path]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for name in map(str, named):
-        try:
-            place = Path(name).expanduser()
-            matches = [place] if place.exists() else sorted(map(Path, _match(str(place))))
-            files = [file for match in matches for file in _files(match)]
-        except (OSError, RuntimeError) as error:  # a name too long, no right to look, no such ~user
-            reason = getattr(error, "strerror", None) or str(error)
-            raise UserError(f"images={name}: {reason.lower()}") from error
+        place = named_path(f"images={name}", name)
+        matches = [place] if place.exists() else sorted(map(Path, _match(str(place))))
+        files = [file for match in matches for file in _files(match)]
         if not matches:
             raise UserError(f"images={name}: no such file or folder, and no pattern that matches")
         if not files:

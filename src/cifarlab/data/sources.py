@@ -12,7 +12,7 @@ from PIL import Image
 
 from cifarlab.base.errors import UserError
 from cifarlab.base.options import Statistics
-from cifarlab.base.reading import check_memory, free_memory
+from cifarlab.base.reading import check_memory, free_memory, named_path
 from cifarlab.data import synthetic
 from cifarlab.data.archives import ARCHIVES, File, archive_files, folder_files, is_archive
 from cifarlab.data.cache import Images
@@ -57,7 +57,7 @@ class ImageFolder:
     statistics: Statistics | None = None
 
     def __init__(self, root: str, image_size: int | None = None) -> None:
-        self.root = Path(root).expanduser()
+        self.root = named_path(f"data.root={root}", root)
         self.image_size = image_size
         if not self.root.exists():
             raise UserError(f"data.root={root}: no such folder or archive")
