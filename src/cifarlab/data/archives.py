@@ -39,6 +39,7 @@ _DAMAGE = (
     EOFError,
     OSError,
     ValueError,
+    IndexError,  # zipfile, of a member without a name
     struct.error,
     NotImplementedError,  # zipfile, where a header names an unknown version
 )

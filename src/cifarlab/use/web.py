@@ -19,7 +19,7 @@ from PIL import Image
 from cifarlab.base.errors import UserError
 from cifarlab.base.reading import in_bytes
 from cifarlab.data.pictures import decode, fit
-from cifarlab.figures import activations
+from cifarlab.figures import activations, curves
 from cifarlab.inspection import calls, grad_cam, last_maps
 from cifarlab.use.predictor import Predictor
 
@@ -153,9 +153,7 @@ async def _refuse(send: Send, status: int, reason: str) -> None:
 
 
 def _drawn(figure: Any) -> Image.Image:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=130)
-    return Image.open(file)
+    return Image.open(io.BytesIO(curves.png(figure, dpi=130)))
 
 
 def _page(gradio: Any, model: Predictor) -> Any:
