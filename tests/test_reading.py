@@ -150,7 +150,7 @@ def test_a_zip_that_declares_too_much(tmp_path: Path) -> None:
     read = []
     said = line(lambda: read.extend(contents(path)))
     assert said.startswith(f"{path}: unpacks to 671.1 MB or more from ") and read == []
-    assert "kB; the limit is 536.9 MB (of a file 100 times its size); if it is meant so" in said
+    assert "kB; the limit is 100 times that, or 500.0 MB if that is more; if it is" in said
 
 
 def lying(path: Path, declared: int) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from cifarlab.base.errors import UserError
 
 MAX_PIXELS = 89_478_485  # of an image: a quarter GiB as RGB, from where on Pillow warns
-MAX_BYTES = 512 << 20  # of one file that is taken into memory whole
+MAX_BYTES = 500_000_000  # of one file that is taken into memory whole
 MAX_GROWTH = 100  # times its own size that a packed file may unpack to; to MAX_BYTES in any case
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -70,11 +70,11 @@ def most_unpacked(packed: int) -> int:
 
 def check_unpacked(name: object, unpacked: int, packed: int) -> None:
     """Raise ``UserError`` unless a file of ``packed`` bytes may unpack to ``unpacked``."""
-    if unpacked > (limit := most_unpacked(packed)):
+    if unpacked > most_unpacked(packed):
         raise UserError(
             f"{name}: unpacks to {in_bytes(unpacked)} or more from {in_bytes(packed)}; the limit "
-            f"is {in_bytes(limit)} (of a file {MAX_GROWTH} times its size); if it is meant so, "
-            "unpack it first and name the folder"
+            f"is {MAX_GROWTH} times that, or {in_bytes(MAX_BYTES)} if that is more; if it is meant "
+            "so, unpack it and name the folder"
         )
 
 

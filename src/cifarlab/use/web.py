@@ -23,7 +23,7 @@ from cifarlab.figures import activations, curves
 from cifarlab.inspection import calls, grad_cam, last_maps
 from cifarlab.use.predictor import Predictor
 
-MAX_UPLOAD = 64 << 20  # bytes of a request
+MAX_UPLOAD = 64_000_000  # bytes of a request
 _KEPT = 60  # s until an uploaded image and the pictures made of it are removed
 _FONTS = ["system-ui", "sans-serif"]  # gradio's own theme has the browser fetch fonts elsewhere
 
