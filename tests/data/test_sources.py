@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import shutil
 import tarfile
 import zipfile
@@ -198,3 +199,25 @@ def test_synthetic_is_deterministic_and_balanced() -> None:
     assert not np.array_equal(one.train_images[:50], one.test_images)
     with pytest.raises(UserError, match="at least 10 each"):
         Synthetic(5, 50)
+
+
+@pytest.mark.parametrize("name", ["pipe", "pipe.zip"])
+def test_a_pipe_is_no_archive(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UserError, match=rf"{name}: cannot be read \(a named pipe, where a file"):
+        ImageFolder(str(tmp_path / name))
+
+
+def test_odd_entries_of_a_folder(tree: Path) -> None:
+    """Links that lead nowhere or round in a circle, a pipe, a name that is no text."""
+    before = ImageFolder(str(tree)).key()
+    cats = tree / "train" / "cat"
+    (cats / "round").symlink_to(tree / "train")
+    (cats / "again").symlink_to(cats)
+    (cats / "loop.png").symlink_to("loop.png")
+    (cats / "nowhere.png").symlink_to("nowhere")
+    check(ImageFolder(str(tree)).read())
+    os.mkfifo(cats / "pipe.png")
+    Path(os.fsdecode(os.fsencode(cats) + b"/\xff.txt")).write_text("no image")
+    assert ImageFolder(str(tree)).key() != before
+    check(ImageFolder(str(tree)).read())

@@ -3,6 +3,7 @@ module keeps what was read in the cache under that name."""
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -12,7 +13,7 @@ from PIL import Image
 
 from cifarlab.base.errors import UserError
 from cifarlab.base.options import Statistics
-from cifarlab.base.reading import check_memory, free_memory, named_path
+from cifarlab.base.reading import check_memory, free_memory, named_path, size_of
 from cifarlab.data import synthetic
 from cifarlab.data.archives import ARCHIVES, File, archive_files, folder_files, is_archive
 from cifarlab.data.cache import Images
@@ -61,6 +62,8 @@ class ImageFolder:
         self.image_size = image_size
         if not self.root.exists():
             raise UserError(f"data.root={root}: no such folder or archive")
+        if not self.root.is_dir():
+            size_of(self.root)
         if self.root.is_file() and not is_archive(self.root):
             raise UserError(f"data.root={root}: must be a folder or end with {', '.join(ARCHIVES)}")
 
@@ -72,8 +75,8 @@ class ImageFolder:
             stats = [(self.root.name, self.root.stat())]
         else:
             stats = sorted(_file_stats(self.root), key=lambda item: item[0])
-        for name, stat in stats:
-            digest.update(f"|{name}|{stat.st_size}|{stat.st_mtime_ns}".encode())
+        for name, found in stats:
+            digest.update(os.fsencode(f"|{name}|{found.st_size}|{found.st_mtime_ns}"))
         return f"image_folder-{digest.hexdigest()[:16]}"
 
     def read(self) -> Images:
@@ -158,14 +161,21 @@ class Synthetic:
         return Images(*train, *test, synthetic.CLASSES)
 
 
-def _file_stats(folder: str | Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Path and stat of every file below; scandir, since a data set has tens of thousands."""
+def _file_stats(
+    folder: str | Path, above: tuple[tuple[int, int], ...] = ()
+) -> Iterator[tuple[str, os.stat_result]]:
+    """Path and stat of every file below; scandir, since a data set has tens of thousands. Links to
+    a folder above (``above``: device and number of those) and to nothing are left out."""
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_dir():
-                yield from _file_stats(entry.path)
-            else:
-                yield entry.path, entry.stat()
+            try:
+                found = entry.stat()
+            except OSError:
+                continue
+            if not stat.S_ISDIR(found.st_mode):
+                yield entry.path, found
+            elif (place := (found.st_dev, found.st_ino)) not in above:
+                yield from _file_stats(entry.path, (*above, place))
 
 
 def _decode(file: File, root: Path, image_size: int | None) -> np.ndarray:

@@ -43,7 +43,7 @@ class Guard:
     """
 
     def __init__(self, app: Callable[[Message, Receive, Send], Awaitable[None]], host: str) -> None:
-        self.app, self.names = app, {host, "localhost", socket.gethostname().lower()}
+        self.app, self.names = app, {host.lower(), "localhost", socket.gethostname().lower()}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         headers = dict(scope.get("headers", ()))
