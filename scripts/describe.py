@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from omegaconf import DictConfig
 
@@ -71,8 +72,9 @@ def read(config: Config) -> Any:
 
 def describe_model(config: Config, data: Any) -> None:
     """Layer by layer, formulas beside what is counted; on the screen, as CSV and as Markdown."""
-    from cifarlab.report.tables import markdown_table, write_csv
+    from cifarlab.report.tables import as_markdown, markdown_table
     from cifarlab.store.checkpoint import build_net
+    from cifarlab.store.tables import write_csv
     from cifarlab.theory.sheet import trace
     from cifarlab.theory.table import as_records, table, text
 
@@ -86,7 +88,8 @@ def describe_model(config: Config, data: Any) -> None:
     path = place(config, "model")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_csv(path.with_name(f"{path.name}.csv"), as_records(sheet.rows))
-    parts = [f"# {title}", markdown_table(table(sheet.rows, formulas=True)), *sheet.remarks]
+    parts = [f"# {as_markdown(title)}", markdown_table(table(sheet.rows, formulas=True))]
+    parts += map(as_markdown, sheet.remarks)
     path.with_name(f"{path.name}.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print(f"{path}.md, .csv")
     if sheet.mistakes:
@@ -140,7 +143,8 @@ def describe_data(config: Config, data: Any) -> None:
     from cifarlab.data.summary import class_counts, some_of_each
     from cifarlab.figures.curves import save
     from cifarlab.figures.sheet import bars_by_class, images_by_class
-    from cifarlab.report.tables import markdown_table, write_csv
+    from cifarlab.report.tables import as_markdown, markdown_table
+    from cifarlab.store.tables import write_csv
     from cifarlab.theory.table import aligned
 
     counts = class_counts(data)
@@ -165,8 +169,8 @@ def describe_data(config: Config, data: Any) -> None:
         bars_by_class(counts, data.classes, f"{title}, images of each"), Path(f"{path}_counts.png")
     )
     write_csv(Path(f"{path}_counts.csv"), rows)
-    parts = [f"# {title}", *map(markdown_table, (statistics(data), table))]
-    parts += [f"![{kind}]({data.name}_{kind}.png)" for kind in ("images", "counts")]
+    parts = [f"# {as_markdown(title)}", *map(markdown_table, (statistics(data), table))]
+    parts += [f"![{kind}]({quote(data.name)}_{kind}.png)" for kind in ("images", "counts")]
     Path(f"{path}.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print(f"{path}.md, _images.png, _counts.png, _counts.csv")
 

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from cifarlab.base import cli
-from cifarlab.base.errors import UserError
+from cifarlab.base.errors import UserError, printable
 
 SHOWN = 10  # predictions on the screen
 SOME_SKIPPED = 3  # exit code
@@ -51,7 +51,7 @@ def main(cfg: DictConfig) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "predictions.csv", rows, len(model.classes))
     for path, prediction in itertools.islice(rows, SHOWN):
-        print(f"{path}: {prediction}")
+        print(f"{printable(path)}: {prediction}")
     if len(rows) > SHOWN:
         print(f"... and {len(rows) - SHOWN:,} more")
     print(f"\n{len(rows):,} predicted, {len(skipped):,} skipped")
@@ -71,7 +71,7 @@ def draw(shown: list[Any], count: int, model: Any, path: Path) -> Path:
     extent = f", the first {len(shown)} of {count:,} images" if count > len(shown) else ""
     labels = dict(zip(model.classes, class_labels(model.classes), strict=True))
     predictions = [(labels[p.label], p.probability) for p in (item.prediction for item in shown)]
-    files = [Path(item.path).name for item in shown]
+    files = [printable(Path(item.path).name) for item in shown]
     pixels = [item.pixels for item in shown]
     save(contact_sheet(pixels, predictions, files, f"{names}{extent}"), path)
     return path

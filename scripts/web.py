@@ -1,5 +1,6 @@
 """A page to drop an image on: ``python scripts/web.py run=<folder>``."""
 
+import signal
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -16,6 +17,7 @@ def main(cfg: DictConfig) -> None:
     from cifarlab.use.web import serve
 
     model = load(*cli.several(cfg.run), device=cfg.device)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended so, it cleans up, too
     page, address = serve(model, cfg.host, cfg.port)
     print(f"{address}  (Ctrl-C ends it)", flush=True)
     page.block_thread()

@@ -1,15 +1,22 @@
 """The page to drop an image on: what it answers, and in a browser."""
 
+import base64
 import dataclasses
+import http.client
+import http.server
 import importlib.util
+import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import pytest
 import torch
@@ -19,8 +26,9 @@ from cifarlab.base.errors import UserError
 from cifarlab.data.synthetic import CLASSES, draw
 from cifarlab.store.checkpoint import load_run
 from cifarlab.use.predictor import Predictor
-from cifarlab.use.web import answer
+from cifarlab.use.web import MAX_UPLOAD, answer
 from tests.conftest import ROOT
+from tests.test_reading import png
 
 PAGE_S, ANSWER_S = 120, 60  # seconds to wait at most
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -59,6 +67,142 @@ def address(trained: Path) -> Iterator[str]:
         assert process.stdout is not None
         yield process.stdout.readline().split()[0]
         process.terminate()
+
+
+class Page:
+    """A page that is really served; its uploads are kept for two seconds.
+
+    files: the folder that it has for temporary files.
+    """
+
+    def __init__(self, address: str, process: subprocess.Popen, files: Path) -> None:
+        self.host, self.process, self.files = urlsplit(address).netloc, process, files
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, bytes]:
+        """Status and body of an answer; 0 where the connection was closed."""
+        connection = http.client.HTTPConnection(self.host, timeout=60)
+        try:
+            connection.request(method, path, body, {"Host": self.host} | headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except (ConnectionError, http.client.HTTPException):
+            return 0, b""
+        finally:
+            connection.close()
+
+    def upload(self, data: bytes) -> tuple[int, bytes]:
+        head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="x.png"\r\n\r\n'
+        body = head + data + b"\r\n--x--\r\n"
+        form = {"Content-Type": "multipart/form-data; boundary=x"}
+        return self.ask("POST", "/gradio_api/upload", body, **form)
+
+    def answer(self, photo: dict[str, Any]) -> str:
+        """Of the page to an image, as it sends it to a browser."""
+        photo = photo | {"meta": {"_type": "gradio.FileData"}}
+        call = "/gradio_api/call/react"
+        text = {"Content-Type": "application/json"}
+        status, event = self.ask("POST", call, json.dumps({"data": [photo]}), **text)
+        assert status == 200, event
+        return self.ask("GET", f"{call}/{json.loads(event)['event_id']}")[1].decode()
+
+    def left(self) -> list[Path]:
+        """Files of the page in its folder."""
+        return [path for path in self.files.glob("cifarlab-web-*/**/*") if path.is_file()]
+
+
+SHORT = (
+    "import runpy, cifarlab.use.web as w; w._KEPT = 2; runpy.run_path({!r}, run_name='__main__')"
+)
+
+
+@pytest.fixture(scope="module")
+def page(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    pytest.importorskip("gradio")
+    files = tmp_path_factory.mktemp("files")
+    (files / "secret.txt").write_text("secret")
+    script = SHORT.format(str(ROOT / "scripts" / "web.py"))
+    command = [sys.executable, "-c", script, f"run={trained}", "port=0"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TMPDIR": str(files)}
+    with subprocess.Popen(
+        command, cwd=files, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        yield Page(process.stdout.readline().split()[0], process, files)
+        process.terminate()
+        assert process.wait(60) == 0
+    assert not list(files.glob("cifarlab-web-*")), "nothing is left at the end"
+
+
+def test_an_uploaded_image_is_answered_and_removed(page: Page, photo: Path, trained: Path) -> None:
+    status, path = page.upload(photo.read_bytes())
+    assert status == 200 and len(page.left()) == 1
+    expected = Predictor([load_run(trained)], "cpu").predict(photo)
+    answered = page.answer({"path": json.loads(path)[0]})
+    assert f'"label": "{expected.label}"' in answered and "event: complete" in answered
+    end = time.monotonic() + 20
+    while page.left():
+        assert time.monotonic() < end, f"still there: {page.left()}"
+        time.sleep(0.2)
+
+
+def test_an_image_of_too_many_pixels(page: Page) -> None:
+    status, path = page.upload(png(13_000, 13_000))
+    assert status == 200
+    answered = page.answer({"path": json.loads(path)[0]})
+    assert "event: error" in answered
+    assert "at most 89,478,485 are, so make it smaller first" in answered
+
+
+def test_only_names_of_this_machine(page: Page) -> None:
+    """A page of elsewhere whose name is made to lead here asks under that name."""
+    port = page.host.partition(":")[2]
+    for host in (f"127.0.0.1:{port}", f"localhost:{port}", "[::1]", socket.gethostname()):
+        assert page.ask("GET", "/", Host=host)[0] == 200, host
+    for host in ("evil.example", f"evil.example:{port}", f"127.0.0.1.evil.example:{port}", "", "]"):
+        for path in ("/", "/config", "/gradio_api/info"):
+            assert page.ask("GET", path, Host=host) == (421, b"not a name of this page's machine")
+
+
+def test_uploads_are_limited(page: Page) -> None:
+    much = bytes(MAX_UPLOAD + 1)
+    assert page.upload(much)[0] in (413, 0)  # told, or closed while it is still being sent
+    declared = {"Content-Length": str(MAX_UPLOAD + 1)}
+    assert page.ask("POST", "/gradio_api/upload", b"", **declared) == (413, b"at most 64.0 MB")
+    pieces = (much[i : i + (1 << 20)] for i in range(0, len(much), 1 << 20))
+    form = {"Content-Type": "multipart/form-data; boundary=x", "Transfer-Encoding": "chunked"}
+    assert page.ask("POST", "/gradio_api/upload", pieces, **form)[0] != 200
+    assert sum(path.stat().st_size for path in page.left()) < MAX_UPLOAD
+
+
+def test_no_files_of_the_machine(page: Page, photo: Path) -> None:
+    for path in (page.files / "secret.txt", ROOT / "README.md", Path("/etc/passwd"), photo):
+        assert page.ask("GET", f"/gradio_api/file={path}")[0] == 403, path
+        assert "event: error" in page.answer({"path": str(path)})
+    for path in ("/gradio_api/file=secret.txt", "/static/../../../../etc/passwd"):
+        assert page.ask("GET", path)[0] in (403, 404), path
+
+
+def test_nothing_is_fetched_or_decoded_on_the_way(page: Page, photo: Path) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{other.server_port}/x.png"
+        assert page.ask("GET", f"/gradio_api/file={url}")[0] == 403
+        assert "nothing is fetched from elsewhere" in page.answer({"path": url})
+        page.answer({"path": None, "url": url})
+        other.shutdown()
+    assert Refusing.asked == []
+    inline = f"data:image/png;base64,{base64.b64encode(photo.read_bytes()).decode()}"
+    assert '"label"' not in page.answer({"path": None, "url": inline})
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """Remembers what it is asked."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_error(404)
 
 
 @pytest.fixture

@@ -281,3 +281,59 @@ def test_a_disk_that_is_full(ten: Small, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(UserError, match="No space left on device"):
         cached(ten.root / "cache", source.key(), source.read)
     assert [path.suffix for path in (ten.root / "cache").iterdir()] in ([], [".lock"])
+
+
+@pytest.mark.parametrize("evil_in", [0, 1])
+def test_no_pickle_is_opened_that_a_mirror_sends(
+    small: Small, mirror: tuple[str, Path], evil_in: int
+) -> None:
+    """Neither an archive of the right name with other files in it, nor a pickle in its place."""
+
+    class Evil:
+        def __reduce__(self) -> tuple:
+            return os.mkdir, (str(small.root / "evil"),)
+
+    address, folder = mirror
+    version = small.source.versions[1]
+    evil = pickle.dumps(Evil())
+    archive = packed(version, dict.fromkeys(version.names, evil))
+    (folder / version.archive).write_bytes([archive, evil][evil_in])
+    for url in (f"{address}/{version.archive}", (folder / version.archive).as_uri()):
+        with pytest.raises(UserError, match=rf"^{url}: not an archive of .*: md5 [^\n]*$"):
+            small.read(download=True, url=url)
+        assert list(small.root.iterdir()) == []
+
+
+def test_a_pickle_is_checked_also_within_an_archive(small: Small) -> None:
+    """Whose md5 fits: between its check and its reading, another may have taken its place."""
+
+    class Evil:
+        def __reduce__(self) -> tuple:
+            return os.mkdir, (str(small.root / "evil"),)
+
+    version = small.source.versions[1]
+    data = packed(version, dict.fromkeys(version.names, pickle.dumps(Evil())))
+    (small.root / version.archive).write_bytes(data)
+    changed = replace(version, archive_md5=md5(data))
+    with pytest.raises(UserError, match=rf"{version.archive}/{version.folder}/.*: damaged \(md5 "):
+        changed.read(small.root / version.archive, small.source.classes)
+    assert not (small.root / "evil").exists()
+
+
+def test_the_cache_holds_no_pickle(ten: Small) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple:
+            return os.mkdir, (str(ten.root / "evil"),)
+
+    source = ten.source(str(ten.root))
+    cache = ten.root / "cache"
+    cache.mkdir()
+    for number, data in enumerate(({"train_images": np.array([Evil()], object)}, Evil())):
+        path = cache / f"{source.key()}.npz"
+        with path.open("wb") as file:
+            np.savez(file, **data) if number == 0 else pickle.dump(data, file)
+        with pytest.raises(
+            UserError, match=r"the cached images are damaged [^\n]*delete this file"
+        ):
+            cached(cache, source.key(), source.read)
+    assert not (ten.root / "evil").exists()

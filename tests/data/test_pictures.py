@@ -2,7 +2,9 @@
 
 import io
 import shutil
+import struct
 import tarfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +67,68 @@ def test_exif_rotation() -> None:
     exif[0x0112] = 6  # to be turned clockwise by a quarter
     upright = decoded(Image.fromarray(PIXELS), exif=exif)
     assert np.array_equal(upright, np.rot90(PIXELS, -1))
+
+
+def test_cmyk() -> None:
+    inks = np.zeros((6, 5, 4), dtype=np.uint8)
+    inks[..., 0], inks[..., 3] = 255, 51  # cyan, a fifth of black
+    assert (decoded(Image.fromarray(inks, "CMYK"), "TIFF") == (0, 204, 204)).all()
+    jpeg = decoded(Image.fromarray(inks, "CMYK"), "JPEG", quality=100, subsampling=0)
+    assert np.abs(jpeg.astype(int) - (0, 204, 204)).max() <= 2
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_of_several_frames_it_is_the_first(format: str) -> None:
+    frames = [Image.new("RGB", (5, 6), colour) for colour in ("red", "lime", "blue")]
+    options = {"lossless": True} if format == "WEBP" else {}
+    pixels = decoded(frames[0], format, save_all=True, append_images=frames[1:], **options)
+    assert pixels.shape == (6, 5, 3) and (pixels == (255, 0, 0)).all()
+
+
+def test_sixteen_bits_of_colour() -> None:
+    """A PNG of 16 bits a channel, which Pillow cannot write: 0x8040 becomes 0x80."""
+    rows = b"".join(b"\0" + bytes.fromhex("80400000ffff") * 5 for _ in range(6))
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", 5, 6, 16, 2, 0, 0, 0))]
+    parts += [(b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in parts
+    )
+    assert (np.asarray(decode(io.BytesIO(data), "it")) == (0x80, 0, 255)).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_rotation(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = {
+        1: PIXELS,
+        2: PIXELS[:, ::-1],
+        3: PIXELS[::-1, ::-1],
+        4: PIXELS[::-1],
+        5: PIXELS.transpose(1, 0, 2),
+        6: np.rot90(PIXELS, -1),
+        7: PIXELS.transpose(1, 0, 2)[::-1, ::-1],
+        8: np.rot90(PIXELS),
+    }
+    for format in ("PNG", "TIFF"):
+        found = decoded(Image.fromarray(PIXELS), format, exif=exif)
+        assert np.array_equal(found, turned[orientation]), format
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "x.gif", "x.txt", "x", "x.npz"])
+def test_the_suffix_has_no_say(name: str, tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / name, "PNG")
+    assert np.array_equal(np.asarray(decode(tmp_path / name, name)), PIXELS)
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP", "PPM"])
+def test_a_file_cut_short_is_no_image(format: str) -> None:
+    noise = np.random.RandomState(1).randint(0, 256, (40, 40, 3), dtype=np.uint8)
+    whole = stored(Image.fromarray(noise), format).getvalue()
+    for length in (0, len(whole) // 4, len(whole) // 2):
+        with pytest.raises(UserError, match=r"^it is not an image that can be read \([^\n]*\)$"):
+            decode(io.BytesIO(whole[:length]), "it")
 
 
 def test_a_range_that_nobody_knows_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import shutil
 import tarfile
 import zipfile
@@ -252,7 +253,7 @@ def test_a_zip_with_a_password(tree: Path) -> None:
     while (at := raw.find(b"PK\x01\x02", at + 1)) >= 0:  # each member in the archive's directory
         raw[at + 8] |= 1  # its flags: encrypted
     archive.write_bytes(raw)
-    with pytest.raises(UserError, match="is encrypted; unpack the archive, or pack it again"):
+    with pytest.raises(UserError, match="is encrypted; unpack the archive and name the folder"):
         ImageFolder(str(archive)).read()
 
 
@@ -302,3 +303,20 @@ def test_synthetic_is_deterministic_and_balanced() -> None:
     assert not np.array_equal(one.train_images[:50], one.test_images)
     with pytest.raises(UserError, match="at least 10 each"):
         Synthetic(5, 50)
+
+
+@pytest.mark.parametrize("name", ["pipe", "pipe.zip"])
+def test_a_pipe_is_no_archive(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UserError, match=rf"{name}: cannot be read \(a named pipe, where a file"):
+        ImageFolder(str(tmp_path / name))
+
+
+def test_odd_entries_of_a_folder(tree: Path) -> None:
+    """A pipe, a name that is no text; links have tests of their own."""
+    before = ImageFolder(str(tree)).key()
+    cats = tree / "train" / "cat"
+    os.mkfifo(cats / "pipe.png")
+    Path(os.fsdecode(os.fsencode(cats) + b"/\xff.txt")).write_text("no image")
+    assert ImageFolder(str(tree)).key() == before, "neither is an image"
+    check(ImageFolder(str(tree)).read())

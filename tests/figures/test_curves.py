@@ -1,4 +1,10 @@
-from cifarlab.figures.curves import draw, save
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from cifarlab.figures.curves import draw, pixels, png, save
+from cifarlab.figures.predictions import contact_sheet
 
 COLUMNS = {
     "epoch": [1, 2, 3],
@@ -19,3 +25,24 @@ def test_lines_are_the_columns_and_the_best_epoch_is_marked(tmp_path) -> None:
         assert list(lines["best epoch (2)"].get_xdata()) == [2, 2]
     save(figure, tmp_path / "deep" / "curves.png")
     assert (tmp_path / "deep" / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["$\\frac$.png", "a$b_1$c", "$ $"])
+def test_a_name_is_no_formula(name: str, tmp_path) -> None:
+    sheet = contact_sheet([np.zeros((8, 8, 3), np.uint8)], [(name, 0.5)], [name], name)
+    save(sheet, tmp_path / "sheet.png")
+    figure = draw(COLUMNS, title=name)
+    axes = figure.axes[0]
+    axes.set_xticks([1, 2], [name, "x"])
+    assert png(figure).startswith(b"\x89PNG")
+    texts = [t for f in (sheet, figure) for t in f.findobj(Text) if "$" in t.get_text()]
+    assert len(texts) >= 5 and not any(text.get_parse_math() for text in texts)
+
+
+def test_powers_on_an_axis_stay_formulas() -> None:
+    figure = Figure()
+    figure.subplots().loglog([1e-3, 1e3], [1e-3, 1e3])
+    first = pixels(figure)
+    labels = [text.get_text() for text in figure.axes[0].get_xticklabels()]
+    assert any(label.startswith("$") for label in labels)
+    assert np.array_equal(pixels(figure), first)

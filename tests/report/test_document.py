@@ -1,8 +1,10 @@
 """Blocks, as Markdown and as a page."""
 
+import html
 import re
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from cifarlab.report.document import (
@@ -37,8 +39,8 @@ def test_every_block_in_both(tmp_path) -> None:
     page = write_document(tmp_path, "T & U", blocks)
     assert (tmp_path / "report.md").read_text() == (
         "# T & U\n\n## One\n\na < b\n\n**Mind**\n\n- i\n- j\n\n    train\n    report\n\n"
-        "| row | x             |\n|-----|---------------|\n"
-        "| a   | yes           |\n| b   | [<b>](b.html) |\n\n![A line.](p.png)\n"
+        "| row | x              |\n|-----|----------------|\n"
+        "| a   | yes            |\n| b   | [\\<b>](b.html) |\n\n![A line.](p.png)\n"
     )
     text = page.read_text()
     assert "<h1>T &amp; U</h1>" in text and "<p>a &lt; b</p>" in text
@@ -62,3 +64,55 @@ def test_what_only_one_of_them_has() -> None:
     assert to_markdown("T", blocks) == "# T\n\n## A\n\n![a](a.png)\n\n## B\n\n### C\n\nt\n"
     page = to_html("T", [*blocks, Heading("D")])
     assert re.findall(r"<h\d>(.)", page) == ["T", "B", "C"] and "<img" not in page
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    r"\<script>alert(1)</script>",
+    r"a\\<img src=x onerror=alert(1)>",
+    "<!-- a comment",
+    "&lt;b&gt; &#60;b&#62;",
+    "`code` and ``code``",
+    "[click](http://evil.example) ![x](http://evil.example/x.png)",
+    r"[click\](http://evil.example)",
+    "[click][a] [a]: http://evil.example",
+    "# a heading",
+    "> quoted",
+    "- an item",
+    "~~~",
+    "a | b || c",
+    r"a \| b",
+    "C:\\data\\new",
+    "a < b > c & d",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_are_shown_as_they_are(name: str) -> None:
+    """Read again by a Markdown library that lets HTML through: in every place that takes text."""
+    reader = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable("table")
+    grid = Grid((name, "x"), [(name, Link(name, f"{name}.html")), ("b", Chip(name, "good"))])
+    blocks = [Heading(name), Code([name]), Text(name), Text(name, "warn"), Items([name]), grid]
+    blocks += [Heading("Figure"), Picture("p", file="p.png", caption=name)]
+    page = reader.render(to_markdown(name, blocks))
+    tags = set(re.findall(r"<(\w+)", page))
+    known = {"h1", "h2", "p", "strong", "ul", "li", "pre", "code", "a", "img"}
+    assert tags <= known | {"table", "thead", "tbody", "tr", "th", "td"}
+    assert page.count("<code>") == 1 and page.count("<img") == 1 and page.count("<a ") == 1
+    shown = html.escape(name).replace("&#x27;", "'")
+    for before, after in [("<h1>", "</h1>"), ("<h2>", "</h2>"), ("<p>", "</p>"), ("<td>", "</td>")]:
+        assert f"{before}{shown}{after}" in page
+    assert f"<p><strong>{shown}</strong></p>" in page and f"<li>{shown}</li>" in page
+    assert f"<th>{shown}</th>" in page and f'alt="{shown}"' in page and f">{shown}</a>" in page
+    assert len(re.findall("<h1>", page)) == 1 and len(re.findall("<h2>", page)) == 2
+
+
+def test_a_line_break_in_a_name_begins_nothing() -> None:
+    text = to_markdown("a\n\n# b", [Text("c\r\n- d\u2028e\x1b[31m"), Code(["x\n# y"])])
+    assert text == "# a # b\n\nc - d e\\x1b[31m\n\n    x\n    # y\n"
+
+
+def test_a_link_is_a_path() -> None:
+    grid = Grid(("x",), [(Link("x", "javascript:alert(1)/a b.html"),)])
+    assert "](javascript%3Aalert%281%29/a%20b.html)" in markdown([grid])
+    assert 'href="javascript%3Aalert%281%29/a%20b.html"' in to_html("", [grid])

@@ -10,6 +10,7 @@ import gc
 import io
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +38,7 @@ from omegaconf.errors import (
 from cifarlab.base.checks import check_folder, check_name
 from cifarlab.base.errors import UserError, nearest, told
 from cifarlab.base.kinds import rule, shown
+from cifarlab.base.reading import free_memory, in_bytes
 from cifarlab.base.schema import keys
 from cifarlab.base.seams import is_refused_call
 
@@ -194,6 +196,13 @@ def _explain(error: BaseException, config_dir: Path) -> str | None:
             return _unknown_key(cause)
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
             return _unknown_option(cause.missing_cfg_file, config_dir, cause.options or [])
+        if (size := _asked_for(cause)) is not None:
+            free = free_memory()
+            there = f", and {in_bytes(free)} of the machine's are free" if free is not None else ""
+            return (
+                f"out of memory: {size} asked for at once{there}; a smaller model, batch_size or "
+                "image size takes less"
+            )
     if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
         return (
             "a group set to null: choose one of its options, as callbacks=none; --help lists them"
@@ -211,6 +220,20 @@ def _explain(error: BaseException, config_dir: Path) -> str | None:
         text = str(error).partition(_IN_RESOLVER)[2] or str(error)
         return _first_lines(text)
     return None
+
+
+def _asked_for(error: BaseException) -> str | None:
+    """How much memory numpy, torch or CUDA could not have; ``None`` for other errors."""
+    text = str(error)
+    if found := re.search(r"you tried to allocate (\d+) bytes", text):
+        return in_bytes(int(found[1]))
+    if found := re.search(r"(?:Tried|Unable) to allocate ([\d.]+ \w+)", text):
+        return found[1]
+    if found := re.search(r"calculation overflowed with sizes=(\[[\d, ]+\])", text):
+        return f"an array of {found[1]}"
+    if isinstance(error, TypeError) and "Overflow when unpacking long" in text:
+        return "more than can be counted"
+    return "more than there is" if isinstance(error, MemoryError) else None
 
 
 def _first_lines(text: str) -> str:

@@ -11,7 +11,15 @@ class UserError(ValueError):
     exit_code = 2
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(printable(" ".join(message.split())))
+
+
+def printable(text: str) -> str:
+    """The text with what is no letter, sign or space written out, as ``\\x1b``: names of files may
+    hold commands to the terminal, line breaks and bytes that are no text at all."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 _OF_THE_DISK = frozenset(  # what a user can mend without us

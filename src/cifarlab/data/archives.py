@@ -1,11 +1,13 @@
 """The files of an image tree, read straight from a folder or an archive, in no particular order."""
 
 import bz2
+import functools
 import gzip
 import io
 import lzma
 import os
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -18,6 +20,14 @@ import zstandard
 from PIL import Image
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.reading import (
+    MAX_BYTES,
+    check_bytes,
+    check_unpacked,
+    in_bytes,
+    most_unpacked,
+    size_of,
+)
 
 ARCHIVES = (
     ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".zip",
@@ -30,10 +40,14 @@ _DAMAGE = (
     zstandard.ZstdError,
     EOFError,
     OSError,
-    NotImplementedError,  # zipfile, where a header names an unknown compression
+    ValueError,
+    IndexError,  # zipfile, of a member without a name
+    struct.error,
+    NotImplementedError,  # zipfile, where a header names an unknown version
 )
 _TAR_BLOCK = 512
-_ENCRYPTED = 1  # of the flags of a zip's member
+_PIECE = 1 << 16  # bytes unpacked at once
+_ENCRYPTED = 1  # of a zip member's flags
 _SPLITS = ("train", "test")
 # Kept beside images by macOS, network drives and Windows; what begins with a dot is hidden anyway
 _HIDDEN = ("__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information")
@@ -46,13 +60,13 @@ class File:
     split: str
     label: str
     name: str
-    data: io.BytesIO | None
+    data: Path | io.BytesIO | None
 
 
 def folder_files(root: Path) -> Iterator[File]:
     """Every ``train/<class>/**`` and ``test/<class>/**`` image below ``root``."""
     for split, label, path, found in placed(root):
-        data = io.BytesIO(path.read_bytes()) if stat.S_ISREG(found.st_mode) else None
+        data = path if stat.S_ISREG(found.st_mode) else None
         yield File(split, label, path.relative_to(root).as_posix(), data)
 
 
@@ -75,12 +89,12 @@ def placed(root: Path) -> Iterator[tuple[str, str, Path, os.stat_result]]:
 def archive_files(archive: Path) -> Iterator[File]:
     """The same of an archive, wherever in it the ``train`` and ``test`` folders lie.
 
-    Raises ``UserError`` if the archive is damaged or ends before its end, or has several such
-    trees, or an image twice: they would be taken for one.
+    Raises ``UserError`` as ``members``, and if there are several such trees, or an image twice:
+    they would be taken for one.
     """
     first: PurePosixPath | None = None
     seen: set[str] = set()
-    for name, data in members(archive):
+    for name, data in members(archive, is_image):
         if (file := _placed(name, data)) is None:
             continue
         parts = PurePosixPath(name).parts
@@ -97,15 +111,20 @@ def archive_files(archive: Path) -> Iterator[File]:
         yield file
 
 
-def members(archive: Path) -> Iterator[tuple[str, bytes | None]]:
-    """Name and bytes of everything in an archive, ``None`` for a folder, in the archive's order.
+def members(archive: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes | None]]:
+    """Name and bytes of the files in an archive whose names are ``wanted``, and ``None`` for each
+    folder, in the archive's order.
 
-    Raises ``UserError`` if the archive is damaged or ends before its end, has a password, or has a
-    link in place of an image.
+    Nothing is written. Raises ``UserError`` if the archive is damaged or ends before its end, has a
+    password or a link in place of an image, and, before that fills the memory, if it or a file in
+    it unpacks to more than can be meant.
     """
     lower = archive.name.lower()
     try:
-        yield from (_zip_members if lower.endswith(".zip") else _tar_members)(archive)
+        read = _zip_members if lower.endswith(".zip") else _tar_members
+        yield from read(archive, size_of(archive), wanted)
+    except UserError:
+        raise
     except _DAMAGE as error:
         raise UserError(
             f"{archive}: the archive is damaged or cut short ({error or type(error).__name__}); "
@@ -119,9 +138,15 @@ def is_archive(path: Path) -> bool:
 
 def is_image(name: str) -> bool:
     """Whether a file's name is that of an image which Pillow can open, and not hidden."""
-    known = Image.registered_extensions()
-    kind = known.get(PurePosixPath(name).suffix.lower())
-    return kind in Image.OPEN and not PurePosixPath(name).name.startswith(".")
+    kind = Image.registered_extensions().get(PurePosixPath(name).suffix.lower())
+    return kind in formats() and not PurePosixPath(name).name.startswith(".")
+
+
+@functools.cache
+def formats() -> tuple[str, ...]:
+    """What Pillow opens by itself: EPS is a program, which it would hand to Ghostscript."""
+    Image.init()
+    return tuple(name for name in Image.OPEN if name != "EPS")
 
 
 def is_hidden(name: str) -> bool:
@@ -168,20 +193,37 @@ def _placed(name: str, data: bytes | None) -> File | None:
     name = PurePosixPath(name).as_posix()
     if data is None:
         return File(split, label, name, None) if len(parts) == place + 2 else None
-    if len(parts) == place + 2 or not is_image(parts[-1]):
+    if len(parts) == place + 2:
         return None
     return File(split, label, name, io.BytesIO(data))
 
 
-def _zip_members(archive: Path) -> Iterator[tuple[str, bytes | None]]:
+def _zip_members(
+    archive: Path, packed: int, wanted: Callable[[str], bool]
+) -> Iterator[tuple[str, bytes | None]]:
     with zipfile.ZipFile(archive) as file:
+        check_unpacked(archive, sum(info.file_size for info in file.infolist()), packed)
         for info in file.infolist():
-            if info.flag_bits & _ENCRYPTED:
-                raise UserError(
-                    f"{archive}: {info.filename} is encrypted; unpack the archive, or pack it "
-                    "again without a password"
-                )
-            yield info.filename, None if info.is_dir() else file.read(info)
+            if info.is_dir():
+                yield info.filename, None
+            elif wanted(info.filename):
+                yield info.filename, _unzipped(file, info, archive)
+
+
+def _unzipped(file: zipfile.ZipFile, info: zipfile.ZipInfo, archive: Path) -> bytes:
+    """One file of a zip, in pieces: read at once, it would be unpacked whole before it is seen to
+    be more than was declared. zipfile has no pieces for other compressions."""
+    name = f"{archive}: {info.filename}"
+    if info.flag_bits & _ENCRYPTED:
+        raise UserError(f"{name} is encrypted; unpack the archive and name the folder")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise UserError(
+            f"{name} is packed by method {info.compress_type} where 0 and 8 (deflate) are read; "
+            "unpack the archive and name the folder"
+        )
+    check_bytes(name, info.file_size)
+    with file.open(info) as member:
+        return b"".join(iter(functools.partial(member.read, _PIECE), b""))
 
 
 @runtime_checkable
@@ -189,17 +231,26 @@ class _Stream(Protocol):
     def read(self, size: int = -1, /) -> bytes: ...
 
 
-class _Tail(io.RawIOBase):
-    """Passes reads on and remembers the last block: a whole tar file ends with zeros, and tarfile
-    takes one that was cut between two members for whole."""
+class _Unpacked(io.RawIOBase):
+    """Passes reads on, as many as can be meant, and remembers the last block: a whole tar file ends
+    with zeros, and tarfile takes one that was cut between two members for whole.
 
-    def __init__(self, stream: _Stream) -> None:
-        self.stream = stream
+    expected: bytes up to which tarfile may read before it has another member, whose header itself
+        may declare anything.
+    """
+
+    def __init__(self, stream: _Stream, archive: Path, packed: int) -> None:
+        self.stream, self.archive, self.packed = stream, archive, packed
         self.last = b""
+        self.count, self.expected = 0, MAX_BYTES
 
     def read(self, size: int = -1) -> bytes:
         data = self.stream.read(size)
         self.last = (self.last + data)[-_TAR_BLOCK:]
+        self.count += len(data)
+        check_unpacked(self.archive, self.count, self.packed)
+        if self.count > self.expected:
+            raise tarfile.ReadError(f"a header of more than {in_bytes(MAX_BYTES)}")
         return data
 
 
@@ -216,22 +267,28 @@ _OPENERS: dict[str, Callable[[IO[bytes]], _Stream]] = {
 }
 
 
-def _tar_members(archive: Path) -> Iterator[tuple[str, bytes | None]]:
+def _tar_members(
+    archive: Path, packed: int, wanted: Callable[[str], bool]
+) -> Iterator[tuple[str, bytes | None]]:
     with archive.open("rb") as raw:
-        tail = _Tail(_OPENERS[archive.suffix.lower()](raw))
-        with tarfile.open(fileobj=tail, mode="r|") as file:
+        stream = _Unpacked(_OPENERS[archive.suffix.lower()](raw), archive, packed)
+        with tarfile.open(fileobj=stream, mode="r|") as file:
             for member in file:
-                if member.isfile():
+                check_unpacked(archive, member.offset_data + member.size, packed)
+                stream.expected = member.offset_data + member.size + MAX_BYTES
+                if member.isdir():
+                    yield member.name, None
+                elif member.isfile() and wanted(member.name):
+                    check_bytes(f"{archive}: {member.name}", member.size)
                     data = file.extractfile(member)
                     yield member.name, data.read() if data else b""
-                elif member.isdir():
-                    yield member.name, None
-                elif is_image(member.name):
+                elif wanted(member.name):
                     raise UserError(
                         f"{archive}: {member.name} is a link and not an image; pack what links "
                         "lead to: tar --dereference --hard-dereference"
                     )
-        while tail.read(1 << 16):  # to the end, where the compressors keep their checksums
+        stream.expected = most_unpacked(packed)
+        while stream.read(_PIECE):  # to the end, where the compressors keep their checksums
             pass
-        if tail.last.strip(b"\0"):
+        if stream.last.strip(b"\0"):
             raise tarfile.ReadError("no end of the archive")

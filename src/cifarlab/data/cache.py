@@ -6,7 +6,6 @@ format carries a CRC-32 of every array, which is compared whenever one is read).
 
 import contextlib
 import os
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
+from cifarlab.base.arrays import DAMAGE, read_arrays
 from cifarlab.base.errors import UserError
 
 
@@ -84,12 +84,13 @@ def _write(path: Path, images: Images) -> None:
 
 def _read(path: Path) -> Images:
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            classes = tuple(str(name) for name in file["classes"])
-            images = Images(**{name: file[name] for name in _ARRAYS}, classes=classes)
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError, SyntaxError) as error:
+        arrays = read_arrays(path)
+        classes = tuple(str(name) for name in arrays["classes"])
+        return Images(**{name: arrays[name] for name in _ARRAYS}, classes=classes)
+    except UserError:
+        raise
+    except DAMAGE as error:
         raise UserError(
             f"{path}: the cached images are damaged ({type(error).__name__}: {error}); "
             "delete this file and run again"
         ) from error
-    return images

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.reading import named_path, read_bytes
 from cifarlab.data.archives import members
 from cifarlab.data.cache import Images
 
@@ -65,9 +66,11 @@ class Version:
 
     def _archive_files(self, archive: Path) -> Iterator[tuple[str, bytes]]:
         _check(archive, _md5_of(archive), self.archive_md5)
-        for path, data in members(archive):
+        sums = {**self.train, **self.test}
+        for path, data in members(archive, lambda path: PurePosixPath(path).name in sums):
             name = PurePosixPath(path).name
-            if data is not None and name in self.names:
+            if data is not None:
+                _check(archive / path, _md5(data), sums[name])
                 yield name, data
 
 
@@ -143,7 +146,7 @@ class CIFAR10:
     )
 
     def __init__(self, root: str, url: str | None = None, download: bool = True) -> None:
-        self.root, self.url, self.download = Path(root).expanduser(), url, download
+        self.root, self.url, self.download = named_path(f"data.root={root}", root), url, download
         if url is not None and urlsplit(url).scheme not in _SCHEMES:
             raise UserError(f"data.url={url}: must begin with one of {', '.join(_SCHEMES)}")
 
@@ -263,13 +266,17 @@ def _images(rows: UInt8[np.ndarray, "n 3072"]) -> UInt8[np.ndarray, "n 32 32 3"]
 
 def _read(path: Path, md5: str) -> bytes:
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
     except FileNotFoundError:
         raise UserError(f"{path}: missing") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    _check(path, hashlib.md5(data, usedforsecurity=False).hexdigest(), md5)
+    _check(path, _md5(data), md5)
     return data
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def _md5_of(path: Path) -> str:

@@ -3,6 +3,7 @@ the one way in which training, prediction and the web page all see them."""
 
 import glob
 import io
+import re
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,8 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from cifarlab.base.errors import UserError
-from cifarlab.data.archives import is_archive, is_hidden, is_image, members
+from cifarlab.base.reading import MAX_PIXELS, named_path, size_of
+from cifarlab.data.archives import formats, is_archive, is_hidden, is_image, members
 
 _DAMAGE = (  # what Pillow raises for files that are no images, damaged, cut short or far too large
     OSError,  # UnidentifiedImageError is one
@@ -27,8 +29,8 @@ _DAMAGE = (  # what Pillow raises for files that are no images, damaged, cut sho
     MemoryError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
 )
+_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)  # "... (400000000 pixels)"
 
 
 def find(named: Sequence[str | Path]) -> list[Path]:
@@ -41,7 +43,7 @@ def find(named: Sequence[str | Path]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for name in map(str, named):
-        place = Path(name).expanduser()
+        place = named_path(f"images={name}", name)
         matches = [place] if place.exists() else sorted(map(Path, _match(str(place))))
         files = [file for match in matches for file in _files(match)]
         if not matches:
@@ -60,8 +62,8 @@ def contents(path: Path) -> Iterator[tuple[str, Path | io.BytesIO]]:
     if not is_archive(path):
         yield str(path), path
         return
-    for name, data in members(path):
-        if data is not None and is_image(name) and not _is_hidden(PurePosixPath(name)):
+    for name, data in members(path, _is_shown):
+        if data is not None:
             yield f"{path}/{name}", io.BytesIO(data)
 
 
@@ -70,13 +72,25 @@ def decode(file: Path | io.BytesIO, name: str) -> Image.Image:
 
     16 bits a channel are scaled to 8, floating point from [0, 1]; transparent parts are laid on
     white; of an animation it is the first frame. Raises ``UserError``, with ``name`` in it, for
-    what is not an image or cannot be read whole.
+    what is not an image, cannot be read whole or declares more than ``MAX_PIXELS``.
     """
     try:
-        with Image.open(file) as image:
+        if isinstance(file, Path):
+            size_of(file)
+        with Image.open(file, formats=formats()) as image:
+            if (pixels := image.width * image.height) > MAX_PIXELS:
+                raise Image.DecompressionBombError(f"{pixels} pixels")
             return to_rgb(ImageOps.exif_transpose(image))
+    except UserError:
+        raise
     except FileNotFoundError:
         raise UserError(f"{name}: no such file") from None
+    except _BOMBS as error:
+        (pixels, *_) = map(int, re.findall(r"\d+", str(error)))
+        raise UserError(
+            f"{name} is not an image that can be read ({pixels:,} pixels; at most {MAX_PIXELS:,} "
+            "are, so make it smaller first)"
+        ) from error
     except _DAMAGE as error:
         reason = str(error).partition("\n")[0].replace(repr(file), "it")
         raise UserError(f"{name} is not an image that can be read ({reason})") from error
@@ -115,6 +129,10 @@ def _files(place: Path) -> list[Path]:
 
 def _is_hidden(path: PurePath) -> bool:
     return any(map(is_hidden, path.parts))
+
+
+def _is_shown(member: str) -> bool:
+    return is_image(member) and not _is_hidden(PurePosixPath(member))
 
 
 def _to_8_bits(values: np.ndarray, white: int) -> UInt8[np.ndarray, "height width"]:

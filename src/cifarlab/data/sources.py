@@ -2,10 +2,11 @@
 module keeps what was read in the cache under that name."""
 
 import hashlib
-from collections.abc import Iterator
+import os
+import stat
+from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from pathlib import Path
-from stat import S_ISREG
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 
 from cifarlab.base.errors import UserError
 from cifarlab.base.options import Statistics
+from cifarlab.base.reading import check_memory, free_memory, named_path, size_of
 from cifarlab.data import synthetic
 from cifarlab.data.archives import (
     ARCHIVES,
@@ -28,9 +30,8 @@ from cifarlab.data.pictures import decode
 
 __all__ = ["CIFAR10", "CIFAR100", "ImageFolder", "Source", "Synthetic"]
 
-_DECODING = (
-    3  # counts the changes in which files become which pixels: what was cached before is not read
-)
+_COPIES = 2  # of the images in memory while they are put in order
+_DECODING = 3  # counts the changes in which files become which pixels: older caches are not read
 
 
 @runtime_checkable
@@ -66,10 +67,12 @@ class ImageFolder:
     statistics: Statistics | None = None
 
     def __init__(self, root: str, image_size: int | None = None) -> None:
-        self.root = Path(root).expanduser()
+        self.root = named_path(f"data.root={root}", root)
         self.image_size = image_size
         if not self.root.exists():
             raise UserError(f"data.root={root}: no such folder or archive")
+        if not self.root.is_dir():
+            size_of(self.root)
         if self.root.is_file() and not is_archive(self.root):
             raise UserError(f"data.root={root}: must be a folder or end with {', '.join(ARCHIVES)}")
 
@@ -81,19 +84,30 @@ class ImageFolder:
             stats = [(self.root.name, self.root.stat())]
         else:
             files = [(str(path), found) for _, _, path, found in placed(self.root)]
-            stats = sorted((item for item in files if S_ISREG(item[1].st_mode)), key=itemgetter(0))
-        for name, stat in stats:
-            digest.update(f"|{name}|{stat.st_size}|{stat.st_mtime_ns}".encode())
+            images = (item for item in files if stat.S_ISREG(item[1].st_mode))
+            stats = sorted(images, key=itemgetter(0))
+        for name, found in stats:
+            digest.update(os.fsencode(f"|{name}|{found.st_size}|{found.st_mtime_ns}"))
         return f"image_folder-{digest.hexdigest()[:16]}"
 
     def read(self) -> Images:
-        files = archive_files(self.root) if self.root.is_file() else folder_files(self.root)
+        """Raises ``UserError`` also where the images do not fit in memory: of a folder before they
+        are decoded, of an archive, which is not known to its end, before they fill it."""
+        free, size = free_memory(), self.image_size
+        if self.root.is_dir():
+            files: Iterable[File] = list(folder_files(self.root))
+            count = sum(file.data is not None for file in files)
+        else:
+            files, count = archive_files(self.root), 0
+        number = 0
         found: dict[str, dict[str, list[tuple[str, np.ndarray]]]] = {"train": {}, "test": {}}
-        size = self.image_size
         for file in files:
             images = found[file.split].setdefault(file.label, [])
             if file.data is None:  # an empty class folder
                 continue
+            number += 1
+            if size is not None:
+                self._check_memory(max(count, number), size, free)
             pixels = _decode(file, self.root, self.image_size)
             if size is None:
                 size = pixels.shape[0]
@@ -107,6 +121,15 @@ class ImageFolder:
         train_images, train_labels = _in_turns(found["train"], classes)
         test_images, test_labels = _in_turns(found["test"], classes)
         return Images(train_images, train_labels, test_images, test_labels, classes)
+
+    def _check_memory(self, count: int, size: int, free: int | None) -> None:
+        """count: of the images, as far as it is known."""
+        check_memory(
+            f"{self.root}: at least {count:,} images of {size}x{size} pixels",
+            _COPIES * count * size * size * 3,
+            free,
+            "a smaller data.image_size, or fewer images, take less",
+        )
 
     def _classes(self, found: dict[str, dict[str, list]]) -> tuple[str, ...]:
         for split, labels in found.items():

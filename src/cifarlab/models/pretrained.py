@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.weights import read_weights
 from cifarlab.models.blocks import dropout_layer
 
 
@@ -148,6 +149,8 @@ class Timm(TwoParts):
         options: dict[str, Any] = {}
         if weights not in (None, "imagenet"):
             options["pretrained_cfg_overlay"] = {"file": _existing(weights)}
+            if not weights.endswith(".safetensors"):  # timm reads the others by torch.load
+                read_weights(Path(weights), f"model.weights={weights}: not a file of weights")
         try:
             net: Any = timm.create_model(name, weights is not None, num_classes=0, **options)
         except (OSError, RuntimeError) as error:
@@ -182,11 +185,13 @@ def torchvision_net(name: str, weights: str | None) -> nn.Module:
 
 
 def _with_weights(name: str, chosen: models.WeightsEnum) -> nn.Module:
+    file = chosen.url.rpartition("/")[2]
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    if (folder / file).exists():
+        read_weights(folder / file, f"ImageNet weights of {name}: {folder / file} is damaged")
     try:
         return models.get_model(name, weights=chosen)
     except (URLError, RuntimeError, OSError) as error:
-        file = chosen.url.rpartition("/")[2]
-        folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise UserError(
             f"ImageNet weights of {name}: {file} could not be had ({error}); put it into {folder}, "
             f"or give its place: model.weights=<folder>/{file}"
@@ -195,11 +200,7 @@ def _with_weights(name: str, chosen: models.WeightsEnum) -> nn.Module:
 
 def _load(net: nn.Module, name: str, path: Path) -> None:
     """Weights of a file into ``net``, but for its last dense layer, which is not kept anyway."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load has no error of its own for what is no such file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"model.weights={path}: not a file of weights ({reason})") from error
+    state = read_weights(path, f"model.weights={path}: not a file of weights")
     if not isinstance(state, Mapping):
         raise UserError(f"model.weights={path}: holds no weights by name")
     if name.startswith("densenet"):  # torchvision's files have norm.1, its modules norm1

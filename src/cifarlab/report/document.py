@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from cifarlab.report.tables import Table, markdown_table
+from cifarlab.report.tables import Markup, Table, as_markdown, markdown_table
 from cifarlab.store.files import write_atomic
 
 
@@ -126,7 +127,7 @@ def write_document(folder: Path, title: str, blocks: Sequence[Block], name: str 
 
 def to_markdown(title: str, blocks: Sequence[Block]) -> str:
     """The document as Markdown that is also easy to read as plain text."""
-    return f"# {title}\n\n{markdown(blocks)}"
+    return f"# {as_markdown(title)}\n\n{markdown(blocks)}"
 
 
 def markdown(blocks: Sequence[Block]) -> str:
@@ -160,18 +161,18 @@ def _shown(blocks: Sequence[Block], has: Callable[[Picture], bool]) -> list[Bloc
 def _as_markdown(block: Block) -> str:
     match block:
         case Heading(text, level):
-            return f"{'#' * level} {text}"
+            return f"{'#' * level} {as_markdown(text)}"
         case Text(text, tone):
-            return f"**{text}**" if tone == "warn" else text
+            return f"**{as_markdown(text)}**" if tone == "warn" else as_markdown(text)
         case Items(items):
-            return "\n".join(f"- {item}" for item in items)
+            return "\n".join(f"- {as_markdown(item)}" for item in items)
         case Code(lines):
-            return "\n".join(f"    {line}" for line in lines)
+            return "\n".join(f"    {part}" for line in lines for part in line.splitlines())
         case Grid():
             rows = [[_plain(entry) for entry in row] for row in block.rows]
             return markdown_table([list(block.header), *(_once(rows) if block.merged else rows)])
         case Picture(name, _, caption, file):
-            return f"![{caption or name}]({file})"
+            return f"![{as_markdown(caption or name, is_label=True)}]({quote(file)})"
 
 
 def _once(rows: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -183,12 +184,17 @@ def _once(rows: Sequence[Sequence[str]]) -> list[list[str]]:
     return shown
 
 
+def _href(target: str) -> str:
+    """A path as an address: it may have a colon, which is no scheme then."""
+    return quote(target, safe="/#")
+
+
 def _plain(entry: Entry) -> str:
     match entry:
         case Chip(text):
             return text
         case Link(text, target):
-            return f"[{text}]({target})"
+            return Markup(f"[{as_markdown(text, is_label=True)}]({_href(target)})")
     return entry
 
 
@@ -232,6 +238,7 @@ _TEMPLATES = Environment(
     undefined=StrictUndefined,
 )
 _TEMPLATES.filters |= {
+    "href": _href,
     "kind": lambda value: type(value).__name__,
     "lines": _lines,
     "base64": lambda png: b64encode(png).decode(),

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from cifarlab.report.document import Block, Grid, Picture, Text, markdown, to_markdown
-from cifarlab.report.tables import write_csv
 from cifarlab.stats.intervals import mean_interval
 from cifarlab.store.files import write_atomic
+from cifarlab.store.tables import write_csv
 
 MEASURES = ("acc", "same", "features", "logits")
 _SHOWN = (0, 1, 2, 4, 8)  # pixels; shifts.csv has all

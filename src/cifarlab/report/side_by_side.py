@@ -13,13 +13,14 @@ from cifarlab.figures.style import class_labels
 from cifarlab.report.document import Block, Grid, Heading, Picture, Text
 from cifarlab.report.images import images_of
 from cifarlab.report.page import write_page
-from cifarlab.report.tables import Table, write_csv
+from cifarlab.report.tables import Table
 from cifarlab.stats.calibration import reliability
 from cifarlab.stats.quantities import METRICS
 from cifarlab.store.configs import shown
 from cifarlab.store.predictions import RunPredictions
 from cifarlab.store.record import NEUTRAL_KEYS, short_name
 from cifarlab.store.run import ABSENT, Run
+from cifarlab.store.tables import write_csv
 
 _SHOWN = 24  # images
 _MOST = len(string.ascii_uppercase)

@@ -1,35 +1,44 @@
 """Tables as text."""
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+import re
+from collections.abc import Sequence
 
-from cifarlab.store.files import write_atomic
+from cifarlab.base.errors import printable
 
 Table = Sequence[Sequence[str]]  # the first row is the header
+_BREAK = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
+_MEANT = re.compile(  # what begins code, HTML, a link, an entity or a block of its own
+    r"\\(?=[!-/:-@\[-`{-~])|`|<(?=[A-Za-z/!?])|\](?=[(\[:])|&(?=#?\w+;)|^(?=#{1,6} |[-+*] |>|~~~)"
+)
+_MEANT_IN_LABEL = re.compile(rf"{_MEANT.pattern}|[\[\]]")
+
+
+class Markup(str):
+    """Text that is Markdown already."""
+
+
+def as_markdown(text: str, *, is_label: bool = False) -> str:
+    """Text, in which there may be names of others, as a line of Markdown that shows it as it is.
+
+    is_label: of a link or a picture, between brackets.
+    """
+    if isinstance(text, Markup):
+        return text
+    return (_MEANT_IN_LABEL if is_label else _MEANT).sub(
+        r"\\\g<0>", printable(_BREAK.sub(" ", text))
+    )
 
 
 def markdown_table(table: Table) -> str:
     """A Markdown table with its columns aligned."""
-    escaped = [[cell.replace("|", r"\|") for cell in row] for row in table]
-    widths = [max(map(len, column)) for column in zip(*escaped, strict=True)]
+    cells = [[as_markdown(cell).replace("|", r"\|") for cell in row] for row in table]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         "| " + " | ".join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)) + " |"
-        for row in escaped
+        for row in cells
     ]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     return "\n".join([lines[0], rule, *lines[1:]])
-
-
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """All rows under the keys of the first, in one step."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(path, text.getvalue())
 
 
 def listed(names: Sequence[str], most: int = 10) -> str:

@@ -15,6 +15,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from torch import nn
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.weights import read_weights
 from cifarlab.store.files import open_checked, written_whole
 from cifarlab.store.record import RunRecord
 from cifarlab.store.trust import check_trusted
@@ -27,7 +28,8 @@ _PREFIX = "net."  # of the net's entries in the LightningModule's state
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's, but renamed into place: a kill leaves the old checkpoint, not half a new one.
+    """Lightning's, but read by ``read_checkpoint`` and renamed into place: a kill leaves the old
+    checkpoint, not half a new one.
 
     Lightning's own writes to the system's temporary folder and moves the file, which is a copy, and
     can be cut, where that folder is on another disk.
@@ -40,6 +42,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         target.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(target, summed=True) as file:
             torch.save(checkpoint, file)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """On the CPU, and nothing in it is run, whatever is asked for; as ``read_checkpoint``."""
+        return read_checkpoint(Path(path))
 
 
 @dataclass(frozen=True)
@@ -118,15 +126,9 @@ def read_initial(folder: Path, layer: str) -> torch.Tensor | None:
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint of ours, on the CPU. Raises ``UserError`` if missing, damaged or not ours."""
     try:
-        with open_checked(path) as file:
-            checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+        checkpoint = read_weights(path, f"{path}: the checkpoint is damaged", open_checked)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint") from None
-    except (UserError, PermissionError):
-        raise
-    except Exception as error:  # whatever torch comes upon in a file that nobody has checked
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: the checkpoint is damaged ({reason})") from error
     if not isinstance(checkpoint, dict) or not {"cifarlab", "state_dict"} <= checkpoint.keys():
         raise UserError(f"{path}: not a checkpoint of cifarlab")
     return checkpoint

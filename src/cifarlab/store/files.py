@@ -16,12 +16,14 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
 from filelock import FileLock
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.reading import check_bytes, open_regular, size_of
 
 SUMS = "SHA256SUMS"
 SUMS_LOCK = f".{SUMS}.lock"  # a search's two processes write into one folder
@@ -65,14 +67,14 @@ def written_whole(path: Path, *, summed: bool = False) -> Iterator[IO[bytes]]:
         raise
 
 
-def open_checked(path: Path) -> IO[bytes]:
+def open_checked(path: Path) -> BufferedReader:
     """Open a file that has the checksum it was written with, or that has none.
 
     Raises ``FileNotFoundError``, and ``UserError`` where the file is another.
     """
     seen = None
     while True:
-        file = path.open("rb")
+        file = open_regular(path)
         try:
             if path.name not in _sums(path.parent):
                 return file
@@ -93,7 +95,9 @@ def open_checked(path: Path) -> IO[bytes]:
 
 
 def read_checked(path: Path) -> bytes:
-    """What a file holds; raises as ``open_checked`` does."""
+    """What a file holds; raises as ``open_checked`` does, and ``UserError`` for one that is larger
+    than can be meant."""
+    check_bytes(path, size_of(path))
     with open_checked(path) as file:
         return file.read()
 

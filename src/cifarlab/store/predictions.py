@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
+from cifarlab.base.arrays import DAMAGE, read_arrays
 from cifarlab.base.errors import UserError
 from cifarlab.stats.answers import Predictions
 from cifarlab.store.files import open_checked
@@ -30,18 +31,18 @@ def load(folder: Path) -> RunPredictions:
     """Read the predictions of a run. Raises ``UserError`` if they are missing or damaged."""
     path = folder / PREDICTIONS
     try:
-        with open_checked(path) as file, np.load(file, allow_pickle=False) as arrays:
-            val, test = (
-                Predictions(arrays[f"{s}_logits"].astype(np.float64), arrays[f"{s}_labels"])
-                for s in ("val", "test")
-            )
-            names = arrays.get("classes", np.arange(val.logits.shape[1]))
-            return RunPredictions(val, test, arrays["val_indices"], tuple(map(str, names)))
+        arrays = read_arrays(path, open_checked)
+        val, test = (
+            Predictions(arrays[f"{s}_logits"].astype(np.float64), arrays[f"{s}_labels"])
+            for s in ("val", "test")
+        )
+        names = arrays.get("classes", np.arange(val.logits.shape[1]))
+        return RunPredictions(val, test, arrays["val_indices"], tuple(map(str, names)))
     except FileNotFoundError:
         raise UserError(f"{path}: missing; a finished run has it") from None
     except (UserError, PermissionError):
         raise
-    except Exception as error:  # whatever zip and NumPy come upon in a damaged file
+    except DAMAGE as error:
         raise UserError(f"{path}: damaged ({type(error).__name__}: {error})") from error
 
 

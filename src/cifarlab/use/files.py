@@ -1,11 +1,11 @@
 """Predictions for many files: decoded in threads, batched, what cannot be read left out."""
 
-import csv
 import io
 import itertools
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 
 from cifarlab.base.errors import UserError
 from cifarlab.data.pictures import contents, decode, fit
-from cifarlab.store.files import write_atomic
+from cifarlab.store import tables
 from cifarlab.use.predictor import Prediction, Predictor
 
 _TOP = 3  # classes a row
@@ -41,11 +41,10 @@ def predict_files(
     skip: called with what is wrong with a file that is left out.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes and resizes without the GIL
-        files = _contents(paths)
-        while chunk := list(itertools.islice(files, batch_size)):
-            tried = pool.map(lambda file: _pixels(file, model.image_size), chunk)
+        tried = _decoded(pool, _contents(paths), model.image_size)
+        while chunk := list(itertools.islice(tried, batch_size)):
             read: list[tuple[str, np.ndarray]] = []
-            for (name, _), pixels in zip(chunk, tried, strict=True):
+            for name, pixels in chunk:
                 if isinstance(pixels, UserError):
                     skip(pixels)
                 else:
@@ -61,15 +60,13 @@ def write_csv(path: Path, predicted: Iterable[tuple[str, Prediction]], num_class
     """One row an image: ``path``, ``label``, ``probability``, and ``label_2``, ``probability_2``,
     ``label_3``, ``probability_3`` of the next likeliest classes, as far as there are."""
     ranks = ["", *(f"_{rank}" for rank in range(2, min(_TOP, num_classes) + 1))]
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(
-        ["path", *(f"{name}{rank}" for rank in ranks for name in ("label", "probability"))]
-    )
+    rows = []
     for name, prediction in predicted:
-        top = ((label, f"{share:.6f}") for label, share in prediction.top(_TOP))
-        rows.writerow([name, *itertools.chain.from_iterable(top)])
-    write_atomic(path, text.getvalue())
+        row = {"path": name}
+        for rank, (label, share) in zip(ranks, prediction.top(_TOP), strict=True):
+            row |= {f"label{rank}": label, f"probability{rank}": f"{share:.6f}"}
+        rows.append(row)
+    tables.write_csv(path, rows)
 
 
 def _contents(paths: Sequence[Path]) -> Iterator[_File]:
@@ -78,6 +75,20 @@ def _contents(paths: Sequence[Path]) -> Iterator[_File]:
             yield from contents(path)
         except UserError as error:  # a damaged archive
             yield str(path), error
+
+
+def _decoded(
+    pool: ThreadPoolExecutor, files: Iterator[_File], size: int
+) -> Iterator[tuple[str, np.ndarray | UserError]]:
+    """In order; no more files are unpacked ahead than there are threads to decode them."""
+    waiting: deque[tuple[str, Future]] = deque()
+    for file in files:
+        waiting.append((file[0], pool.submit(_pixels, file, size)))
+        if len(waiting) > (os.cpu_count() or 1):
+            name, pixels = waiting.popleft()
+            yield name, pixels.result()
+    for name, pixels in waiting:
+        yield name, pixels.result()
 
 
 def _pixels(file: _File, size: int) -> UInt8[np.ndarray, "size size 3"] | UserError:

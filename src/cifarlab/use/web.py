@@ -1,36 +1,89 @@
 """A page on this machine to drop an image on: its classes, and where in it the nets see them."""
 
+import atexit
 import io
+import ipaddress
 import logging
 import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 from PIL import Image
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.reading import in_bytes
 from cifarlab.data.pictures import decode, fit
-from cifarlab.figures import activations
+from cifarlab.figures import activations, curves
 from cifarlab.figures.style import class_labels
 from cifarlab.inspection import calls, grad_cam, last_maps
 from cifarlab.use.predictor import Predictor
 
+MAX_UPLOAD = 64_000_000  # bytes of a request
+_KEPT = 60  # s until an uploaded image and the pictures made of it are removed
 _FONTS = ["system-ui", "sans-serif"]  # gradio's own theme has the browser fetch fonts elsewhere
+
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Guard:
+    """In front of the page (ASGI): answers only to names of this machine, so that no other page can
+    have its own name lead here (DNS rebinding), and only to requests of ``MAX_UPLOAD`` bytes.
+
+    Args:
+        app: the page.
+        host: name or address that it listens at.
+    """
+
+    def __init__(self, app: Callable[[Message, Receive, Send], Awaitable[None]], host: str) -> None:
+        self.app, self.names = app, {host.lower(), "localhost", socket.gethostname().lower()}
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        headers = dict(scope.get("headers", ()))
+        if scope["type"] != "lifespan" and not self._is_ours(headers.get(b"host", b"")):
+            await _refuse(send, 421, "not a name of this page's machine")
+        elif _length(headers.get(b"content-length", b"0")) > MAX_UPLOAD:
+            await _refuse(send, 413, f"at most {in_bytes(MAX_UPLOAD)}")
+        elif "://" in scope.get("path", ""):  # gradio would fetch it
+            await _refuse(send, 403, "nothing is fetched from elsewhere")
+        else:
+            await self.app(scope, _bounded(receive), send)
+
+    def _is_ours(self, host: bytes) -> bool:
+        """A name of ours, or an address: only names can be made to lead elsewhere."""
+        try:
+            name = urlsplit(f"//{host.decode()}").hostname or ""
+            return name in self.names or bool(ipaddress.ip_address(name))
+        except ValueError:
+            return False
 
 
 def serve(model: Predictor, host: str, port: int) -> tuple[Any, str]:
     """Start the page; returns gradio's ``Blocks``, whose ``block_thread()`` waits and ``close()``
     ends it, and the page's address. Neither it nor the browser asks any other machine.
 
+    What is uploaded lies in a folder of its own for a minute, and no longer than the page.
+
     port: 0 takes a free one. Raises ``UserError`` for one that is in use, or without gradio.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
     try:
         import gradio
+        from starlette.middleware import Middleware
     except ModuleNotFoundError:
         raise UserError("the page needs gradio: pip install -e '.[web]'") from None
     logging.getLogger("httpx").setLevel(logging.WARNING)  # gradio asks its own page, and says so
+    uploads = tempfile.mkdtemp(prefix="cifarlab-web-")
+    atexit.register(shutil.rmtree, uploads, ignore_errors=True)
+    os.environ["GRADIO_TEMP_DIR"] = uploads
     blocks = _page(gradio, model)
     try:
         _, address, _ = blocks.launch(
@@ -40,6 +93,8 @@ def serve(model: Predictor, host: str, port: int) -> tuple[Any, str]:
             quiet=True,
             footer_links=[],
             ssr_mode=False,
+            max_file_size=MAX_UPLOAD,
+            app_kwargs={"middleware": [Middleware(Guard, host=host)]},
             theme=gradio.themes.Default(font=_FONTS, font_mono=["monospace"]),
         )
     except OSError as error:
@@ -75,10 +130,32 @@ def answer(
     return dict(prediction.probabilities), pictures
 
 
+def _length(header: bytes) -> float:
+    """Of a body, as declared."""
+    return int(header) if header.isdigit() else float("inf")
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Ends a request whose body, whatever it declared, goes on beyond ``MAX_UPLOAD``."""
+    left = MAX_UPLOAD
+
+    async def receive_bounded() -> Message:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        return message if left >= 0 else {"type": "http.disconnect"}
+
+    return receive_bounded
+
+
+async def _refuse(send: Send, status: int, reason: str) -> None:
+    headers = [(b"content-type", b"text/plain"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": reason.encode()})
+
+
 def _drawn(figure: Any) -> Image.Image:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=130)
-    return Image.open(file)
+    return Image.open(io.BytesIO(curves.png(figure, dpi=130)))
 
 
 def _page(gradio: Any, model: Predictor) -> Any:
@@ -89,11 +166,22 @@ def _page(gradio: Any, model: Predictor) -> Any:
             raise gradio.Error(str(error), print_exception=False) from None
         return [classes, *(gradio.Image(value=p, visible=p is not None) for p in pictures)]
 
+    async def stay(place: str | Path | None) -> str | None:
+        if "://" in str(place):
+            raise gradio.Error("nothing is fetched from elsewhere", print_exception=False)
+        return None if place is None else str(place)
+
     names = " + ".join(run.record.model for run in model.runs)
-    with gradio.Blocks(title=f"cifarlab: {names}", analytics_enabled=False) as blocks:
+    with gradio.Blocks(
+        title=f"cifarlab: {names}", analytics_enabled=False, delete_cache=(_KEPT, _KEPT)
+    ) as blocks:
         gradio.Markdown(f"### {names}, trained on {model.runs[0].record.data['name']}")
         with gradio.Row():
             image = gradio.Image(type="filepath", image_mode=None, label="Image", height=330)
+            # The uploaded file as it is: gradio would fetch one whose address comes instead, and
+            # decode pixels that do. Not by a subclass: gradio writes a .pyi beside a file with one
+            image.async_move_resource_to_block_cache = stay
+            image.preprocess = lambda payload: payload and payload.path
             classes = gradio.Label(num_top_classes=5, label="Classes")
         pictures = [
             gradio.Image(visible=False, label="Grad-CAM", buttons=[], interactive=False)

@@ -24,7 +24,7 @@ from cifarlab.report.study.page import (
 )
 from cifarlab.report.study.results import StudyResults, read_study
 from cifarlab.report.sweep.results import collect
-from cifarlab.report.tables import listed
+from cifarlab.report.tables import Markup, listed
 from cifarlab.store.files import write_atomic
 from cifarlab.store.record import CONFIG, EPOCHS, NEUTRAL_KEYS, RESULT, STUDY
 from cifarlab.studies.rows import key_of
@@ -171,7 +171,9 @@ def _title(results: StudyResults) -> str:
 
 def _remarks(folder: Path) -> Sequence[Text]:
     path = folder / REMARKS
-    return [Text(path.read_text(encoding="utf-8").strip())] if path.is_file() else []
+    if not path.is_file():
+        return []
+    return [Text(Markup(path.read_text(encoding="utf-8").strip()))]
 
 
 def _slug(title: str) -> str:

@@ -14,10 +14,11 @@ from cifarlab.report.sweep.results import (
     summarize,
 )
 from cifarlab.report.sweep.search import confirmation
-from cifarlab.report.tables import listed, write_csv
+from cifarlab.report.tables import listed
 from cifarlab.store.files import write_atomic
 from cifarlab.store.run import Run
 from cifarlab.store.sweep import is_study
+from cifarlab.store.tables import write_csv
 
 _MOST_FAILURES = 20  # shown; results.csv has all of them
 _DAMAGED = (
