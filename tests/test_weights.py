@@ -19,6 +19,7 @@ from cifarlab.base.weights import read_weights
 from cifarlab.models.pretrained import Timm, Torchvision
 from cifarlab.models.vgg import VGG
 from cifarlab.store.checkpoint import BEST, INITIAL, LAST, AtomicCheckpointIO, read_initial
+from tests.conftest import without_sums
 
 WORDS = "(cut short, of another format, or with objects in it that are never loaded)"
 
@@ -54,8 +55,6 @@ def bomb() -> bytes:
 
 
 STATE = {"features.0.weight": torch.zeros(2)}
-from tests.conftest import without_sums
-
 FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "malicious": (lambda: saved({"state_dict": Evil()}), WORDS),
     "malicious, legacy": (
