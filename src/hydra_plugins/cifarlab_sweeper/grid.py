@@ -23,7 +23,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from cifarlab.base.checks import check_config, check_name
-from cifarlab.base.compose import as_override, cell_config
+from cifarlab.base.compose import Composer, as_override
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError, told
 from cifarlab.store.files import remove
@@ -61,6 +61,7 @@ class GridSweeper(Sweeper):
         self.launcher: Launcher | None = None
         self.hydra_context: HydraContext | None = None
         self.task_function: TaskFunction | None = None
+        self.composer: Composer | None = None
         self.more: list[str] = []  # overrides of hydra.* for every cell
 
     def setup(
@@ -157,8 +158,9 @@ class GridSweeper(Sweeper):
     def _compose(self, overrides: list[str]) -> RunConfig:
         """The configuration of a cell, checked."""
         assert self.config is not None and self.hydra_context is not None
-        loader = self.hydra_context.config_loader
-        return check_config(cell_config(loader, self.config, overrides))
+        if self.composer is None:
+            self.composer = Composer(self.hydra_context.config_loader, self.config)
+        return check_config(self.composer(overrides))
 
     def _close(self, folder: Path, cells: Iterable[str]) -> None:
         """Write and show the results of the whole folder; exit with 1 unless all cells are over,
