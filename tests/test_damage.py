@@ -105,7 +105,13 @@ def test_an_edited_configuration_is_not_half_obeyed(copy: Path) -> None:
         configure({"resume": str(copy)}, copy, longer=False)
 
 
-@pytest.mark.parametrize("content", ["a: [", "- 1", "", "3"])
+BILLION = "a: &a [0,0,0,0,0,0,0,0,0,0]\n" + "".join(
+    f"{after}: &{after} [{','.join([f'*{name}'] * 10)}]\n"
+    for name, after in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize("content", ["a: [", "- 1", "", "3", BILLION, "a: &a [*a]"])
 def test_a_damaged_configuration(content: str, copy: Path) -> None:
     (copy / "config.yaml").write_text(content)
     with pytest.raises(UserError, match="config.yaml: missing or damaged"):

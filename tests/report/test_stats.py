@@ -121,3 +121,10 @@ def test_holm_keeps_the_error_of_a_whole_table(monkeypatch) -> None:
         without += min(p) < 0.05
     assert found / 200 < 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5
     assert without / 200 > 0.2, "the check can fail"
+
+
+def test_values_that_are_nearly_the_same_are_compared_in_silence() -> None:
+    """SciPy warns of few digits, which the tests here would make an error."""
+    near = [0.1, float(np.nextafter(0.1, 1)), 0.1]
+    assert welch(near, [0.1, 0.1, 0.1]).value == pytest.approx(0, abs=1e-15)
+    assert paired(near, [0.1, 0.1, 0.1]).value == pytest.approx(0, abs=1e-15)

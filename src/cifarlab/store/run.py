@@ -41,6 +41,7 @@ ABSENT = "-"  # shown for a key that a run's configuration does not have
 Epochs = Sequence[Mapping[str, float]]
 _NONE = float("nan")
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # eight times as fast where libyaml is
+MAX_ENTRIES = 100_000  # of a configuration; ours have a few hundred
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,9 +212,21 @@ def stored_config(folder: Path) -> dict[str, Any]:
         config = yaml.load(read_checked(folder / CONFIG), _Loader)
     except (FileNotFoundError, UnicodeDecodeError, yaml.YAMLError):
         config = None
-    if not isinstance(config, dict):
+    if not isinstance(config, dict) or _is_endless(config):
         raise UserError(f"{folder / CONFIG}: missing or damaged; a run's folder has it")
     return config
+
+
+def _is_endless(config: Any) -> bool:
+    """Whether there are more values than can be meant: YAML's aliases make a few lines into more
+    than any memory holds."""
+    nodes, count = [config], 0
+    while nodes and count <= MAX_ENTRIES:
+        node = nodes.pop()
+        count += 1
+        if isinstance(node, dict | list):
+            nodes += node.values() if isinstance(node, dict) else node
+    return count > MAX_ENTRIES
 
 
 def write_config(config: Mapping[str, Any], folder: Path) -> None:
