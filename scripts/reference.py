@@ -1,6 +1,7 @@
 """Write ``docs/configuration.md`` from ``conf/`` and the kinds of its keys:
 ``python scripts/reference.py``. A test tells when it was forgotten."""
 
+import argparse
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,7 @@ for what is chosen.
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     PAGE.write_text(page(), encoding="utf-8")
     print(PAGE.relative_to(ROOT))
 

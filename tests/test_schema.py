@@ -163,6 +163,7 @@ _BASES = {  # configurations that together have most keys
 _FURTHER = {  # of the trainer, with a value that changes nothing
     "limit_train_batches": 1.0,
     "limit_val_batches": 1.0,
+    "overfit_batches": 0,
     "min_epochs": None,
     "max_steps": -1,
     "detect_anomaly": False,

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from cifarlab.figures.curves import draw, pixels, png, save
+from cifarlab.figures.curves import draw, png, save
 from cifarlab.figures.predictions import contact_sheet
 
 COLUMNS = {
@@ -37,12 +36,3 @@ def test_a_name_is_no_formula(name: str, tmp_path) -> None:
     assert png(figure).startswith(b"\x89PNG")
     texts = [t for f in (sheet, figure) for t in f.findobj(Text) if "$" in t.get_text()]
     assert len(texts) >= 5 and not any(text.get_parse_math() for text in texts)
-
-
-def test_powers_on_an_axis_stay_formulas() -> None:
-    figure = Figure()
-    figure.subplots().loglog([1e-3, 1e3], [1e-3, 1e3])
-    first = pixels(figure)
-    labels = [text.get_text() for text in figure.axes[0].get_xticklabels()]
-    assert any(label.startswith("$") for label in labels)
-    assert np.array_equal(pixels(figure), first)

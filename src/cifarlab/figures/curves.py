@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import FigureBase
 from matplotlib.lines import Line2D
-from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from cifarlab.figures.style import COLOURS, Figure, in_legend, percent, plain
@@ -95,28 +94,19 @@ def _frame(axes: Axes, metric: str) -> None:
 def save(figure: Figure, path: Path, dpi: int = 120) -> None:
     """Write a PNG, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _literally(figure).savefig(path, dpi=dpi)
+    figure.savefig(path, dpi=dpi)
 
 
 def png(figure: Figure, dpi: int = 120) -> bytes:
     """The figure as the bytes of a PNG."""
     file = io.BytesIO()
-    _literally(figure).savefig(file, format="png", dpi=dpi)
+    figure.savefig(file, format="png", dpi=dpi)
     return file.getvalue()
 
 
 def pixels(figure: Figure, dpi: int = 100) -> np.ndarray:
     """The figure as uint8 ``(height, width, 3)``."""
     figure.set_dpi(dpi)
-    canvas = FigureCanvasAgg(_literally(figure))
+    canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
-
-
-def _literally(figure: Figure) -> Figure:
-    """Names with dollar signs shown as they are; matplotlib takes what is between two for a
-    formula, as it writes powers on an axis."""
-    for text in figure.findobj(Text):
-        if "$" in text.get_text() and not text.get_text().startswith(r"$\mathdefault"):
-            text.set_parse_math(False)
-    return figure
