@@ -321,3 +321,17 @@ def test_checkpoint_callbacks_that_cannot_be_told_apart(run_here, tmp_path) -> N
     typed = [MINE, "+callbacks.mine.monitor=val/acc", f"+callbacks.mine.dirpath={place}"]
     with pytest.raises(UserError, match=r"callbacks.mine.dirpath=.*: is where the run keeps best"):
         run_here(tmp_path / "run", *typed)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+trainer.max_steps=3", "max_steps=3: ends within an epoch.* a multiple of the 4 steps"),
+        ("+trainer.limit_train_batches=0.001", r"0.001 of the `train_dataloader` but .* < 1"),
+    ],
+)
+def test_what_leaves_an_epoch_without_its_end(
+    run_here, tmp_path, override: str, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        run_here(tmp_path / "run", override)

@@ -213,3 +213,12 @@ def test_impossible_parameters() -> None:
         GaussianBlur(sigma=(2, 1))
     with pytest.raises(UserError, match="Cutout.size=-2: must be a whole number"):
         Cutout(size=-2)
+
+
+def test_a_crop_that_may_lie_beside_the_image() -> None:
+    images = torch.full((4, 3, 8, 8), 255, dtype=torch.uint8)
+    RandomCrop(padding=7)(images, torch.Generator())
+    with pytest.raises(
+        UserError, match="RandomCrop.padding=8: must be below the images' side of 8"
+    ):
+        RandomCrop(padding=8)(images, torch.Generator())
