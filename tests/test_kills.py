@@ -80,7 +80,7 @@ def test_runs(tmp_path: Path) -> None:
             process = start(folder, arguments)
             after = draw.uniform(0, 1.1 * length) if hits < KILLS else 300
             hits += kill_or_finish(process, after, group=True)
-        same(whole / "run", folder / "run")
+        same(whole / "run", folder / "run", cuts=hits)
         assert not list((folder / "run").rglob("*.tmp*")), "half a file"
     print(f"{hits} kills of {number} runs of {length:.1f} s")
 
@@ -111,7 +111,7 @@ def test_sweeps(tmp_path: Path) -> None:
                 assert time.monotonic() < end, left
                 time.sleep(0.1)
         for cell in sorted((whole / "outputs/sweeps/x").glob("*/result.json")):
-            same(cell.parent, folder / "outputs/sweeps/x" / cell.parent.name)
+            same(cell.parent, folder / "outputs/sweeps/x" / cell.parent.name, cuts=hits)
         records = [RunRecord.load(path.parent) for path in folder.rglob("result.json")]
         seeds = [record.seed for record in records]
         assert sorted(seeds) == [0, 1]

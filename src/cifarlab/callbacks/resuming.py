@@ -21,7 +21,13 @@ class SeedEachStep(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         place = (trainer.current_epoch, batch_idx, trainer.global_rank)
-        torch.manual_seed(derive("step", self.seed, *place))
+        seed = derive("step", self.seed, *place)
+        # as torch.manual_seed, which takes 0.8 ms to look for every kind of device
+        torch.default_generator.manual_seed(seed)
+        if pl_module.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        elif pl_module.device.type == "mps":
+            torch.mps.manual_seed(seed)
 
 
 class EpochPosition(Callback):

@@ -84,6 +84,7 @@ class ImageClassifier(LightningModule):
         self.scheduler = scheduler
         self.label_smoothing, self.decay_all = label_smoothing, decay_all
         self.identity = identity or {}
+        self._logs_training = False  # a run may go on in the middle of an epoch
         self.metrics = nn.ModuleDict()
         for split in ("train", "val"):
             self.metrics[f"{split}/loss"] = MeanLoss()
@@ -106,6 +107,9 @@ class ImageClassifier(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
         loss, _ = self._measure(batch, "train")
+        if batch_idx == 0 or not self._logs_training:
+            self._log_epoch("train")
+            self._logs_training = True
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # set by Lightning
         if (self.global_step + 1) % every == 0:
             self.log("train/loss_step", loss.detach(), on_step=True, on_epoch=False)
@@ -114,6 +118,8 @@ class ImageClassifier(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, "batch classes"]:
         """The logits, for callbacks that look at them."""
         _, logits = self._measure(batch, "val")
+        if batch_idx == 0:
+            self._log_epoch("val")
         return logits
 
     def _measure(
@@ -126,9 +132,14 @@ class ImageClassifier(LightningModule):
         assert isinstance(mean_loss, Metric) and isinstance(accuracy, Metric)
         mean_loss.update(loss.detach(), len(labels))
         accuracy.update(logits.detach(), labels.argmax(1) if labels.ndim == 2 else labels)
-        epoch = {f"{split}/loss": mean_loss, f"{split}/acc": accuracy}
-        self.log_dict(epoch, on_step=False, on_epoch=True, batch_size=len(labels))
         return loss, logits.detach()
+
+    def _log_epoch(self, split: str) -> None:
+        """Have Lightning log the means at the end of the epoch; once an epoch, since it takes 2 ms
+        and the metrics are the same objects in each step."""
+        names = (f"{split}/loss", f"{split}/acc")
+        epoch: dict[str, Any] = {name: self.metrics[name] for name in names}
+        self.log_dict(epoch, on_step=False, on_epoch=True, batch_size=1)
 
     def optimizer_parts(self) -> Iterator[Part]:
         """What the optimizer is to train."""
