@@ -1,6 +1,6 @@
 # make demo   set up and train a small network on drawn images, under two minutes
 # make test   set up and run every check that CI runs
-.PHONY: demo test setup lock clean
+.PHONY: demo test coverage setup lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -18,6 +18,14 @@ test: $(READY)
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --dist loadgroup
+
+# Of statements and branches, runs that tests start included, by module and by room; no threshold.
+coverage: $(READY)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --dist loadgroup --cov --cov-report=term
+	@for room in src/cifarlab/*/; do \
+		share=$$($(RUN) -m coverage report --include="$$room*" --format=total 2> /dev/null) \
+			&& printf '%-30s %3s %%\n' "$$room" "$$share"; \
+	done
 
 setup: $(READY)
 
@@ -37,4 +45,4 @@ lock: $(READY)
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --quiet -o requirements.lock
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .coverage*
