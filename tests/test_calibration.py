@@ -46,6 +46,17 @@ def test_the_error_is_that_of_torchmetrics(bins: int) -> None:
     assert found.count.sum() == 2000
 
 
+def test_the_edges_of_bins() -> None:
+    """A bin has its lower edge, the last has both; there are 15 unless told otherwise."""
+    logits = np.array([[0.0, 0.0], [1000.0, 0.0], [0.0, 1000.0]])  # sure of 1/2, 1 and 1
+    found = reliability(Predictions(logits, np.array([0, 0, 1])), bins=4)
+    assert found.count.tolist() == [0, 0, 1, 2]
+    assert found.edges.tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert found.confidence[2:].tolist() == [0.5, 1] and found.accuracy[2:].tolist() == [1, 1]
+    assert found.ece == pytest.approx(0.5 / 3)
+    assert len(reliability(drawn(100)).count) == 15
+
+
 @pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
 def test_the_temperature_recovers_a_known_scale(scale: float) -> None:
     predictions = drawn(20_000, scale)
@@ -60,9 +71,18 @@ def test_cross_entropy_is_that_of_torch() -> None:
         torch.from_numpy(predictions.logits / 1.7), torch.from_numpy(predictions.labels)
     )
     assert cross_entropy(predictions, 1.7) == pytest.approx(float(theirs))
+    by_hand = Predictions(np.log([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 0]))
+    assert cross_entropy(by_hand) == pytest.approx(-np.log(0.9 * 0.2) / 2)
 
 
 def test_right_answers_alone_are_never_too_cold() -> None:
     """Nothing overflows where the best temperature is zero."""
     logits = np.array([[5.0, 0.0], [0.0, 8.0]])
     assert 0.01 <= fit_temperature(Predictions(logits, np.array([0, 1]))) < 1
+
+
+@pytest.mark.parametrize(("label", "difference", "bound"), [(0, 1e-3, 0.01), (1, 1e3, 100)])
+def test_the_temperature_stays_in_its_bounds(label: int, difference: float, bound: float) -> None:
+    """Colder is better for a right answer, hotter for a wrong one, without end."""
+    only = Predictions(np.array([[difference, 0.0]]), np.array([label]))
+    assert fit_temperature(only) == pytest.approx(bound, rel=1e-3)

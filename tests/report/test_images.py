@@ -1,6 +1,7 @@
 """Statistics over images: by hand, against scipy, and by simulation."""
 
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -28,6 +29,12 @@ def test_mcnemar_of_many_by_hand() -> None:
     assert not found.exact and found.p == pytest.approx(stats.chi2.sf(61**2 / 180, 1))
 
 
+def test_from_25_images_that_tell_nets_apart_on_it_is_chi_squared() -> None:
+    assert mcnemar(*answers(5, 12, 12, 5)).exact
+    found = mcnemar(*answers(5, 5, 20, 5))
+    assert not found.exact and found.p == pytest.approx(stats.chi2.sf(14**2 / 25, 1))
+
+
 def test_the_bootstrap_of_a_mean_is_what_theory_says() -> None:
     a, b = answers(3000, 300, 200, 500)
     found, difference = bootstrap(a.astype(float) - b), a.astype(float) - b
@@ -36,6 +43,14 @@ def test_the_bootstrap_of_a_mean_is_what_theory_says() -> None:
     assert (found.high - found.low) / 2 == pytest.approx(1.96 * error, rel=0.05)
     assert bootstrap(difference) == found, "seeded"
     assert math.isnan(bootstrap(difference[:1]).low)
+
+
+def test_percentiles_of_a_skewed_mean_are_those_of_the_binomial() -> None:
+    """Three of 400: 0 in 5 % of resamples, 7 or fewer in 98.8 %, 6 or fewer in 96.6 %."""
+    found = bootstrap(np.repeat([1.0, 0.0], [3, 397]))
+    assert (found.low, found.high) == tuple(stats.binom.ppf([0.025, 0.975], 400, 3 / 400) / 400)
+    two = bootstrap(np.array([0.0, 1.0]))  # the mean is 0 or 1 in a quarter of resamples each
+    assert (two.low, two.high) == (0, 1)
 
 
 def test_pairing_images_narrows() -> None:
@@ -98,6 +113,55 @@ def test_the_variance_of_two_ways_by_hand() -> None:
     assert found.high == pytest.approx(1 + stats.t.ppf(0.975, found.df) * variance**0.5)
 
 
+def interaction(side: np.ndarray) -> float:
+    """Mean square of what least squares leave of seeds plus images, of the mean of all scores."""
+    seeds, images = side.shape
+    effects = np.hstack([
+        np.repeat(np.eye(seeds), images, axis=0), np.tile(np.eye(images), (seeds, 1)),
+    ])  # fmt: skip
+    fitted = effects @ np.linalg.lstsq(effects, side.ravel())[0]
+    return ((side.ravel() - fitted) ** 2).sum() / ((seeds - 1) * (images - 1)) / side.size
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_the_variance_is_that_of_seeds_and_images_less_what_is_in_both(paired: bool) -> None:
+    """Standard errors and degrees of freedom of each source from scipy's t tests."""
+    random = np.random.default_rng(4)
+    images = random.normal(0, 2, 60)  # of both nets, so that it cancels
+    a = 1 + images + table(random, 0.2, 4, 1)
+    b = images + table(random, 0.2, 0.5, 1)[: 4 if paired else 3]
+    rows = a.mean(axis=1), b.mean(axis=1)
+    over_seeds = stats.ttest_rel(*rows) if paired else stats.ttest_ind(*rows, equal_var=False)
+    tests = over_seeds, stats.ttest_rel(a.mean(axis=0), b.mean(axis=0))
+    value = a.mean() - b.mean()
+    parts = [((value / test.statistic) ** 2, test.df) for test in tests]
+    variance = sum(part for part, _ in parts) - sum(map(interaction, [a - b] if paired else [a, b]))
+    df = variance**2 / sum(part**2 / freedom for part, freedom in parts)
+    half = stats.t.ppf(0.975, df) * variance**0.5
+    found = crossed(a, b, paired=paired)
+    assert (found.value, found.df) == pytest.approx((value, df))
+    assert (found.low, found.high) == pytest.approx((value - half, value + half))
+    assert found.p == pytest.approx(2 * stats.t.sf(value / variance**0.5, df))
+
+
+def test_where_all_is_interaction_it_is_the_interval_over_seeds() -> None:
+    """Means 0 and 0.1 over seeds, and over images: a standard error of 0.05; t(0.975, 1)."""
+    scores = np.array([[1.0, -1.0], [-1.0, 1.2]])
+    found = crossed(scores, np.zeros_like(scores), paired=True)
+    assert (found.low, found.high) == pytest.approx((0.05 - 0.6353102, 0.05 + 0.6353102))
+    assert found.p == pytest.approx(0.5), "one standard error of one degree of freedom"
+
+
+def test_numbers_are_pythons_own() -> None:
+    """As JSON and YAML write them and as they print, not numpy's."""
+    scores = table(np.random.default_rng(5), 1, 1, 1)
+    a, b = answers(50, 9, 2, 39)
+    found = [crossed(scores, 0 * scores, paired=True), crossed(scores, 0 * scores, paired=False)]
+    found += [single(a, b), bootstrap(np.array([1.0]))]
+    numbers = [x for estimate in found for x in astuple(estimate)[:5]]
+    assert {type(x) for x in [*numbers, mcnemar(a, b).p]} == {float}
+
+
 def test_never_narrower_than_over_one_source() -> None:
     """Seeds 0 and 2, images -3, 0, 3: 1 +- 12.71 over two seeds, +- 4.30 * 1.73 over images."""
     scores = np.array([[-3.0, 0, 3], [-1, 2, 5]])
@@ -108,6 +172,7 @@ def test_never_narrower_than_over_one_source() -> None:
 def test_without_two_seeds_there_is_no_interval() -> None:
     one = np.array([[1.0, 0, 1]])
     assert math.isnan(crossed(one, 1 - one, paired=True).low)
+    assert math.isnan(crossed(one.T, 1 - one.T, paired=True).low), "nor without two images"
     alike = np.array([[1.0, 0, 1], [1.0, 0, 1]])
     assert math.isnan(crossed(alike, 1 - alike, paired=True).p)
     assert math.isnan(crossed(alike, one, paired=False).p)

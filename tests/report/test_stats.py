@@ -2,6 +2,7 @@
 
 import gc
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -10,16 +11,27 @@ from statsmodels.stats.meta_analysis import effectsize_smd
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from cifarlab.stats.intervals import (
+    Estimate,
     effect_independent,
     effect_paired,
     holm,
     mean_interval,
     paired,
+    pooled_std,
     welch,
     wilcoxon,
 )
 
 A, B = [0.72, 0.74, 0.70, 0.75], [0.71, 0.70, 0.69, 0.72]
+
+
+def test_what_an_estimate_says() -> None:
+    assert Estimate(0.5, 0.2, 0.8).half == pytest.approx(0.3)
+    ends = [(0.2, 0.8), (-0.8, -0.2), (-0.2, 0.8), (0.0, 0.8), (-0.8, 0.0)]
+    assert [Estimate(sum(both) / 2, *both).decided for both in ends] == [True, True] + [False] * 3
+    alone = Estimate(0.5)
+    assert not alone.has_interval and not alone.decided
+    assert (alone.n, alone.how) == (0, "mean")
 
 
 def test_student_by_table() -> None:
@@ -56,9 +68,26 @@ def test_no_spread_allows_no_interval() -> None:
     for found in (paired([0.3, 0.2], [0.2, 0.1]), paired([0.5], [0.4]), welch([0.3, 0.3], [1, 1])):
         assert math.isnan(found.p) and math.isnan(found.low) and not found.decided
     assert paired([0.3, 0.2], [0.2, 0.1]).value == pytest.approx(0.1)
+    assert math.isnan(paired([0.2, 0.1], [0.3, 0.2]).p), "whichever is ahead"
+    assert math.isnan(paired([0.5, 0.7], [0.5, 0.7]).p), "nor of no difference"
+    large = [1000.0, np.nextafter(1000.0, 2000.0)]
+    assert math.isnan(paired(large, [0.0, 0.0]).p), "rounding grows with the values"
+    assert paired([1.0, 1 + 1e-10], [0.0, 0.0]).has_interval, "small is not none"
+    assert math.isnan(welch([0.3], [1.0, 2.0]).p) and math.isnan(welch([1.0, 2.0], [0.3]).p)
+    assert math.isnan(effect_paired([0.3, 0.2, 0.4], [0.2, 0.1, 0.3]).value)
+    assert math.isnan(effect_independent([0.3], [1.0, 2.0]).value)
     assert math.isnan(effect_paired([0.3, 0.2], [0.2, 0.1]).value)
     assert math.isnan(effect_paired([0.3, 0.3], [0.2, 0.1]).value), "two pairs have no g"
     assert math.isnan(effect_independent([0.3, 0.3], [1, 1]).value)
+
+
+def test_two_values_are_enough() -> None:
+    """t(0.975, 1) = 12.706205 standard errors; one side may be without spread."""
+    pairs = paired([3, 5], [1, 2])  # differences 2 and 3: a standard error of 1/2
+    assert (pairs.low, pairs.high) == pytest.approx((2.5 - 6.3531024, 2.5 + 6.3531024))
+    for found, value in ((welch([1, 3], [0, 0]), 2), (welch([0, 0], [1, 3]), -2)):
+        assert (found.value, found.df) == pytest.approx((value, 1))
+        assert (found.low, found.high) == pytest.approx((value - 12.706205, value + 12.706205))
 
 
 def test_wilcoxon_from_six_pairs_on() -> None:
@@ -74,7 +103,7 @@ def test_holm_by_hand() -> None:
     adjusted = holm([0.04, float("nan"), 0.01, 0.03])
     assert math.isnan(adjusted[1])
     assert [adjusted[i] for i in (0, 2, 3)] == pytest.approx([0.06, 0.03, 0.06])
-    assert [math.isnan(p) for p in holm([float("nan")])] == [True] and holm([]) == []
+    assert [math.isnan(p) for p in holm([float("nan")])] == [True] and holm(()) == []
 
 
 def test_sizes_of_effects() -> None:
@@ -86,8 +115,31 @@ def test_sizes_of_effects() -> None:
     assert pairs.value == pytest.approx(0.0225 / 0.015 * (1 - 3 / (4 * 3 - 1)), rel=0.01)
 
 
+def test_effects_of_the_fewest() -> None:
+    """Two degrees of freedom: d = 2 times gamma(1) / gamma(1/2), which is 1 / sqrt(pi)."""
+    g = 2 / math.pi**0.5
+    assert effect_paired([2, 4, 6], [1, 2, 3]).value == pytest.approx(g)
+    assert effect_independent([1, 3], [0, 0]).value == pytest.approx(g)
+    assert effect_independent([0, 0], [1, 3]).value == pytest.approx(-g)
+
+
+def test_numbers_are_pythons_own() -> None:
+    """As JSON and YAML write them and as they print, not numpy's."""
+    found = [paired(A, B), welch(A, B), effect_paired(A, B), effect_independent(A, B)]
+    found += [paired([0.5], [0.4]), welch([0.5], [0.4])]
+    numbers = [x for estimate in found for x in astuple(estimate)[:4]]
+    numbers += [*mean_interval(A), wilcoxon(range(7), [0.5] * 7), pooled_std(A, B), *holm([0.1])]
+    assert {type(x) for x in numbers} == {float}
+
+
 @pytest.mark.parametrize(
-    "found, root", [(effect_paired(A, B), 2), (effect_independent(A, B), 2**0.5)]
+    "found, root",
+    [
+        (effect_paired(A, B), 2),
+        (effect_paired(A[:3], B[:3]), 3**0.5),
+        (effect_independent(A, B), 2**0.5),
+        (effect_independent(A, B[:2]), (4 / 3) ** 0.5),
+    ],
 )
 def test_the_ends_of_an_effect_explain_the_data_just_so(found, root) -> None:
     """At either end of the interval what was measured has probability 2.5 %."""
