@@ -1,0 +1,93 @@
+"""What is asked of a run: its units, and how its values are written."""
+
+import math
+
+import pytest
+
+from cifarlab.base.errors import UserError
+from cifarlab.stats.intervals import Estimate
+from cifarlab.stats.quantities import METRICS, QUANTITIES, Quantity, quantity, threshold
+
+# A value of each, as tables write it, and whether a shortened run has it
+WRITTEN = {
+    "train_acc": (0.81296, "81.30 %", False),
+    "val_acc": (0.81296, "81.30 %", False),
+    "test_acc": (0.81296, "81.30 %", False),
+    "train_loss": (0.86525, "0.865 nats", False),
+    "val_loss": (0.86525, "0.865 nats", False),
+    "test_loss": (0.86525, "0.865 nats", False),
+    "gap": (0.0512, "5.12 %", False),
+    "val_gap": (0.0512, "5.12 %", False),
+    "val_minus_test": (-0.0012, "−0.12 %", False),
+    "best_epoch": (11.25, "11.2 epochs", True),
+    "epochs_run": (11.25, "11.2 epochs", True),
+    "images_per_s": (2345.6, "2346 images/s", False),
+    "peak_val_acc": (0.81296, "81.30 %", False),
+    "peak_val_loss": (0.86525, "0.865 nats", False),
+    "peak_epoch": (11.25, "11.2 epochs", True),
+    "first_val_acc": (0.81296, "81.30 %", False),
+    "last_val_acc": (0.81296, "81.30 %", False),
+    "val_loss_rise": (0.86525, "0.865 nats", False),
+    "val_acc_swing": (0.00333, "0.33 %", False),
+    "epochs_to_62.5": (11.25, "11.2 epochs", True),
+}
+
+
+def test_every_quantity_is_written_in_its_unit() -> None:
+    assert set(WRITTEN) == {*QUANTITIES, "epochs_to_62.5"}
+    for name, (value, text, in_epochs) in WRITTEN.items():
+        q = quantity(name)
+        assert (q.name, q.shown(value) + q.suffix, q.in_epochs) == (name, text, in_epochs)
+
+
+def test_metrics_of_one_run_have_more_digits() -> None:
+    assert METRICS["loss"].short(0.86526) == "0.8653" and METRICS["acc"].short(0.81296) == "81.30%"
+    assert METRICS["acc"].short(math.nan) == "-"
+    assert {name: (m.name, m.scores) for name, m in METRICS.items()} == {
+        "acc": ("acc", "is_right"),
+        "loss": ("loss", "loss"),
+    }
+
+
+def test_labels_say_which_split_and_metric() -> None:
+    assert quantity("train_acc").label == "training accuracy"
+    assert quantity("val_loss").label == "validation loss"
+    assert quantity("test_acc").label == "test accuracy"
+    assert len({q.label for q in QUANTITIES.values()}) == len(QUANTITIES)
+
+
+def test_signs() -> None:
+    acc, epochs = quantity("val_acc"), quantity("best_epoch")
+    assert [acc.shown(v, sign=True) for v in (0.02, -0.02, 0.0)] == ["+2.00", "−2.00", "0.00"]
+    assert acc.shown(-0.02) == "−2.00" and acc.shown(0.02) == "2.00"
+    assert acc.shown(math.nan, sign=True) == "-"
+    assert epochs.shown(11.0) == "11" and epochs.shown(11.0, sign=True) == "+11.0"
+    assert quantity("images_per_s").shown(-0.2) == "0", "no −0"
+
+
+def test_estimates() -> None:
+    acc = quantity("val_acc")
+    assert acc.estimated(Estimate(0.813, 0.809, 0.817)) == "81.30 ± 0.40"
+    assert acc.estimated(Estimate(0.013, 0.009, 0.017), sign=True) == "+1.30 ± 0.40"
+    assert acc.estimated(Estimate(0.013)) == "1.30"
+
+
+def test_numbers_of_a_file_are_in_per_cent() -> None:
+    assert quantity("val_acc").from_text(81.5) == pytest.approx(0.815)
+    loss = quantity("val_loss").from_text(2)
+    assert loss == 2 and isinstance(loss, float)
+
+
+def test_plain_numbers() -> None:
+    plain = Quantity("n", "", "number")
+    assert (plain.in_epochs, plain.shown(1.005), plain.suffix) == (False, "1.00", "")
+    assert plain.short(3.0) == "3.00"
+
+
+def test_thresholds() -> None:
+    assert threshold("epochs_to_60") == 0.6 and threshold("epochs_to_62.5") == 0.625
+    assert threshold("60") is None and threshold("epochs_to_most") is None
+    with pytest.raises(
+        UserError, match=r"^acc: no such quantity; train_acc, .*epochs_to_<per cent>"
+    ):
+        quantity("acc")
