@@ -69,11 +69,12 @@ def test_no_spread_allows_no_interval() -> None:
         assert math.isnan(found.p) and math.isnan(found.low) and not found.decided
     assert paired([0.3, 0.2], [0.2, 0.1]).value == pytest.approx(0.1)
     assert math.isnan(paired([0.2, 0.1], [0.3, 0.2]).p), "whichever is ahead"
-    assert math.isnan(paired([0.5, 0.7], [0.5, 0.7]).p), "nor of no difference"
+    none = paired([0.5, 0.7], [0.5, 0.7])
+    assert not none.has_interval and math.isnan(none.df), "nor of no difference"
     large = [1000.0, np.nextafter(1000.0, 2000.0)]
     assert math.isnan(paired(large, [0.0, 0.0]).p), "rounding grows with the values"
     assert paired([1.0, 1 + 1e-10], [0.0, 0.0]).has_interval, "small is not none"
-    assert math.isnan(welch([0.3], [1.0, 2.0]).p) and math.isnan(welch([1.0, 2.0], [0.3]).p)
+    assert math.isnan(welch([0.3], [1.0, 2.0]).df) and math.isnan(welch([1.0, 2.0], [0.3]).df)
     assert math.isnan(effect_paired([0.3, 0.2, 0.4], [0.2, 0.1, 0.3]).value)
     assert math.isnan(effect_independent([0.3], [1.0, 2.0]).value)
     assert math.isnan(effect_paired([0.3, 0.2], [0.2, 0.1]).value)
