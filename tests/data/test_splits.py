@@ -8,7 +8,7 @@ LABELS = np.repeat(np.arange(10), 500)[np.random.RandomState(0).permutation(5000
 
 
 @pytest.mark.parametrize("method", ["random", "stratified", "tail"])
-@pytest.mark.parametrize("val_size", [0.1, 1, 777])
+@pytest.mark.parametrize("val_size", [0.1, 1, 777, 777.0])
 def test_disjoint_and_complete(method: str, val_size: float) -> None:
     train, val = split(LABELS, method, val_size, seed=0)
     assert len(val) == (500 if val_size == 0.1 else val_size)
@@ -38,8 +38,14 @@ def test_stratified_keeps_the_shares() -> None:
     labels = np.repeat(np.arange(3), [700, 200, 100])
     _, val = split(labels, "stratified", 100, seed=1)
     assert np.bincount(labels[val]).tolist() == [70, 20, 10]
-    _, val = split(labels, "stratified", 5, seed=1)  # 3.5, 1.0, 0.5: the largest remainders win
-    assert np.bincount(labels[val], minlength=3).tolist() in ([4, 1, 0], [3, 1, 1])
+    _, val = split(labels, "stratified", 5, seed=1)  # 3.5, 1.0, 0.5: of equal remainders the first
+    assert np.bincount(labels[val], minlength=3).tolist() == [4, 1, 0]
+    labels = np.repeat(np.arange(3), [58, 31, 11])
+    _, val = split(labels, "stratified", 10, seed=1)  # 5.8, 3.1, 1.1: the largest remainder wins
+    assert np.bincount(labels[val]).tolist() == [6, 3, 1]
+    hundred = np.tile(np.arange(100), 10)
+    _, val = split(hundred, "stratified", 150, seed=1)
+    assert np.bincount(hundred[val]).tolist() == [2] * 50 + [1] * 50, "the first, however many"
 
 
 def test_random_is_random() -> None:
@@ -55,20 +61,23 @@ def test_tail_takes_the_last() -> None:
 @pytest.mark.parametrize(
     ("val_size", "message"),
     [
-        (5000, "takes 5000 of 5000 training images; between 1 and 4999"),
-        (9999, "takes 9999 of 5000"),
-        (0.00001, "takes 0 of 5000"),
-        (0.99999, "takes 5000 of 5000"),
-        (1.5, "a fraction below 1 or a whole number"),
+        (5000, "takes 5000 of 5000 training images; between 1 and 4999 must be taken"),
+        (9999, "takes 9999 of 5000 training images; between 1 and 4999 must be taken"),
+        (0.00001, "takes 0 of 5000 training images; between 1 and 4999 must be taken"),
+        (0.99999, "takes 5000 of 5000 training images; between 1 and 4999 must be taken"),
+        (1.5, "must be a fraction below 1 or a whole number of images"),
     ],
 )
 def test_impossible_sizes(val_size: float, message: str) -> None:
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError) as error:
         split(LABELS, "random", val_size, seed=0)
+    assert str(error.value) == f"data.val_size={val_size}: {message}"
 
 
 def test_unknown_method() -> None:
-    with pytest.raises(UserError, match="data.split=head: must be one of random, stratified, tail"):
+    with pytest.raises(
+        UserError, match="^data.split=head: must be one of random, stratified, tail$"
+    ):
         split(LABELS, "head", 0.1, seed=0)
 
 
@@ -91,6 +100,13 @@ def test_stratified_folds_keep_the_shares() -> None:
     )
     assert counts.sum(axis=0).tolist() == [70, 22, 8]
     assert (np.ptp(counts, axis=0) <= 1).all()
+
+
+def test_each_image_may_be_a_fold() -> None:
+    few = np.array([0, 1, 0, 1, 1])
+    for method in ("random", "stratified", "tail"):
+        parts = [fold(few, method, 5, number, seed=0)[1].tolist() for number in range(5)]
+        assert sorted(parts) == [[0], [1], [2], [3], [4]]
 
 
 def test_tail_folds_are_blocks_in_order() -> None:
@@ -122,13 +138,13 @@ def test_folds_are_stable(method: str) -> None:
     ("method", "folds", "number", "message"),
     [
         ("random", 5001, 0, "data.folds=5001: must be between 2 and the 5000 training images"),
-        ("random", 1, 0, "data.folds=1: must be between 2 and"),
+        ("random", 1, 0, "data.folds=1: must be between 2 and the 5000 training images"),
         ("random", 5, 5, "data.fold=5: must be between 0 and data.folds - 1 = 4"),
         ("head", 5, 0, "data.split=head: must be one of random, stratified, tail"),
     ],
 )
 def test_impossible_folds(method: str, folds: int, number: int, message: str) -> None:
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=f"^{message}$"):
         fold(LABELS, method, folds, number, seed=0)
 
 
@@ -154,6 +170,37 @@ def test_stratified_subset_keeps_the_shares() -> None:
         assert np.abs(counts - np.array([700, 205, 95]) * fraction).max() < 1
 
 
+def test_only_a_stratified_subset_does() -> None:
+    exactly = {
+        method: [
+            np.ptp(np.bincount(LABELS[subset(LABELS, np.arange(5000), method, 0.1, seed)])) == 0
+            for seed in range(5)
+        ]
+        for method in ("stratified", "random", "tail")
+    }
+    assert all(exactly["stratified"]) and not any(exactly["random"] + exactly["tail"])
+
+
+# As STABLE above
+STABLE_SUBSETS = {
+    "random": "3a09e31a6cc895a2",
+    "stratified": "0db3658d04dbf28a",
+    "tail": "3a09e31a6cc895a2",
+}
+
+
+@pytest.mark.parametrize("method", STABLE_SUBSETS)
+def test_subsets_are_stable(method: str) -> None:
+    chosen = subset(LABELS, np.arange(5000), method, 0.1, seed=0)
+    assert split_hash(chosen, np.arange(0)) == STABLE_SUBSETS[method]
+
+
+def test_the_hash_is_of_the_numbers() -> None:
+    train, val = split(LABELS, "random", 0.1, seed=0)
+    assert split_hash(train.astype(np.int32), val.astype(">i8")) == STABLE["random"]
+    assert split_hash(val, train) != STABLE["random"]
+
+
 def test_subset_is_random_and_the_seed_decides() -> None:
     train = np.arange(5000)
     drawn = [subset(LABELS, train, "tail", 0.1, seed) for seed in range(5)]
@@ -165,6 +212,7 @@ def test_an_empty_subset() -> None:
     train = np.arange(40)
     assert len(subset(LABELS, train, "random", 0.025, seed=0)) == 1
     with pytest.raises(
-        UserError, match="data.fraction=0.01: leaves none of the 40 .* 0.025 leaves"
+        UserError,
+        match="^data.fraction=0.01: leaves none of the 40 training images; 0.025 leaves one$",
     ):
         subset(LABELS, train, "random", 0.01, seed=0)

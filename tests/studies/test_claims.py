@@ -6,7 +6,7 @@ import pytest
 
 from cifarlab.base.errors import UserError
 from cifarlab.stats.quantities import quantity
-from cifarlab.studies.claims import parse_claim
+from cifarlab.studies.claims import Claim, Comparison, parse_claim, parse_claims
 
 
 def bounds(check: object) -> list[tuple]:
@@ -59,29 +59,108 @@ def test_kinds(check: dict, expected: list[tuple]) -> None:
     assert bounds([check, check]) == expected * 2, "a list: all of them"
 
 
+def test_what_may_be_left_out() -> None:
+    """By how much, that a difference is about 0, and what over- and underfitting are."""
+    infinite = math.inf
+    assert bounds({"kind": "greater", "a": "lab.x", "b": "lab.y", "metric": "val_acc"}) == [
+        ("lab.x", "lab.y", "val_acc", 0, infinite)
+    ]
+    assert bounds({"kind": "overfits", "a": "x"}) == [("x", None, "val_loss_rise", 0.05, infinite)]
+    assert bounds({"kind": "underfits", "a": "x", "than": "y"})[1] == (
+        "x", None, "val_gap", -infinite, 0.05,
+    )  # fmt: skip
+    assert bounds({"kind": "ordered", "rows": ["x", "y"], "metric": "gap"}) == [
+        ("x", "y", "gap", 0, infinite)
+    ]
+
+
+ALL = "greater, about, at_least, at_most, ordered, overfits, underfits"
+
+
 @pytest.mark.parametrize(
     ("check", "message"),
     [
-        ({"kind": "more"}, "kind=more: must be one of greater"),
-        ({"kind": "greater", "a": "x", "metric": "val_acc"}, "b is missing"),
-        ({"kind": "greater", "a": "x", "b": "y", "metric": "acc"}, "acc: no such quantity"),
-        ({"kind": "at_least", "a": "x", "metric": "gap", "value": "2"}, "value=2: must be a num"),
-        ({"kind": "ordered", "rows": ["x"], "metric": "gap"}, "needs two or more"),
-        ({"kind": "at_most", "a": "x", "metric": "gap", "value": 1, "b": "y"}, "b: not a key"),
+        ({"kind": "more"}, f": kind=more: must be one of {ALL}"),
+        ("more", f": kind=None: must be one of {ALL}"),
+        ({"kind": "greater", "a": "x", "metric": "val_acc"}, ", greater: b is missing"),
+        ({"kind": "underfits", "a": "x"}, ", underfits: than is missing"),
+        ({"kind": "underfits", "than": "x"}, ", underfits: a is missing"),
+        ({"kind": "about", "a": "x", "metric": "gap", "within": 1}, ", about: value is missing"),
+        (
+            {"kind": "at_least", "a": "x", "metric": "gap", "value": "2"},
+            ", at_least: value=2: must be a number",
+        ),
+        (
+            {"kind": "at_least", "a": "x", "metric": "gap", "value": True},
+            ", at_least: value=True: must be a number",
+        ),
+        (
+            {"kind": "ordered", "rows": ["x"], "metric": "gap"},
+            ", ordered: rows: needs two or more",
+        ),
+        (
+            {"kind": "at_most", "a": "x", "metric": "gap", "value": 1, "b": "y", "c": "z"},
+            ", at_most: b, c: not a key of this kind",
+        ),
     ],
 )
-def test_mistakes(check: dict, message: str) -> None:
-    with pytest.raises(UserError, match=f"^here.*{message}"):
+def test_mistakes(check: object, message: str) -> None:
+    with pytest.raises(UserError) as error:
         bounds(check)
+    assert str(error.value) == f"here{message}"
 
 
-def test_words() -> None:
-    claim = parse_claim(
-        {"quote": "q", "check": {"kind": "about", "a": "x", "b": "y", "metric": "val_acc"}
-         | {"value": 2, "within": 1}}, "",
-    )  # fmt: skip
-    assert claim.comparisons[0].says() == "x − y in [+1.00, +3.00] %"
-    assert claim.comparisons[0].says(str.upper).startswith("X − Y")
+def test_a_quantity_that_there_is_not() -> None:
+    with pytest.raises(UserError, match="^here, greater: acc: no such quantity; train_acc, "):
+        bounds({"kind": "greater", "a": "x", "b": "y", "metric": "acc"})
+
+
+OVERFITS = {"kind": "overfits", "a": "x"}
+
+
+def test_a_claim_is_words_and_checks_and_perhaps_a_note() -> None:
+    assert parse_claim({"quote": "q", "check": OVERFITS, "note": "n"}, "").note == "n"
+    assert parse_claim({"quote": "q", "check": OVERFITS}, "").note == Claim("q", ()).note == ""
+    for slip in ({"check": OVERFITS}, {"quote": "q"}, {"quote": "q", "check": OVERFITS, "as": 1}):
+        with pytest.raises(UserError) as error:
+            parse_claims([{"quote": "q", "check": OVERFITS}, slip], "here")
+        assert str(error.value) == (
+            f"here, claim 2: needs quote and check, may have note; got {sorted(slip)}"
+        )
+
+
+def test_what_a_claim_speaks_of() -> None:
+    ordered = {"kind": "ordered", "rows": ["y", "z"], "metric": "gap"}
+    late = {"kind": "at_most", "a": "x", "metric": "best_epoch", "value": 3}
+    claim = parse_claim({"quote": "q", "check": [ordered, late]}, "")
+    assert claim.rows == {"x", "y", "z"} and claim.in_epochs is True
+    assert parse_claim({"quote": "q", "check": ordered}, "").in_epochs is False
+
+
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        ({"kind": "about", "b": "y", "value": 2, "within": 1}, "x − y in [+1.00, +3.00] %"),
+        ({"kind": "about", "value": 2, "within": 1}, "x in [1.00, 3.00] %"),
+        ({"kind": "greater", "b": "y"}, "x − y > 0"),
+        ({"kind": "greater", "b": "y", "by": 2}, "x − y ≥ +2.00 %"),
+        ({"kind": "at_least", "value": 0}, "x ≥ 0.00 %"),
+        ({"kind": "at_most", "value": 62.5}, "x ≤ 62.50 %"),
+        ({"kind": "at_most", "value": 25, "metric": "epochs_run"}, "x ≤ 25 epochs"),
+    ],
+)
+def test_words(check: dict, words: str) -> None:
+    (comparison,) = parse_claim(
+        {"quote": "q", "check": {"a": "x", "metric": "val_acc"} | check}, ""
+    ).comparisons
+    assert comparison.says() == words
+    names = {"x": "X", "y": "Y"}
+    assert comparison.says(names.__getitem__) == words.replace("x ", "X ").replace("y", "Y")
+
+
+def test_words_of_a_difference_with_a_ceiling() -> None:
+    ceiling = Comparison("x", "y", quantity("val_acc"), -math.inf, 0.02)
+    assert ceiling.says() == "x − y ≤ +2.00 %"
 
 
 def test_quantities() -> None:
