@@ -1,11 +1,17 @@
 """Layers of overrides, shortened runs, ladders."""
 
+import math
+import re
+from collections.abc import Iterator, Mapping
+
 import pytest
+import yaml
 
 from cifarlab.base.errors import UserError
 from cifarlab.studies.ladder import expand
 from cifarlab.studies.rows import merged, replaced, scaled, selected
-from cifarlab.studies.schema import parse_study
+from cifarlab.studies.schema import OURS, Row, parse_study
+from tests.conftest import CONF, options
 
 PLAIN = {
     "id": "s",
@@ -30,6 +36,10 @@ def test_the_last_word_counts() -> None:
     assert merged(["data.split=tail"], ["data=cifar100"]) == ["data.split=tail", "data=cifar100"], (
         "a split is of any data"
     )
+    assert merged(["trainer.precision=32-true"], ["trainer=gpu"]) == [
+        "trainer.precision=32-true", "trainer=gpu",
+    ], "and a precision of any trainer"  # fmt: skip
+    assert merged(["+a.b=1", "~c"], ["a.b=2", "+c=3"]) == ["a.b=2", "+c=3"], "added or not"
     assert merged([*row, "optimizer=adam", "optimizer.lr=3e-4"])[2:] == [
         "optimizer=adam", "optimizer.lr=3e-4",
     ], "a row's own after the common ones"  # fmt: skip
@@ -45,22 +55,50 @@ def test_scale_shortens_what_counts_epochs() -> None:
     config = {
         "max_epochs": 10,
         "callbacks": {"early_stopping": {"patience": 2, "min_delta": 0.0}},
-        "scheduler": {"every": 1, "warmup_epochs": 1.0, "gamma": 0.95},
-        "transfer": {"last_block_from": None},
+        "scheduler": {"every": 1, "warmup_epochs": 2.0, "gamma": 0.95},
+        "transfer": {"last_block_from": None, "backbone_from": False},
     }
     assert scaled(config, 0.2, []) == [
-        "max_epochs=2", "callbacks.early_stopping.patience=1", "scheduler.warmup_epochs=0.2",
+        "max_epochs=2", "callbacks.early_stopping.patience=1", "scheduler.warmup_epochs=0.4",
     ]  # fmt: skip
     assert scaled(config, 0.01, ["callbacks.early_stopping.patience=2"])[0] == "max_epochs=1"
     assert "max_epochs=2" not in scaled(config, 0.2, ["max_epochs=7"]), "what is typed stays"
+    assert scaled(config, 0.25, [])[0] == "max_epochs=2", "2.5 epochs cannot be trained"
     assert scaled(config, 1, []) == []
+
+
+def leaves(node: Mapping) -> Iterator[str]:
+    """Dotted keys of what is no mapping."""
+    for key, value in node.items():
+        below = leaves(value) if isinstance(value, Mapping) else [""]
+        yield from (f"{key}.{rest}".rstrip(".") for rest in below)
+
+
+def test_every_option_that_counts_epochs_is_shortened() -> None:
+    """Those of the shipped groups, known by their names."""
+    counts = re.compile(r"epoch|patience|^every$|half_cycle|_from$")
+    config: dict = {"max_epochs": 10}
+    for group in ("callbacks", "scheduler", "transfer"):
+        for option in options(group):
+            content = yaml.safe_load((CONF / group / f"{option}.yaml").read_text()) or {}
+            for key in leaves({group: content.get(group, content)}):  # transfer's is global
+                *above, last = key.split(".")
+                node = config
+                for part in above:
+                    node = node.setdefault(part, {})
+                if counts.search(last):
+                    node[last] = 10
+    found = list(leaves(config))
+    assert len(found) > 5
+    assert sorted(scaled(config, 0.5, [])) == sorted(f"{key}=5" for key in found)
 
 
 def test_rows() -> None:
     study = parse_study(PLAIN)
     assert [row.id for row in selected(study, None)] == ["lab.a", "lab.b"], "c is trained as a"
     assert [row.id for row in selected(study, ["lab.c"])] == ["lab.a"]
-    with pytest.raises(UserError, match=r"study.only=x: no such row; rows: lab.a, lab.b, lab.c"):
+    assert [row.id for row in selected(study, ["lab.b"])] == ["lab.b"]
+    with pytest.raises(UserError, match=r"^study.only=x: no such row; rows: lab.a, lab.b, lab.c$"):
         selected(study, ["x"])
     first, second = study.rows[0].reported
     assert (first.low, first.images, first.shown) == (0.835, 1000, "83.50")
@@ -73,29 +111,121 @@ def test_rows() -> None:
     assert versions.short("dropout_0.1") == "dropout_0.1"
 
 
+def test_everything_in_a_study() -> None:
+    row = {"id": "a", "overrides": ["b=1"], "reported": {"test_loss": 0.7, "val_acc": [60, 62]}}
+    row |= {"images": {"test": 500, "val": 50}, "params": 7, "note": "n", "needs": "a GPU"}
+    rest = {"about": "x", "assumptions": ["y"], "slips": ["z"], "kind": "ablation", "typed": ["w"]}
+    rest |= {"axis": {"name": "rate", "values": {"a": 1}}}
+    study = parse_study(PLAIN | {"rows": [row, {"id": "b", "like": "a"}]} | rest)
+    assert (study.id, study.title, study.source) == ("s", "t", OURS)
+    assert (study.about, study.kind, study.typed) == ("x", "ablation", ("w",))
+    assert (study.assumptions, study.slips) == (("y",), ("z",))
+    assert study.axis is not None and (study.axis.name, study.axis.values) == ("rate", {"a": 1.0})
+    first, second = study.rows
+    assert first.overrides == ("optimizer=sgd", "optimizer.lr=0.1", "b=1")
+    assert (first.params, first.note, first.needs, first.like) == (7, "n", "a GPU", "")
+    assert (second.params, second.note, second.needs, second.like) == (None, "", "", "a")
+    loss, acc = first.reported
+    assert (loss.low, loss.images, loss.is_range, loss.shown) == (0.7, 500, False, "0.700")
+    assert (acc.low, acc.high, acc.images, acc.is_range) == (0.6, 0.62, 50, True)
+
+
+def test_what_a_study_may_leave_out() -> None:
+    study = parse_study({"id": "s", "title": "t", "source": "a report", "rows": [{"id": "a"}]})
+    assert study.rows == (Row("a", ()),) and study.axis is None and study.steps == ()
+    assert (study.kind, study.typed, study.about) == ("study", (), "")
+    row = Row("a", ())
+    assert (row.reported, row.params, row.note, row.needs, row.like) == ((), None, "", "", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "shown"),
+    [
+        (0, 0, 0, "0.00"),
+        (1, 0.01, 0.01, "1.00"),
+        ([60, 62], 0.6, 0.62, "60.00 to 62.00"),
+        ([None, 62], -math.inf, 0.62, "≤ 62.00"),
+        ([60, None], 0.6, math.inf, "≥ 60.00"),
+    ],
+)
+def test_figures_of_a_report(value: object, low: float, high: float, shown: str) -> None:
+    study = parse_study(PLAIN | {"rows": [{"id": "a", "reported": {"val_acc": value}}]})
+    (figure,) = study.rows[0].reported
+    assert (figure.low, figure.high, figure.shown, figure.images) == (low, high, shown, None)
+
+
+KEYS = (
+    "about, assumptions, axis, claims, common, id, kind, ladder, rows, slips, source, title, typed"
+)
+NO_RANGE = "must be a number or [low, high]"
+
+
+def reports(**figures: object) -> dict:
+    return {"rows": [{"id": "a", "reported": figures}]}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rows": []}, "study s: rows is missing"),
-        ({"row": 1}, "row: no such key"),
-        ({"rows": [{"id": "a"}, {"id": "a"}]}, "two rows are called a"),
-        ({"rows": [{"id": "a b"}]}, "an id is of letters"),
-        ({"rows": [{"id": "a", "overrides": ["x"]}]}, "'x' is not <key>=<value>"),
-        ({"rows": [{"id": "a", "reported": {"acc": 1}}]}, "reported.acc: no such quantity"),
-        ({"rows": [{"id": "a", "reported": {"val_acc": 0.7}}]}, "accuracies are in per cent"),
-        ({"rows": [{"id": "a", "reported": {"gap": [1]}}]}, r"must be a number or \[low, high\]"),
-        ({"rows": [{"id": "a", "like": "b"}]}, "no such row: b; rows: a"),
-        ({"axis": {"name": "x", "values": {"z": 1}}}, "axis: no such row: z"),
+        ({"rows": []}, ": rows is missing"),
+        ({"title": ""}, ": title is missing"),
+        ({"source": None}, ": source is missing"),
+        ({"row": 1, "clams": []}, f": row, clams: no such key; {KEYS}"),
+        ({"common": {"override": []}}, ", common: override: no such key; images, overrides"),
         (
-            {"claims": [{"quote": "q", "check": {"kind": "overfits", "a": "z"}}]},
-            "claim “q”: no such row: z",
+            {"rows": [{"id": "a", "lik": "b"}]},
+            ", row a: lik: no such key; id, images, like, needs, note, overrides, params, reported",
         ),
-        ({"claims": [{"quote": "q"}]}, "claim 1: needs quote and check"),
+        ({"axis": {"name": "x", "value": {}}}, ", axis: value: no such key; name, values"),
+        ({"rows": [{"id": "b"}, {"id": "a"}, {"id": "a"}]}, ": two rows are called a"),
+        (
+            {"rows": [{"id": "a b"}]},
+            ", row a b: an id is of letters, digits, _ . + -; it names folders",
+        ),
+        (
+            {"rows": [{"id": "a", "overrides": ["x"]}]},
+            ", row a: overrides: 'x' is not <key>=<value>",
+        ),
+        ({"rows": [{"id": "a", "overrides": [1]}]}, ", row a: overrides: 1 is not <key>=<value>"),
+        (reports(val_acc=0.7), ", row a: reported.val_acc=0.7: accuracies are in per cent"),
+        (
+            reports(val_acc=[0.5, 62]),
+            ", row a: reported.val_acc=[0.5, 62]: accuracies are in per cent",
+        ),
+        (reports(gap=[1]), f", row a: reported.gap=[1]: {NO_RANGE}"),
+        (reports(gap=[1, 2, 3]), f", row a: reported.gap=[1, 2, 3]: {NO_RANGE}"),
+        (reports(gap=[None, None]), f", row a: reported.gap=[None, None]: {NO_RANGE}"),
+        (reports(gap=["1", 2]), f", row a: reported.gap=['1', 2]: {NO_RANGE}"),
+        (reports(gap=True), f", row a: reported.gap=True: {NO_RANGE}"),
+        (
+            {"rows": [{"id": "a", "like": "b"}, {"id": "c"}]},
+            ", row a, like: no such row: b; rows: a, c",
+        ),
+        (
+            {"axis": {"name": "x", "values": {"z": 1, "lab.a": 2}}},
+            ", axis: no such row: z; rows: lab.a, lab.b, lab.c",
+        ),
+        (
+            {"claims": [{"quote": "q", "check": {"kind": "overfits", "a": list("zyxwv")}}]},
+            ", claim “q”: no such row: v, w, x, y, z; rows: lab.a, lab.b, lab.c",
+        ),
+        (
+            {"claims": [{"quote": "q"}]},
+            ", claim 1: needs quote and check, may have note; got ['quote']",
+        ),
     ],
 )
 def test_mistakes_in_a_study(change: dict, message: str) -> None:
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError) as error:
         parse_study(PLAIN | change)
+    assert str(error.value) == f"study s{message}"
+
+
+def test_a_figure_of_a_quantity_that_there_is_not() -> None:
+    with pytest.raises(UserError, match="^study s, row a: reported.acc: no such quantity; train_a"):
+        parse_study(PLAIN | reports(acc=1))
+    with pytest.raises(UserError, match="^study None: id is missing$"):
+        parse_study({key: value for key, value in PLAIN.items() if key != "id"})
 
 
 LADDER = {
@@ -128,7 +258,36 @@ def test_parts_of_a_ladder() -> None:
     assert [step.ingredient for step in out.steps] == ["one", "two", "three"]
     one = parse_study(expand("l", {"ingredients": {"one": ["a=1"]}}))
     assert [row.id for row in one.rows] == ["base", "all"] and one.steps[1].row == "base"
-    with pytest.raises(UserError, match="ablation.mode=up: must be one of cumulative"):
-        expand("l", LADDER | {"mode": "up"})
-    with pytest.raises(UserError, match="ingredients is empty"):
-        expand("l", {})
+    four = parse_study(expand("l", LADDER | {"ingredients": LADDER["ingredients"] | {"4": []}}))
+    assert four.steps[-1].row == "plus_three", "without the fourth"
+
+
+def test_words_of_a_ladder() -> None:
+    words = {"title": "T", "source": "a report", "about": "A", "assumptions": ["B"]}
+    study = parse_study(expand("l", LADDER | words))
+    assert (study.id, study.title, study.source, study.about) == ("l", "T", "a report", "A")
+    assert study.assumptions == ("B",)
+    bare = parse_study(expand("l", {"ingredients": {"one": ["a=1"]}}))
+    assert (bare.title, bare.source, bare.about, bare.assumptions) == ("l", OURS, "", ())
+    assert bare.rows[0].overrides == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"z": 1, "bse": 2, "c": 3, "d": 4},
+            "ablation l: bse, c, d, z: no such key; ['about', 'assumptions', 'base', "
+            "'ingredients', 'mode', 'source', 'title']",
+        ),
+        (
+            {"mode": "up"},
+            "ablation.mode=up: must be one of cumulative, leave_one_out, both",
+        ),
+        ({"ingredients": None}, "ablation l: ingredients is empty"),
+    ],
+)
+def test_mistakes_in_a_ladder(change: dict, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        expand("l", LADDER | change)
+    assert str(error.value) == message
