@@ -26,6 +26,9 @@ def test_too_many_is_told() -> None:
     assert seeds_to_show([0.0, 1.0], [1.0, 0.001], paired=True) is None
     assert seeds_for_width([0.0, 1.0], [1.0, 0.0], 1e-3, paired=True) is None
     assert seeds_to_show([5.0, 5.1], [0.0, 0.0], paired=True) == 2
+    widths = [stats.t.ppf(0.975, n - 1) * 2.0000001 / n**0.5 for n in (1000, 1001)]
+    spread = [0.0, 2**1.5], [0.0, 0.0]  # a standard deviation of 2
+    assert [seeds_for_width(*spread, width, paired=True) for width in widths] == [1000, None]
 
 
 @pytest.mark.parametrize("paired", [True, False])

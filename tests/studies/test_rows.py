@@ -10,7 +10,7 @@ import yaml
 from cifarlab.base.errors import UserError
 from cifarlab.studies.ladder import expand
 from cifarlab.studies.rows import merged, replaced, scaled, selected
-from cifarlab.studies.schema import OURS, Row, parse_study
+from cifarlab.studies.schema import OURS, Row, Study, parse_study
 from tests.conftest import CONF, options
 
 PLAIN = {
@@ -115,12 +115,12 @@ def test_everything_in_a_study() -> None:
     row = {"id": "a", "overrides": ["b=1"], "reported": {"test_loss": 0.7, "val_acc": [60, 62]}}
     row |= {"images": {"test": 500, "val": 50}, "params": 7, "note": "n", "needs": "a GPU"}
     rest = {"about": "x", "assumptions": ["y"], "slips": ["z"], "kind": "ablation", "typed": ["w"]}
-    rest |= {"axis": {"name": "rate", "values": {"a": 1}}}
+    rest |= {"axis": {"name": "rate", "values": {"a": "1e-3"}}}
     study = parse_study(PLAIN | {"rows": [row, {"id": "b", "like": "a"}]} | rest)
     assert (study.id, study.title, study.source) == ("s", "t", OURS)
     assert (study.about, study.kind, study.typed) == ("x", "ablation", ("w",))
     assert (study.assumptions, study.slips) == (("y",), ("z",))
-    assert study.axis is not None and (study.axis.name, study.axis.values) == ("rate", {"a": 1.0})
+    assert study.axis is not None and (study.axis.name, study.axis.values) == ("rate", {"a": 0.001})
     first, second = study.rows
     assert first.overrides == ("optimizer=sgd", "optimizer.lr=0.1", "b=1")
     assert (first.params, first.note, first.needs, first.like) == (7, "n", "a GPU", "")
@@ -134,6 +134,7 @@ def test_what_a_study_may_leave_out() -> None:
     study = parse_study({"id": "s", "title": "t", "source": "a report", "rows": [{"id": "a"}]})
     assert study.rows == (Row("a", ()),) and study.axis is None and study.steps == ()
     assert (study.kind, study.typed, study.about) == ("study", (), "")
+    assert Study("s", "t", OURS, "", (), (), (), (), None, ()).kind == "study"
     row = Row("a", ())
     assert (row.reported, row.params, row.note, row.needs, row.like) == ((), None, "", "", "")
 
@@ -270,6 +271,9 @@ def test_words_of_a_ladder() -> None:
     bare = parse_study(expand("l", {"ingredients": {"one": ["a=1"]}}))
     assert (bare.title, bare.source, bare.about, bare.assumptions) == ("l", OURS, "", ())
     assert bare.rows[0].overrides == ()
+    assert expand("l", {"ingredients": {"one": ["a=1"]}})["about"] == "", (
+        "as the folder's copy has it"
+    )
 
 
 @pytest.mark.parametrize(
