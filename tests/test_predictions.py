@@ -35,6 +35,18 @@ def test_the_most_confidently_wrong_come_first() -> None:
     assert BY_HAND.caption(4, "abc") == "a\n90.0%\nis c" and BY_HAND.caption(0, "abc") == "a\n70.0%"
 
 
+def test_of_equal_confidence_the_first_comes_first() -> None:
+    """Fifty wrong answers at 0.9 between fifty at 0.6."""
+    probabilities = np.tile([[0.6, 0.4], [0.9, 0.1]], (50, 1))
+    wrong = Predictions(np.log(probabilities), np.ones(100, dtype=int)).confidently_wrong(60)
+    assert wrong.tolist() == [*range(1, 100, 2), *range(0, 20, 2)]
+
+
+def test_the_loss_of_each_image_by_hand() -> None:
+    truths = [0.7, 0.3, 0.8, 0.6, 0.05, 0.5]
+    np.testing.assert_allclose(BY_HAND.loss, -np.log(truths))
+
+
 def test_missing_and_damaged_files_are_told(tmp_path) -> None:
     with pytest.raises(UserError, match=r"predictions.npz: missing; a finished run has it"):
         predictions.load(tmp_path)
