@@ -86,3 +86,10 @@ def test_the_temperature_stays_in_its_bounds(label: int, difference: float, boun
     """Colder is better for a right answer, hotter for a wrong one, without end."""
     only = Predictions(np.array([[difference, 0.0]]), np.array([label]))
     assert fit_temperature(only) == pytest.approx(bound, rel=1e-3)
+
+
+def test_numbers_are_pythons_own() -> None:
+    """As JSON and YAML write them and as they print, not numpy's."""
+    predictions = drawn(100)
+    numbers = fit_temperature(predictions), cross_entropy(predictions), reliability(predictions).ece
+    assert [type(number) for number in numbers] == [float] * 3

@@ -280,8 +280,8 @@ def test_words_of_a_ladder() -> None:
     ("change", "message"),
     [
         (
-            {"z": 1, "bse": 2, "c": 3, "d": 4},
-            "ablation l: bse, c, d, z: no such key; ['about', 'assumptions', 'base', "
+            dict.fromkeys("hgfedcba"),
+            "ablation l: a, b, c, d, e, f, g, h: no such key; ['about', 'assumptions', 'base', "
             "'ingredients', 'mode', 'source', 'title']",
         ),
         (
