@@ -44,6 +44,16 @@ def test_the_width_by_hand(paired: bool) -> None:
     assert halves[0] <= 0.5 < halves[1]
 
 
+def test_two_or_three_seeds_by_table() -> None:
+    """Of two samples with a standard deviation of 1: t(0.975, 2) = 4.303 at two seeds, at three
+    t(0.975, 4) = 2.776 times (2 / 3) ** 0.5 = 2.267. Of pairs t(0.975, 1) = 12.706 at two."""
+    spread = [0.0, 2**0.5]
+    found = [seeds_for_width(spread, spread, half, paired=False) for half in (4.31, 4.29, 2.28)]
+    assert found == [2, 3, 3] and seeds_for_width(spread, spread, 2.26, paired=False) > 3
+    pairs = [seeds_for_width(spread, [0.0, 0.0], half, paired=True) for half in (9.0, 8.9)]
+    assert pairs == [2, 3], "12.706 / 2 ** 0.5 = 8.985"
+
+
 def test_that_many_seeds_show_it() -> None:
     """Of experiments with the number of seeds asked for, 80 % find the difference."""
     n = seeds_to_show(A, B, paired=True)
