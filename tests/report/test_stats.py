@@ -14,6 +14,7 @@ from cifarlab.stats.intervals import (
     Estimate,
     effect_independent,
     effect_paired,
+    estimate,
     holm,
     mean_interval,
     paired,
@@ -44,6 +45,14 @@ def test_student_by_table() -> None:
 def test_one_value_has_no_interval() -> None:
     mean, std, half = mean_interval([0.5])
     assert mean == 0.5 and math.isnan(std) and math.isnan(half)
+
+
+def test_what_was_not_measured_is_left_out_of_a_mean() -> None:
+    """t(0.975, 1) = 12.706205 times a standard error of 0.1."""
+    found = estimate([0.5, math.nan, 0.7, math.inf])
+    assert found is not None and found.n == 2
+    assert (found.low, found.high) == pytest.approx((0.6 - 1.2706205, 0.6 + 1.2706205))
+    assert estimate([math.nan]) is None and estimate([]) is None
 
 
 def test_pairs_are_their_differences() -> None:
