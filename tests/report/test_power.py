@@ -51,6 +51,8 @@ def test_two_or_three_seeds_by_table() -> None:
     found = [seeds_for_width(spread, spread, half, paired=False) for half in (4.31, 4.29, 2.28)]
     assert found == [2, 3, 3] and seeds_for_width(spread, spread, 2.26, paired=False) > 3
     pairs = [seeds_for_width(spread, [0.0, 0.0], half, paired=True) for half in (9.0, 8.9)]
+    exactly = stats.t.ppf(0.975, 3) / 2  # of four differences of standard deviation 1
+    assert seeds_for_width([-1.0, 0.0, 1.0], [0.0] * 3, exactly, paired=True) == 4
     assert pairs == [2, 3], "12.706 / 2 ** 0.5 = 8.985"
 
 
