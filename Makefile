@@ -45,4 +45,4 @@ lock: $(READY)
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade --quiet -o requirements.lock
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .coverage*
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage*
