@@ -47,6 +47,7 @@ def check_config(config: Mapping[str, Any], schema: Any = RunConfig) -> RunConfi
     for key in keys(config, schema):
         key.check()
     run = cast(RunConfig, config)
+    _targets(run)
     Key("optimizer.lr", run["optimizer"].get("lr"), Positive).check()  # of any optimizer
     if run["lr_find"]:
         raise UserError("lr_find=true: is a program now: python scripts/lr_find.py [overrides]")
@@ -89,6 +90,20 @@ def _trainer(config: Mapping[str, Any]) -> None:
         given, meant = config[followed].get(key), config[key]
         if key in config[followed] and given != meant:
             raise UserError(f"{followed}.{key}={given}: follows {key}={meant}; give that instead")
+
+
+def _targets(config: RunConfig) -> None:
+    """Raise ``UserError`` for what is to be built and names no class."""
+    built: dict[str, Any] = {group: config[group] for group in GROUPS}  # type: ignore[literal-required]
+    built |= {"data.source": config["data"].get("source")}
+    built |= {f"aug.{name}": part for name, part in config["aug"].items()}
+    built |= {f"callbacks.{name}": part for name, part in config["callbacks"].items()}
+    built |= {"logger": config["logger"]} if config["logger"] else {}
+    for key, part in built.items():
+        if not isinstance(part, Mapping) or not isinstance(part.get("_target_"), str):
+            raise UserError(
+                f"{key}: names no class; {key}._target_=<class>, or leave it out: ~{key}"
+            )
 
 
 def _monitors(config: Mapping[str, Any]) -> None:
