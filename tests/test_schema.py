@@ -99,7 +99,7 @@ def test_arguments_are_checked_as_keys_are() -> None:
         ("trainer.max_time=foo", "trainer.max_time=foo: must be days:hours:minutes:seconds"),
         ("trainer.precision=bf16-true", "trainer.precision=bf16-true: must be one of auto"),
         ("~callbacks.early_stopping._target_", "callbacks.early_stopping: names no class; "),
-        ("~optimizer._target_", "optimizer: names no class; optimizer._target_=<class>, or leave"),
+        ("~optimizer._target_", "optimizer: names no class; optimizer._target_=<class>"),
         ("~data.source._target_", "data.source: names no class"),
         ("~model", "model: needs one of its options, model=<option>"),
         ("~optimizer.lr", "optimizer.lr: missing from the configuration"),

@@ -84,8 +84,9 @@ def check_export(format: str) -> None:
 
 def _trainer(config: Mapping[str, Any]) -> None:
     trainer = config["trainer"]
-    for option in trainer.keys() & _INSTEAD.keys():
-        raise UserError(f"trainer.{option}: no option of a run; {_INSTEAD[option]}")
+    for option in trainer:
+        if option in _INSTEAD:
+            raise UserError(f"trainer.{option}: no option of a run; {_INSTEAD[option]}")
     for followed, key in (("trainer", "max_epochs"), ("data", "batch_size")):
         given, meant = config[followed].get(key), config[key]
         if key in config[followed] and given != meant:
@@ -101,9 +102,7 @@ def _targets(config: RunConfig) -> None:
     built |= {"logger": config["logger"]} if config["logger"] else {}
     for key, part in built.items():
         if not isinstance(part, Mapping) or not isinstance(part.get("_target_"), str):
-            raise UserError(
-                f"{key}: names no class; {key}._target_=<class>, or leave it out: ~{key}"
-            )
+            raise UserError(f"{key}: names no class; {key}._target_=<class>")
 
 
 def _monitors(config: Mapping[str, Any]) -> None:

@@ -92,20 +92,19 @@ def to_type(key: str, value: str) -> str:
     return shlex.quote(as_override(key, value))
 
 
-def _contained(value: Any) -> Any:
-    if not OmegaConf.is_config(value):
-        return value
-    return OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
-
-
 def plain(config: DictConfig | dict[str, Any], *, missing: bool = False) -> dict[str, Any]:
     """A configuration in plain dictionaries and lists, interpolations resolved.
 
     missing: leave ``???`` where a value is mandatory; else raises ``MissingMandatoryValue``.
     """
-    found = OmegaConf.to_container(config, resolve=True, throw_on_missing=not missing)
-    assert isinstance(found, dict)
+    found = _contained(config, missing=missing)
     return {str(key): value for key, value in found.items()}
+
+
+def _contained(value: Any, *, missing: bool = False) -> Any:
+    if not OmegaConf.is_config(value):
+        return value
+    return OmegaConf.to_container(value, resolve=True, throw_on_missing=not missing)
 
 
 def _plain(config: DictConfig, job: DictConfig | None = None) -> RunConfig:

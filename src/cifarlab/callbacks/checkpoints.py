@@ -4,7 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import callbacks
+from lightning.pytorch import Callback, callbacks
+
+from cifarlab.base.errors import UserError
+from cifarlab.store.checkpoint import BEST
 
 
 class ModelCheckpoint(callbacks.ModelCheckpoint):
@@ -23,6 +26,24 @@ class ModelCheckpoint(callbacks.ModelCheckpoint):
         here = Path(self.dirpath)
         state = _renamed(state_dict, str(here), lambda path: str(here / Path(path).name))
         super().load_state_dict(state)
+
+
+def apart(callback: Callback, name: str, folder: Path) -> Callback:
+    """A callback of the user's; a ``ModelCheckpoint`` without a folder gets ``checkpoints/<name>``.
+
+    Raises ``UserError`` for one in the folder of ours, whose files it might overwrite.
+    """
+    if not isinstance(callback, callbacks.ModelCheckpoint):
+        return callback
+    ours = folder / BEST.parent
+    if callback.dirpath is None:
+        callback.dirpath = str(ours / name)
+    elif Path(callback.dirpath).resolve() == ours.resolve():
+        raise UserError(
+            f"callbacks.{name}.dirpath={callback.dirpath}: is where the run keeps best.ckpt and "
+            "last.ckpt; take another folder, or leave it out"
+        )
+    return callback
 
 
 def _renamed(state: dict[str, Any], folder: str, rename: Callable[[str], str]) -> dict[str, Any]:

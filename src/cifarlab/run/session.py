@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 from hydra.utils import instantiate
-from lightning.pytorch import Callback
-from lightning.pytorch.callbacks import ModelCheckpoint as LightningModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerStatus
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -58,7 +56,7 @@ class Session:
         self.macs = count_macs(self.module.net, self.data.image_size)
         self.recorder = callbacks.EpochRecorder(folder / EPOCHS)
         chosen = [
-            apart(instantiate(part), name, folder)
+            callbacks.apart(instantiate(part), name, folder)
             for name, part in (config["callbacks"] or {}).items()
         ]
         stopping = [c for c in chosen if isinstance(c, callbacks.EarlyStopping)]
@@ -271,24 +269,6 @@ def best_and_last(folder: Path) -> list[callbacks.ModelCheckpoint]:
         callbacks.ModelCheckpoint(filename=BEST.stem, monitor="val/loss", mode="min", **common),
         callbacks.ModelCheckpoint(filename=LAST.stem, **common),
     ]
-
-
-def apart(callback: Callback, name: str, folder: Path) -> Callback:
-    """A callback of the user's; a ``ModelCheckpoint`` without a folder gets ``checkpoints/<name>``.
-
-    Raises ``UserError`` for one in the folder of ours, whose files it might overwrite.
-    """
-    if not isinstance(callback, LightningModelCheckpoint):
-        return callback
-    ours = folder / BEST.parent
-    if callback.dirpath is None:
-        callback.dirpath = str(ours / name)
-    elif Path(callback.dirpath).resolve() == ours.resolve():
-        raise UserError(
-            f"callbacks.{name}.dirpath={callback.dirpath}: is where the run keeps best.ckpt and "
-            "last.ckpt; take another folder, or leave it out"
-        )
-    return callback
 
 
 def half(logits: np.ndarray) -> np.ndarray:

@@ -38,7 +38,7 @@ from cifarlab.store.record import (
     is_over,
     short_name,
 )
-from cifarlab.store.run import Run, write_config
+from cifarlab.store.run import write_config
 from cifarlab.sweep.launching import add_to_plan
 from hydra_plugins.cifarlab_sweeper.study import chosen, without_study
 
@@ -165,10 +165,13 @@ class GridSweeper(Sweeper):
     def _close(self, folder: Path, cells: Iterable[str]) -> None:
         """Write and show the results of the whole folder; exit with 1 unless all cells are over,
         and undamaged, or left to another process."""
-        from cifarlab.report.sweep.page import write_results
+        from cifarlab.report.sweep.page import write_all
+        from cifarlab.report.sweep.results import collect
 
-        log.info("\n%s", write_results(folder))
-        states = {Run.read(folder / cell).status for cell in cells}
+        results = collect(folder)
+        log.info("\n%s", write_all(results))
+        ours = set(cells)
+        states = {run.status for run in results.sweep.runs if run.folder.name in ours}
         if states & {"failed", "damaged", "interrupted", "missing"}:
             sys.exit(1)
 

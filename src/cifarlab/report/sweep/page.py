@@ -29,7 +29,12 @@ _DAMAGED = (
 
 def write_results(folder: Path) -> str:
     """Write tables and figures into a sweep folder, at any time, and return the text to show."""
-    results = collect(folder)
+    return write_all(collect(folder))
+
+
+def write_all(results: Results) -> str:
+    """The same of a sweep that has been read."""
+    folder = results.sweep.folder
     if is_study(folder):
         from cifarlab.report.study.files import write_study  # matplotlib takes a second to import
 
