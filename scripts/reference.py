@@ -52,7 +52,7 @@ def page() -> str:
         for path in sorted((CONF / group).glob("*.yaml")):
             about = comment(path)
             parts.append(f"### {group}={path.stem}\n")
-            parts += [about + "\n"] if about else []
+            parts += [f"{text}\n" for text in (about, chosen(path)) if text]
             parts += [rows] if (rows := table(path, group, target)) else []
     return "\n".join(parts)
 
@@ -70,14 +70,28 @@ def further_options() -> str:
 
 
 def comment(path: Path) -> str:
-    """The first comment of a file, without Hydra's directives."""
+    """The first comment of a file, without Hydra's directives, a command in it as code."""
     lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             break
         if not line.startswith("# @package"):
-            lines.append(line.removeprefix("#").strip())
-    return " ".join(lines)
+            said = line.removeprefix("#").strip()
+            lines.append(re.sub(r"^(python .*\S) {2,}(.*)", r"`\1`: \2", said))
+    return "\n".join(lines)
+
+
+def chosen(path: Path) -> str:
+    """The options that a file picks in other groups; empty for none."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    picked = [
+        f"`{key.removeprefix('override /')}={value}`"
+        for item in content.get("defaults", [])
+        if isinstance(item, dict)
+        for key, value in item.items()
+        if key.startswith("override /")
+    ]
+    return f"Takes {', '.join(picked)}." if picked else ""
 
 
 def table(path: Path, group: str, target: str | None) -> str:
@@ -100,7 +114,11 @@ def set_by(
     """The keys that a file sets, as a run has them."""
     content = {key: value for key, value in content.items() if key != "defaults"}
     if not group or is_global or group == "experiment":
-        config: dict[str, Any] = content
+        classes = {name: {"_target_": found} for name, found in GROUPS.items() if found}
+        config: dict[str, Any] = {
+            name: classes.get(name, {}) | value if isinstance(value, dict) else value
+            for name, value in content.items()
+        }
     elif target is not None:
         config = {group: {"_target_": target} | content}
     else:

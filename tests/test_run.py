@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from cifarlab.base.errors import UserError, told
+from cifarlab.callbacks import EpochRecorder
 from cifarlab.callbacks.epochs import COLUMNS
 from cifarlab.store.checkpoint import BEST, LAST, load_run, read_checkpoint
 from cifarlab.store.files import SUMS, SUMS_LOCK
@@ -335,3 +336,18 @@ def test_what_leaves_an_epoch_without_its_end(
 ) -> None:
     with pytest.raises(UserError, match=message):
         run_here(tmp_path / "run", override)
+
+
+def test_the_throughput_is_images_by_seconds_where_epochs_differ(
+    run_here, tmp_path, monkeypatch
+) -> None:
+    rates = iter((100.0, 900.0))
+    record = EpochRecorder.on_train_epoch_end
+
+    def uneven(self: EpochRecorder, *arguments: object) -> None:
+        record(self, *arguments)
+        self.rows[-1]["images_per_s"] = next(rates)
+
+    monkeypatch.setattr(EpochRecorder, "on_train_epoch_end", uneven)
+    time = RunRecord.load(run_here(tmp_path / "run")).time
+    assert time["images_per_s"] == pytest.approx(180), "two times the images in 1/100 + 1/900"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from cifarlab.figures.curves import draw, png, save
+from cifarlab.figures.curves import draw, overlay, png, save
 from cifarlab.figures.predictions import contact_sheet
 
 COLUMNS = {
@@ -36,3 +36,16 @@ def test_a_name_is_no_formula(name: str, tmp_path) -> None:
     assert png(figure).startswith(b"\x89PNG")
     texts = [t for f in (sheet, figure) for t in f.findobj(Text) if "$" in t.get_text()]
     assert len(texts) >= 5 and not any(text.get_parse_math() for text in texts)
+
+
+def test_a_single_epoch() -> None:
+    """One tick, at 1; training is a point, since a line of one would not be seen."""
+    once = {name: values[:1] for name, values in COLUMNS.items()}
+    for figure in (draw(once), overlay({"a": once, "b": once})):
+        png(figure)
+        for axes in figure.axes:
+            low, high = axes.get_xlim()
+            assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]
+    assert all(
+        line.get_marker() != "None" for line in figure.axes[0].lines if line.get_ls() == "--"
+    )

@@ -62,7 +62,8 @@ def overlay(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
             best = min(range(len(columns["epoch"])), key=lambda i: columns["val_loss"][i])
             values = columns[f"val_{metric}"]
             axes.plot(columns["epoch"], values, color=colour, lw=1.8)
-            axes.plot(columns["epoch"], columns[f"train_{metric}"], color=colour, lw=1.2, ls="--")
+            (line,) = axes.plot(columns["epoch"], columns[f"train_{metric}"], color=colour)
+            line.set(lw=1.2, ls="--", marker="." if len(values) == 1 else "")  # one point, no line
             axes.plot(columns["epoch"][best], values[best], "o", mec=colour, mfc="white", ms=7)
         _frame(axes, metric)
     handles = [
@@ -85,7 +86,7 @@ def overlay(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
 def _frame(axes: Axes, metric: str) -> None:
     axes.set_xlabel("epoch")
     axes.set_ylabel("cross-entropy (nats)" if metric == "loss" else "accuracy")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if metric == "acc":
         axes.yaxis.set_major_formatter(percent)
     plain(axes)

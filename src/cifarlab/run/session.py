@@ -3,6 +3,7 @@
 import logging
 import time
 from pathlib import Path
+from statistics import harmonic_mean
 from typing import Any
 
 import numpy as np
@@ -226,7 +227,7 @@ class Session:
             time={
                 "fit_s": sum(row["epoch_s"] for row in rows),
                 "total_s": earlier + time.perf_counter() - self.began,
-                "images_per_s": float(np.mean([row["images_per_s"] for row in rows])),
+                "images_per_s": harmonic_mean(row["images_per_s"] for row in rows),
             },
             hardware=self.hardware,
             versions=hardware.versions(),
