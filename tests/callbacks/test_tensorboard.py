@@ -68,6 +68,24 @@ def test_every_epoch_once_also_of_a_resumed_run(folder: Path) -> None:
     assert len(found.Tags()["tensors"]) == len(set(found.Tags()["tensors"])), "one layout"
 
 
+def test_each_session_writes_one_file_whose_name_is_after_those_of_earlier_ones(tmp_path) -> None:
+    """As TensorBoard reads them: by name, which begins with the second of opening, then the number
+    of the file in the process, whose 10 is before 9."""
+    for k in range(3):
+        logger = TensorBoard(str(tmp_path))
+        if k:
+            logger.go_on_from(0)
+        logger.log_metrics({"a": float(k)}, step=k)
+        logger.finalize("success")  # as the trainer does at the end of training
+        logger.log_metrics({"b": float(k)}, step=k)
+        logger.close()
+        assert len(names := sorted(path.name for path in tmp_path.iterdir())) == k + 1
+    seconds = [int(name.split(".")[3]) for name in names]
+    assert seconds == sorted(set(seconds)), "no two of one second"
+    assert [e.value for e in events(tmp_path).Scalars("a")] == [2.0]
+    assert [e.value for e in events(tmp_path).Scalars("b")] == [2.0]
+
+
 def test_the_layout_puts_training_and_validation_together(folder: Path) -> None:
     from tensorboard.plugins.custom_scalar import layout_pb2
 

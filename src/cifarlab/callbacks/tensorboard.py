@@ -3,8 +3,10 @@
 import contextlib
 import io
 import json
+import time
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from cifarlab.base import seams
 from cifarlab.base.plain import select
 from cifarlab.inspection import evaluating
-from cifarlab.store.record import NEUTRAL_KEYS
+from cifarlab.store.record import EVENTS, NEUTRAL_KEYS
 
 # Chart of the "Custom Scalars" tab: the tags in it, as regular expressions
 LAYOUT = {
@@ -48,12 +50,33 @@ class TensorBoard(TensorBoardLogger):
 
     def go_on_from(self, step: int) -> None:
         """Before anything is logged: what earlier sessions of the run logged at ``step`` or later
-        is done again, and no longer shown."""
+        is done again, and no longer shown.
+
+        TensorBoard reads the files of a folder by their names, which begin with the second in
+        which they were opened: the file of this session is opened in a later one than theirs.
+        """
         seams.purge_from(self, step)
+        now = time.time()
+        if any(Path(self.log_dir).glob(f"{EVENTS}{int(now):010d}.*")):
+            time.sleep(1 - now % 1)
 
     @rank_zero_only
     def save(self) -> None:
         self.experiment.flush()
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Lightning's closes the file at the end of training, and what is logged afterwards would
+        go to another one, which TensorBoard may read first: see ``go_on_from``."""
+        if status == "success" and self._experiment is not None:
+            self.experiment.flush()
+        else:
+            super().finalize(status)
+
+    @rank_zero_only
+    def close(self) -> None:
+        """Nothing more is logged."""
+        super().finalize("success")
 
     @rank_zero_only
     def log_layout(self) -> None:

@@ -30,6 +30,7 @@ from cifarlab.store.record import (
     CELLS,
     CONFIG,
     EPOCHS,
+    EVENTS,
     FAILURE,
     PRUNED,
     RESULT,
@@ -127,7 +128,7 @@ def summary(record: RunRecord, folder: Path) -> str:
 
 def _discard(folder: Path) -> None:
     """Remove what a run that never got going wrote, and the folder unless it holds other things."""
-    files = (CONFIG, LOCK, "run.log", EPOCHS, "events.out.tfevents.*", INITIAL.name)
+    files = (CONFIG, LOCK, "run.log", EPOCHS, f"{EVENTS}*", INITIAL.name)
     for pattern in (*files, SUMS, SUMS_LOCK):
         for place in (folder, folder / INITIAL.parent):
             for path in place.glob(pattern):

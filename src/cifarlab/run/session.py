@@ -30,7 +30,7 @@ from cifarlab.store.checkpoint import (
     save_initial,
 )
 from cifarlab.store.files import read_checked, remove, write_atomic, written_whole
-from cifarlab.store.record import EPOCHS, PREDICTIONS, RunRecord, Status, config_hash
+from cifarlab.store.record import EPOCHS, EVENTS, PREDICTIONS, RunRecord, Status, config_hash
 
 log = logging.getLogger("cifarlab")
 TEST_READS = ".test_reads"  # there only between the first reading of the test set and the record
@@ -74,7 +74,7 @@ class Session:
         if callbacks.has_terminal():
             always.append(callbacks.ProgressBar())
         logger = instantiate(config["logger"])(folder.as_posix()) if config["logger"] else False
-        if isinstance(logger, callbacks.TensorBoard) and any(folder.glob("events.out.tfevents.*")):
+        if isinstance(logger, callbacks.TensorBoard) and any(folder.glob(f"{EVENTS}*")):
             logger.go_on_from(latest.checkpoint["global_step"] if latest else 0)
         self.trainer = build_trainer(config["trainer"], folder, [*chosen, *always], logger)
         asked = config["trainer"]["devices"]
@@ -205,7 +205,9 @@ class Session:
             logger.log_metrics(final, step=self.trainer.global_step)
             if isinstance(logger, callbacks.TensorBoard):
                 logger.log_config(self.config)
-            logger.finalize("success")
+                logger.close()
+            else:
+                logger.finalize("success")
 
     def _record(
         self, best_epoch: int, results: dict[str, Evaluation], test_reads: int
