@@ -24,18 +24,19 @@ ALLOWED: dict[str, set[str]] = {
     "studies": {"stats", "store"},
     "callbacks": {"figures", "inspection", "stats", "store"},
     "run": {"callbacks", "figures", "inspection", "lit", "stats", "store"},
+    "bench": {"data", "lit", "run", "store"},
     "sweep": {"callbacks", "run", "store"},
     "use": {"data", "figures", "inspection", "store"},
     "report": {"data", "figures", "inspection", "stats", "store", "studies"},
     "campaign": {"inspection", "report", "run", "store", "studies"},
     "hydra_plugins": {"report", "store", "studies", "sweep"},
     "train.py": {"report", "run", "store", "sweep"},
-    "scripts": {"campaign", "data", "figures", "report", "run", "store", "theory", "use"},
+    "scripts": {"bench", "campaign", "data", "figures", "report", "run", "store", "theory", "use"},
 }
 RESTRICTED = {
     "matplotlib": {"figures"},
     "hydra": {"base", "hydra_plugins", "report", "run", "scripts", "store", "sweep"}
-    | {"train.py", "use"},
+    | {"bench", "train.py", "use"},
 }
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as reference
 
-from cifarlab.data.elementary import FIXED, GEOMETRIC, GRADUAL, apply, apply_each
+from cifarlab.data.elementary import FIXED, GEOMETRIC, GRADUAL, apply, apply_and_choose, apply_each
 from tests.data.test_augment import photos
 
 CHANGES = [*torch.linspace(-0.99, 0.99, 9).tolist(), 0.27, 0.6]
@@ -143,6 +143,7 @@ def test_each_image_gets_its_own_operation() -> None:
     which[which == 2] = 3  # one operation that no image has
     magnitudes = torch.linspace(0.1, 0.9, 60)
     ours = apply_each(names, which, images, magnitudes, "nearest")
+    assert torch.equal(ours, apply_and_choose(names, which, images, magnitudes, "nearest"))
     for number, image in enumerate(ours):
         one = slice(number, number + 1)
         alone = apply(names[which[number]], images[one], magnitudes[one], "nearest")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from cifarlab.lit import ImageClassifier, evaluate
-from cifarlab.lit.classifier import MeanLoss
+from cifarlab.lit.classifier import Mean
 
 SGD = partial(torch.optim.SGD, lr=0.1)
 
@@ -58,10 +58,10 @@ def test_evaluate_by_hand() -> None:
     assert not net.training and np.isfinite(result.logits).all()
 
 
-def test_mean_loss_weighs_batches_by_their_images() -> None:
-    mean = MeanLoss()
-    mean.update(torch.tensor(1.0), 3)
-    mean.update(torch.tensor(5.0), 1)
+def test_means_are_of_images() -> None:
+    mean = Mean()
+    mean.update(torch.tensor(3.0), 3)
+    mean.update(torch.tensor(5), 1)
     assert mean.compute().item() == pytest.approx(2.0)
 
 

@@ -78,22 +78,24 @@ def test_shifts(pair: list[Path], tmp_path: Path) -> None:
 
 
 def test_benchmark(cache: Path, tmp_path: Path) -> None:
-    done = start(
-        "benchmark.py",
-        *TINY,
-        f"data.cache_dir={cache}",
-        "data.num_train=1000",
-        "aug=crop_flip",
-        "rounds=1",
-        "steps=8",
-        "warmup=2",
-        "workers=1",
-        cwd=tmp_path,
-    )
+    arguments = [*TINY, f"data.cache_dir={cache}", "data.num_train=3000", "aug=crop_flip"]
+    arguments += ["rounds=1", "steps=25", "warmup=0", "workers=1", "threads=1"]
+    done = start("benchmark.py", *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    (result,) = tmp_path.glob("outputs/benchmarks/*/benchmark.json")
-    rates = json.loads(result.read_text())["images_per_s"]
-    assert rates["ours"][0] > 0 and rates["textbook"][0] > 0
+    (path,) = tmp_path.glob("outputs/benchmarks/*/benchmark.json")
+    result = json.loads(path.read_text())
+    (case,) = result["cases"]
+    assert case["case"] == "mlp crop_flip" and case["unit"] == "s an epoch"
+    assert case["values"]["ours"][0] > 0 and case["values"]["textbook"][0] > 0
+    assert result["hardware"]["threads"] == 1
+    # of another time, when ours was ten times as quick
+    case["values"]["ours"][0] /= 10
+    before = tmp_path / "before.json"
+    before.write_text(json.dumps(result))
+    slower = start("benchmark.py", *arguments, f"compare={before}", cwd=tmp_path)
+    assert slower.returncode == 2 and "slower than in" in slower.stderr
+    none = start("benchmark.py", f"compare={tmp_path / 'x'}", cwd=tmp_path)
+    assert none.returncode == 2 and "is no benchmark.json" in none.stderr
 
 
 @pytest.mark.parametrize("names", ["crop,hflip,grayscale", "crop,mixup,cutmix"])

@@ -54,6 +54,12 @@ def find_device(accelerator: str) -> torch.device:
     return torch.device("cpu")
 
 
+def wait_for(device: torch.device) -> None:
+    """Until all that was asked of a device is done; a CPU is asked for nothing in advance."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
 def keep_freed_memory() -> bool:
     """Have this process keep the memory it frees, for the next step; whether it now does.
 

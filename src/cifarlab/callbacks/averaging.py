@@ -5,14 +5,15 @@ Lightning's ``WeightAveraging`` validates the average and puts it into the check
 and the record of the run are all of the average.
 """
 
-import itertools
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
-from torch import nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_avg_fn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_avg_fn
 
 from cifarlab.base.seams import average_of
 
@@ -40,13 +41,14 @@ class _Averaging(WeightAveraging):
 @torch.no_grad()
 def _follow(average: nn.Module, net: nn.Module) -> None:
     """Make the average the weights as they are."""
-    pairs = zip(
-        itertools.chain(average.parameters(), average.buffers()),
-        itertools.chain(net.parameters(), net.buffers()),
-        strict=True,
-    )
-    for theirs, ours in pairs:
+    for theirs, ours in _pairs(average, net):
         theirs.copy_(ours)
+
+
+def _pairs(average: nn.Module, net: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
+    """The parameters and buffers of both."""
+    yield from zip(average.parameters(), net.parameters(), strict=True)
+    yield from zip(average.buffers(), net.buffers(), strict=True)
 
 
 class EMA(_Averaging):
@@ -62,8 +64,30 @@ class EMA(_Averaging):
     def __init__(
         self, decay: float = 0.999, update_every_n_steps: int = 1, update_starting_at_step: int = 0
     ) -> None:
-        super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))
+        self.average = get_ema_multi_avg_fn(decay)
+        super().__init__(multi_avg_fn=self.average)
         self.every, self.start = update_every_n_steps, update_starting_at_step
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_fit_start(trainer, pl_module)
+        average = average_of(self)
+        assert average is not None
+        average.update_parameters = partial(self.update, average)  # type: ignore[method-assign]
+
+    def update(self, average: AveragedModel, net: nn.Module) -> None:
+        """``AveragedModel``'s (torch 2.15), but its counter is not copied to the device at each
+        update: a copy that is waited for."""
+        if average.n_averaged == 0:
+            AveragedModel.update_parameters(average, net)
+            return
+        alike: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
+        for theirs, ours in _pairs(average.module, net):
+            pair = alike.setdefault(ours.dtype, ([], []))
+            pair[0].append(theirs.detach())
+            pair[1].append(ours.detach())
+        for averages, values in alike.values():
+            self.average(averages, values, average.n_averaged)
+        average.n_averaged += 1
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         return step_idx is not None and step_idx >= self.start and step_idx % self.every == 0

@@ -1,6 +1,7 @@
 """Checkpoints of a run's folder that go on being its best and last wherever the folder goes."""
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ class ModelCheckpoint(callbacks.ModelCheckpoint):
     run is resumed in a folder that was moved or copied. The class has Lightning's name because the
     state in a checkpoint is found by it; states with paths, of before, are read as well.
     """
+
+    @cached_property
+    def state_key(self) -> str:  # asked for 12 times a step, 3 us each
+        return super().state_key
 
     def state_dict(self) -> dict[str, Any]:
         return _renamed(super().state_dict(), "", lambda path: Path(path).name)

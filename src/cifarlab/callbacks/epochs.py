@@ -10,6 +10,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from cifarlab.base import hardware
 from cifarlab.base.errors import UserError
 from cifarlab.store.files import write_atomic
 from cifarlab.store.record import read_metrics
@@ -65,6 +66,7 @@ class EpochRecorder(Callback):
         self._images += len(batch[1]) * trainer.world_size
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        hardware.wait_for(pl_module.device)  # of its steps some may still be in the queue
         self._validation_began = time.perf_counter()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,5 +1,6 @@
 """Augmentations of colour; see ``cifarlab.data.augment`` for what an operation is."""
 
+import random
 from collections.abc import Callable
 
 import torch
@@ -28,8 +29,8 @@ class ColorJitter:
     probability ``p`` (torchvision's ColorJitter within RandomApply).
 
     The factors of the first three are drawn evenly from [1 - strength, 1 + strength], the shift of
-    the hue from [-hue, hue] of a full turn. The order of the four is drawn once a batch, where
-    torchvision draws it for each image.
+    the hue from [-hue, hue] of a full turn. The order of the four is drawn once a batch, from the
+    seed of its generator, where torchvision draws it for each image.
 
     Args:
         p: probability of each image.
@@ -54,9 +55,8 @@ class ColorJitter:
         which = chosen(images, self.p, generator)
         changed = to_unit(images)
         names = [name for name, strength in self.strengths.items() if strength > 0]
-        order = torch.randperm(len(names), device=images.device, generator=generator)
-        for position in order.tolist():
-            name = names[position]
+        # from the seed, which is known here; what is drawn on a GPU would have to be waited for
+        for name in random.Random(generator.initial_seed()).sample(names, len(names)):
             strength = self.strengths[name]
             low, high = (-strength, strength) if name == "hue" else (1 - strength, 1 + strength)
             amount = uniform(images, max(low, 0.0) if name != "hue" else low, high, generator)
@@ -96,7 +96,7 @@ def hue(images: Unit, shifts: PerImage) -> Unit:
     )
     turned = sector.gather(1, brightest.unsqueeze(1)).squeeze(1) + 6 * shifts.view(-1, 1, 1)
     # HSV to RGB by the formula without cases: channel = v - span * max(0, min(k, 4 - k, 1))
-    k = (torch.tensor([5.0, 3.0, 1.0], device=images.device).view(1, 3, 1, 1) + turned[:, None]) % 6
+    k = (torch.arange(5, 0, -2, device=images.device).view(1, 3, 1, 1) + turned[:, None]) % 6
     share = torch.minimum(k, 4 - k).clamp(0, 1)
     return value.unsqueeze(1) - span.unsqueeze(1) * share
 

@@ -142,6 +142,24 @@ class CIFAR10DataModule(LightningDataModule):
 
     def train_dataloader(self) -> TrainLoader:
         rank, world_size, device = self._place()
+        return self.train_loader(device, rank, world_size)
+
+    def val_dataloader(self) -> EvalLoader:
+        rank, world_size, device = self._place()
+        return self.eval_loader("val", device, rank, world_size)
+
+    def test_dataloader(self) -> EvalLoader:
+        rank, world_size, device = self._place()
+        return self.eval_loader("test", device, rank, world_size)
+
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """They lie there: Lightning need not look through them."""
+        return batch
+
+    def train_loader(self, device: torch.device, rank: int = 0, world_size: int = 1) -> TrainLoader:
+        """Loader of the training images, augmented, on ``device``."""
         rows = self._on("train", device)
         return TrainLoader(
             rows.items,
@@ -158,14 +176,6 @@ class CIFAR10DataModule(LightningDataModule):
             # trainer.overfit_batches means the same batches over and over
             reorder=not getattr(self.trainer, "overfit_batches", 0),
         )
-
-    def val_dataloader(self) -> EvalLoader:
-        rank, world_size, device = self._place()
-        return self.eval_loader("val", device, rank, world_size)
-
-    def test_dataloader(self) -> EvalLoader:
-        rank, world_size, device = self._place()
-        return self.eval_loader("test", device, rank, world_size)
 
     def eval_loader(
         self, name: str, device: torch.device, rank: int = 0, world_size: int = 1

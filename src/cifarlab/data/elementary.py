@@ -8,6 +8,7 @@ torchvision.
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 from torchvision.transforms.v2 import functional
@@ -61,12 +62,17 @@ def contrast(images: Pixels, changes: PerImage) -> Pixels:
 
 def sharpness(images: Pixels, changes: PerImage) -> Pixels:
     """-1 is the image smoothed by the kernel [1 1 1; 1 5 1; 1 1 1] / 13, but for its border."""
-    return _away_from(functional.adjust_sharpness(images, 0.0), images, changes)
+    smooth = images.float()
+    inner = smooth[:, :, 1:-1, 1:-1]
+    if inner.numel():
+        # torchvision's function copies its kernel to the device each time, which is waited for
+        inner.copy_(((9 * F.avg_pool2d(smooth, 3, stride=1) + 4 * inner) / 13).round())
+    return _away_from(smooth, images, changes)
 
 
 def posterize(images: Pixels, bits: PerImage) -> Pixels:
     """Only the highest ``bits`` of eight, rounded to a whole number, are kept."""
-    masks = (255 << (8 - bits.round().int())) & 255
+    masks = (255 << (8 - bits.round().int()).clamp(0, 8)) & 255
     return images & masks.to(torch.uint8).view(-1, 1, 1, 1)
 
 
@@ -109,10 +115,19 @@ def apply(name: str, images: Pixels, magnitudes: PerImage, mode: str) -> Pixels:
 def apply_each(
     names: Sequence[str], which: Whole, images: Pixels, magnitudes: PerImage, mode: str
 ) -> Pixels:
-    """To each image the operation ``names[which]``, by groups of images that share one."""
+    """To each image the operation ``names[which]``: by groups on the CPU. Elsewhere the sizes of
+    the groups would have to be waited for; all images take as many calls."""
+    by = apply_by_groups if images.device.type == "cpu" else apply_and_choose
+    return by(names, which, images, magnitudes, mode)
+
+
+def apply_by_groups(
+    names: Sequence[str], which: Whole, images: Pixels, magnitudes: PerImage, mode: str
+) -> Pixels:
+    """Each operation on the images that are to have it."""
     ordered, order = which.sort()
-    ends = torch.arange(1, len(names), device=which.device)
-    groups = order.tensor_split(torch.searchsorted(ordered, ends).cpu())  # waits for the device
+    ends = torch.arange(1, len(names))
+    groups = order.tensor_split(torch.searchsorted(ordered, ends))
     done = [
         apply(name, images[group], magnitudes[group], mode)
         for name, group in zip(names, groups, strict=True)
@@ -121,10 +136,26 @@ def apply_each(
     return torch.cat(done)[order.argsort()]
 
 
+def apply_and_choose(
+    names: Sequence[str], which: Whole, images: Pixels, magnitudes: PerImage, mode: str
+) -> Pixels:
+    """Each operation on all images, of which each takes the one that it is to have."""
+    done = images
+    for position, name in enumerate(names):
+        chosen = (which == position).view(-1, 1, 1, 1)
+        done = torch.where(chosen, apply(name, images, magnitudes, mode), done)
+    return done
+
+
 def _affine(images: Pixels, entries: Sequence[float | Tensor], mode: str) -> Pixels:
     """``warp`` by the matrix of these six numbers, some of which are given image by image."""
-    columns = [torch.as_tensor(e, device=images.device).expand(len(images)) for e in entries]
-    matrices: Float[Tensor, "batch 2 3"] = torch.stack(columns, 1).float().view(-1, 2, 3)
+    columns = [
+        entry
+        if isinstance(entry, Tensor)
+        else torch.full((len(images),), entry, dtype=torch.float32, device=images.device)
+        for entry in entries
+    ]
+    matrices: Float[Tensor, "batch 2 3"] = torch.stack(columns, 1).view(-1, 2, 3)
     return to_pixels(warp(to_unit(images), matrices, mode))
 
 

@@ -5,7 +5,7 @@ shift is a share of the image's side, so that it means the same at every size.
 """
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 from cifarlab.base.schema import check_arguments
 from cifarlab.data.augment import Pixels, Whole, chosen, dirichlet, integers, to_pixels
@@ -51,17 +51,25 @@ class Space:
         self.bins, self.names = bins, tuple(ends)
         self.magnitudes = torch.stack([torch.linspace(*pair, bins) for pair in ends.values()])
         self.signed = torch.tensor([name in signed for name in self.names])
+        self._tables: dict[torch.device, tuple[Tensor, Tensor]] = {}
 
     def apply(
         self, images: Pixels, which: Whole, levels: Whole, mode: str, generator: Generator
     ) -> Pixels:
         """To each image the operation ``which`` at the magnitude ``levels``; only signs are drawn,
         as likely minus as plus."""
-        magnitudes = self.magnitudes.to(images.device)[which, levels]
-        minus = chosen(images, 0.5, generator).flatten() & self.signed.to(images.device)[which]
+        magnitudes, signed = self.tables(images.device)
+        magnitudes = magnitudes[which, levels]
+        minus = chosen(images, 0.5, generator).flatten() & signed[which]
         return apply_each(
             self.names, which, images, torch.where(minus, -magnitudes, magnitudes), mode
         )
+
+    def tables(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """``magnitudes`` and ``signed`` on a device, copied there once: a copy is waited for."""
+        if device not in self._tables:
+            self._tables[device] = self.magnitudes.to(device), self.signed.to(device)
+        return self._tables[device]
 
 
 class RandAugment:

@@ -7,13 +7,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy
 
 from cifarlab.lit.optim import Part, param_groups
 
@@ -22,11 +21,12 @@ Labels = Int[Tensor, " batch"] | Float[Tensor, "batch classes"]  # classes, or s
 Batch = tuple[Float[Tensor, "batch ..."], Labels]
 
 
-class MeanLoss(Metric):
-    """Mean over images of batch means, over all processes.
+class Mean(Metric):
+    """Mean over images, over all processes, of which batches bring the sums.
 
-    ``torchmetrics.MeanMetric`` (1.9) either looks for NaN at every update, for which a GPU has to
-    be waited for, or, with ``nan_strategy="disable"``, drops the weights.
+    Three tensor operations a batch on the device, and nothing that waits for it.
+    ``torchmetrics.MeanMetric`` (1.9) either looks for NaN at every update or, with
+    ``nan_strategy="disable"``, drops the weights; ``MulticlassAccuracy`` takes 0.1 ms.
     """
 
     total: Tensor
@@ -37,8 +37,9 @@ class MeanLoss(Metric):
         self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("images", torch.tensor(0.0), dist_reduce_fx="sum")
 
-    def update(self, loss: Float[Tensor, ""], images: int) -> None:
-        self.total += loss * images
+    def update(self, total: Real[Tensor, ""], images: int) -> None:
+        """``total``: sum over the ``images`` images of a batch."""
+        self.total += total
         self.images += images
 
     def compute(self) -> Float[Tensor, ""]:
@@ -87,10 +88,7 @@ class ImageClassifier(LightningModule):
         self._logs_training = False  # a run may go on in the middle of an epoch
         self.metrics = nn.ModuleDict()
         for split in ("train", "val"):
-            self.metrics[f"{split}/loss"] = MeanLoss()
-            self.metrics[f"{split}/acc"] = MulticlassAccuracy(
-                num_classes, average="micro", validate_args=False
-            )
+            self.metrics[f"{split}/loss"], self.metrics[f"{split}/acc"] = Mean(), Mean()
 
     def forward(
         self, images: Float[Tensor, "batch channels height width"]
@@ -129,9 +127,11 @@ class ImageClassifier(LightningModule):
         logits = self(images)
         loss = self.compute_loss(logits, labels)
         mean_loss, accuracy = self.metrics[f"{split}/loss"], self.metrics[f"{split}/acc"]
-        assert isinstance(mean_loss, Metric) and isinstance(accuracy, Metric)
-        mean_loss.update(loss.detach(), len(labels))
-        accuracy.update(logits.detach(), labels.argmax(1) if labels.ndim == 2 else labels)
+        assert isinstance(mean_loss, Mean) and isinstance(accuracy, Mean)
+        with torch.no_grad():
+            right = logits.argmax(1) == (labels.argmax(1) if labels.ndim == 2 else labels)
+            mean_loss.update(loss.detach() * len(labels), len(labels))
+            accuracy.update(right.sum(), len(labels))
         return loss, logits.detach()
 
     def _log_epoch(self, split: str) -> None:

@@ -1,0 +1,1 @@
+"""How fast cifarlab is beside what one would write without it; ``scripts/benchmark.py``."""

@@ -1,0 +1,100 @@
+"""Augmentation and evaluation, images a second of one thread."""
+
+import contextlib
+import time
+from typing import Any
+
+import torch
+from torchvision.transforms import v2
+
+from cifarlab.base import hardware
+from cifarlab.base.config import RunConfig
+from cifarlab.base.errors import UserError
+from cifarlab.bench import textbook
+from cifarlab.bench.timing import Case, Clock, in_stretches
+from cifarlab.bench.training import autocast
+from cifarlab.lit import evaluate
+from cifarlab.run.build import build
+
+
+def augmentation(config: RunConfig, steps: int, warmup: int) -> Case:
+    """From stored pixels to a normalised batch.
+
+    Ours: the batch at once, drawn for each image apart. ``one by one``: PIL images through
+    torchvision's transforms, as a worker of a ``DataLoader`` does. ``v2 batch``: torchvision's
+    transforms on the batch, which draw once for all its images, so that it is another augmentation.
+    The last two are left out where torchvision has no counterpart.
+    """
+    device = hardware.find_device(config["trainer"]["accelerator"])
+    clock = Clock(device)
+    data, _ = build(config)
+    size = data.batch_size
+
+    def ours() -> float:
+        moments = []
+        for number, _ in enumerate(data.train_loader(device)):
+            if number >= warmup:
+                moments.append(clock())
+            if number == warmup + steps:
+                break
+        return 1e6 * in_stretches(moments, size)
+
+    ways = {"ours": ours}
+    try:
+        steps_of_theirs = textbook.transforms(data.augment)
+    except UserError:
+        return Case(_aug(config), "us an image", ways)
+
+    def one_by_one() -> float:
+        images = textbook.Images(data, data.train_indices, steps_of_theirs)
+        moments = []
+        for first in range(min(steps, 4) + 1):
+            moments.append(time.process_time())
+            torch.stack([images[first * size + number][0] for number in range(size)])
+        return 1e6 * in_stretches(moments, size)
+
+    def batched() -> float:
+        pixels = torch.from_numpy(data.images.train_images).permute(0, 3, 1, 2).to(device)
+        whole = v2.Compose(
+            [
+                *steps_of_theirs,
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Normalize(data.mean, data.std),
+            ]
+        )
+        moments = []
+        for number in range(warmup + steps + 1):
+            if number >= warmup:
+                moments.append(clock())
+            whole(pixels[torch.randint(len(pixels), (size,), device=device)])
+        return 1e6 * in_stretches(moments, size)
+
+    return Case(_aug(config), "us an image", ways | {"one by one": one_by_one, "v2 batch": batched})
+
+
+def evaluation(config: RunConfig) -> Case:
+    """The validation images through a net. Textbook: a ``DataLoader``, 32 bits, contiguous."""
+    device = hardware.find_device(config["trainer"]["accelerator"])
+    clock = Clock(device)
+    data, module = build(config)
+    module.to(device)
+
+    def timed(plainly: bool) -> float:
+        layout = torch.contiguous_format if plainly else torch.channels_last
+        net: Any = module.net.to(memory_format=layout)
+        loader: Any = _on(textbook.val_loader(data), device) if plainly else None
+        cast = contextlib.nullcontext() if plainly else autocast(config, device)
+        began = clock()
+        evaluate(net, loader or data.eval_loader("val", device), cast)
+        return 1e6 * (clock() - began) / len(data.val_indices)
+
+    ways = {"ours": lambda: timed(False), "textbook": lambda: timed(True)}
+    return Case(config["choices"]["model"], "us an image", ways)
+
+
+def _on(loader: Any, device: torch.device) -> Any:
+    return ((images.to(device), labels.to(device)) for images, labels in loader)
+
+
+def _aug(config: RunConfig) -> str:
+    return config["choices"]["aug"] or "-".join(config["aug"]) or "none"

@@ -1,0 +1,176 @@
+"""Training steps: through the Trainer and in a bare loop, our pipeline and the textbook's."""
+
+import contextlib
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from hydra.utils import instantiate
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from cifarlab.base import hardware
+from cifarlab.base.config import RunConfig
+from cifarlab.base.errors import UserError
+from cifarlab.bench import textbook
+from cifarlab.bench.timing import Case, Clock, in_stretches
+from cifarlab.run.build import build, build_trainer, precision, without_noise
+from cifarlab.run.session import Session
+from cifarlab.store.checkpoint import build_net
+
+STRETCH = 25  # steps between two looks at the clock
+
+
+class Stopwatch(Callback):
+    """Reads a clock every ``STRETCH`` steps, from the step ``first`` on."""
+
+    def __init__(self, clock: Callable[[], float], first: int) -> None:
+        self.clock, self.first, self.moments = clock, first, list[float]()
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self.look(batch_idx)
+
+    def look(self, step: int) -> None:
+        if step >= self.first and (step - self.first) % STRETCH == 0:
+            self.moments.append(self.clock())
+
+
+def overhead(config: RunConfig, steps: int, warmup: int) -> Case:
+    """A whole run as ``python train.py`` makes it, with all its callbacks, within an epoch; and the
+    same loader, net, optimizer and schedule in a loop of ten lines."""
+    clock = Clock(hardware.find_device(config["trainer"]["accelerator"]))
+    limits = {"limit_train_batches": warmup + steps + 1, "limit_val_batches": 1}
+    limited: Any = config | {"max_epochs": 1, "evaluation": False}
+    limited |= {"trainer": config["trainer"] | limits | {"max_epochs": 1}}
+
+    def through_the_trainer() -> float:
+        watch = Stopwatch(clock, warmup)
+        with tempfile.TemporaryDirectory() as folder:
+            session = Session(limited, Path(folder))
+            cast(Any, session.trainer).callbacks.append(watch)
+            session.fit()
+        return 1e3 * in_stretches(watch.moments, STRETCH)
+
+    def in_a_loop() -> float:
+        data, module = build(config)
+        _check_length(data, config, warmup + steps)
+        device = clock.device
+        module.to(device).train()
+        loader = data.train_loader(device)
+        optimizer = module.build_optimizer()
+        schedule = module.scheduler(
+            optimizer=optimizer, total_steps=len(loader), steps_per_epoch=len(loader)
+        )
+        watch = Stopwatch(clock, warmup)
+        for number, (images, labels) in enumerate(loader):
+            watch.look(number)
+            if number == warmup + steps:
+                break
+            optimizer.zero_grad()
+            with autocast(config, device):
+                loss = module.compute_loss(module.net(images), labels)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+        return 1e3 * in_stretches(watch.moments, STRETCH)
+
+    ways = {"Trainer": through_the_trainer, "bare loop": in_a_loop}
+    return Case(config["choices"]["model"], "ms a step", ways)
+
+
+def pipeline(config: RunConfig, folder: Path, steps: int, warmup: int, workers: int) -> Case:
+    """Seconds on the wall of an epoch, since the textbook's images are made by other processes.
+
+    Ours: images resident as uint8, batched augmentation, channels last, ``trainer.precision``.
+    Textbook: PIL images, torchvision's transforms one image at a time, a ``DataLoader`` with
+    ``workers`` processes, 32 bits, contiguous memory.
+    """
+
+    def train(plainly: bool) -> float:
+        watch = Stopwatch(time.perf_counter, warmup)
+        data, module = build(config)
+        _check_length(data, config, warmup + steps)
+        limits = {"limit_train_batches": warmup + steps + 1, "limit_val_batches": 0}
+        limits |= {"max_epochs": 1}
+        options = config["trainer"] | limits | ({"precision": "32-true"} if plainly else {})
+        trainer = build_trainer(options, folder, [watch], enable_checkpointing=False)
+        with without_noise():
+            # only training is timed
+            warnings.filterwarnings("ignore", message="You defined a `validation_step`")
+            if plainly:
+                module.net.to(memory_format=torch.contiguous_format)
+                trainer.fit(module, train_dataloaders=textbook.train_loader(data, workers))
+            else:
+                trainer.fit(module, datamodule=data)
+        epoch = len(data.train_indices) // config["batch_size"]
+        return epoch * in_stretches(watch.moments, STRETCH)
+
+    name = f"{config['choices']['model']} {config['choices']['aug'] or '-'.join(config['aug'])}"
+    ways = {"ours": lambda: train(False), "textbook": lambda: train(True)}
+    return Case(name, "s an epoch", ways)
+
+
+def step(config: RunConfig, steps: int, warmup: int) -> Case:
+    """A net's step on one batch: forward, loss, backward, optimizer. Ours: channels last, the
+    precision of ``trainer.precision``. Textbook: contiguous memory, 32 bits."""
+    device = hardware.find_device(config["trainer"]["accelerator"])
+    clock = Clock(device)
+
+    def timed(plainly: bool) -> float:
+        torch.manual_seed(0)
+        net = build_net(config["model"], 10, 32).to(device).train()
+        layout = torch.contiguous_format if plainly else torch.channels_last
+        net = net.to(memory_format=layout)
+        images = torch.randn(config["batch_size"], 3, 32, 32, device=device)
+        images = images.contiguous(memory_format=layout)
+        labels = torch.randint(10, (config["batch_size"],), device=device)
+        optimizer = instantiate(config["optimizer"])(net.parameters())
+        cast = contextlib.nullcontext() if plainly else autocast(config, device)
+        moments = []
+        for number in range(warmup + steps + 1):
+            if number >= warmup:
+                moments.append(clock())
+            optimizer.zero_grad()
+            with cast:
+                loss = F.cross_entropy(net(images).float(), labels)
+            loss.backward()
+            optimizer.step()
+        return 1e3 * in_stretches(moments, 1)
+
+    ways = {"ours": lambda: timed(False), "textbook": lambda: timed(True)}
+    return Case(config["choices"]["model"], "ms a step", ways)
+
+
+def scaling(config: RunConfig, batch: int, steps: int, warmup: int) -> Case:
+    """What an image costs in a batch of ``batch``, beside one of ``config["batch_size"]``."""
+
+    def an_image(size: int) -> float:
+        case = step(config | {"batch_size": size}, steps, warmup)
+        return 1e3 * case.ways["ours"]() / size
+
+    size = config["batch_size"]
+    ways = {f"batch {batch}": lambda: an_image(batch), f"batch {size}": lambda: an_image(size)}
+    return Case(f"{config['choices']['model']} batch {batch}", "us an image", ways)
+
+
+def autocast(config: RunConfig, device: torch.device) -> contextlib.AbstractContextManager:
+    """The context of ``trainer.precision`` on a device."""
+    kind = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(
+        precision(config["trainer"])
+    )
+    return torch.autocast(device.type, kind) if kind else contextlib.nullcontext()
+
+
+def _check_length(data: Any, config: RunConfig, steps: int) -> None:
+    there = len(data.train_indices) // config["batch_size"]
+    if steps >= there:
+        raise UserError(
+            f"steps + warmup = {steps}: must be below the {there} steps of an epoch "
+            f"(batch_size={config['batch_size']})"
+        )

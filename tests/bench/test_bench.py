@@ -1,0 +1,114 @@
+"""What is timed, and what is made of the times."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision.transforms import v2
+
+from cifarlab.base.errors import UserError
+from cifarlab.bench import images, processes, textbook, training
+from cifarlab.bench.timing import Case, Timed, as_data, from_data, in_stretches, measure, worse
+from tests.conftest import plain
+
+SPAN = {"steps": 50, "warmup": 2}
+
+
+@pytest.fixture
+def config(cache: Path) -> dict:
+    return plain(
+        "data=synthetic", "data.num_train=4000", "data.num_test=100", f"data.cache_dir={cache}",
+        "model=mlp", "model.hidden=[8]", "trainer=cpu", "aug=crop_flip",
+    )  # fmt: skip
+
+
+def test_ways_are_timed_in_turns() -> None:
+    called = []
+    ways = {name: lambda name=name: float(len(called.append(name) or called)) for name in "ab"}
+    timed = measure(Case("x", "s", ways), 3)
+    assert called == list("ababab")
+    assert timed.values == {"a": [1.0, 3.0, 5.0], "b": [2.0, 4.0, 6.0]}
+
+
+def test_ratios_are_by_round() -> None:
+    timed = Timed("x", "s", {"ours": [1.0, 2.0, 9.0], "theirs": [2.0, 4.0, 3.0], "more": [1.0] * 3})
+    assert timed.ratios == [0.5, 0.5, 3.0] and timed.cost == 0.5
+    assert "ratio 0.500 (0.500 to 3.000)" in timed.row()
+    alone = Timed("y", "s", {"ours": [3.0, 1.0, 2.0]})
+    assert alone.ratios == [] and alone.cost == 2.0 and "ratio" not in alone.row()
+
+
+def test_ten_percent_worse_is_told() -> None:
+    before = [
+        Timed("x", "s", {"ours": [1.0], "theirs": [2.0]}),
+        Timed("gone", "s", {"ours": [1.0]}),
+    ]
+    assert from_data(as_data(before)) == before
+    busier = [Timed("x", "s", {"ours": [5.0], "theirs": [10.0]})]
+    assert list(worse(busier, before)) == [], "both are slower: the machine is"
+    assert list(worse([Timed("x", "s", {"ours": [1.09], "theirs": [2.0]})], before)) == []
+    (line,) = worse([Timed("x", "s", {"ours": [1.11], "theirs": [2.0]})], before)
+    assert line == "x: 0.555, before 0.5"
+
+
+def test_a_stretch_that_was_disturbed_does_not_count() -> None:
+    assert in_stretches([0.0, 1.0, 2.0, 50.0, 51.0, 52.0], 10) == pytest.approx(0.1)
+
+
+def test_training_is_timed(config: dict, tmp_path: Path) -> None:
+    for case in (
+        training.overhead(config, **SPAN),
+        training.pipeline(config, tmp_path, workers=0, **SPAN),
+        training.step(config, 2, 1),
+        training.scaling(config, 16, 2, 1),
+        images.augmentation(config, 3, 1),
+        images.evaluation(config),
+    ):
+        timed = measure(case, 1)
+        assert all(values[0] > 0 for values in timed.values.values()), case.name
+        assert len(timed.ratios) == 1
+
+
+def test_an_epoch_must_be_long_enough(config: dict) -> None:
+    with pytest.raises(UserError, match="must be below the 56 steps of an epoch"):
+        training.overhead(config, 50, 6).ways["bare loop"]()
+
+
+def test_the_bare_loop_takes_the_steps_of_the_run(config: dict, monkeypatch) -> None:
+    """The two ways of ``overhead`` train the same: their losses are equal."""
+    from cifarlab.lit import ImageClassifier
+
+    losses: list[float] = []
+    original = ImageClassifier.compute_loss
+
+    def keep(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        loss = original(self, logits, labels)
+        if self.training:
+            losses.append(loss.item())
+        return loss
+
+    monkeypatch.setattr(ImageClassifier, "compute_loss", keep)
+    case = training.overhead(config, 25, 0)
+    case.ways["Trainer"]()
+    through, losses[:] = losses[:25], []
+    case.ways["bare loop"]()
+    assert through == losses[:25] and len(set(through)) > 20
+
+
+def test_counterparts_are_those_of_the_operations() -> None:
+    from cifarlab.data.augment import Cutout, HFlip, RandomCrop
+
+    crop, flip = textbook.transforms([RandomCrop(3), HFlip(0.25)])
+    assert isinstance(crop, v2.RandomCrop) and crop.padding == [3] * 4 and flip.p == 0.25
+    with pytest.raises(UserError, match="Cutout has no textbook counterpart"):
+        textbook.transforms([Cutout()])
+
+
+def test_processes_are_counted_whole(tmp_path: Path) -> None:
+    work = "x = bytearray(200_000_000); sum(range(20_000_000))"
+    used = processes.run([sys.executable, "-c", work], tmp_path)
+    idle = processes.run([sys.executable, "-c", "import time; time.sleep(0.3)"], tmp_path)
+    assert used.seconds > 5 * idle.seconds and used.mebibytes > idle.mebibytes + 150
+    with pytest.raises(UserError, match="ended with 3, not 0"):
+        processes.run([sys.executable, "-c", "raise SystemExit(3)"], tmp_path)
