@@ -19,6 +19,7 @@ from cifarlab.base import hardware
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.base.seeding import derive
+from cifarlab.callbacks import WholeBatch
 from cifarlab.lit import ImageClassifier
 from cifarlab.store.checkpoint import AtomicCheckpointIO, build_net
 
@@ -114,7 +115,7 @@ def build_trainer(
             dict(options) | {"precision": precision(options)},
             benchmark=not options["deterministic"],  # cuDNN tries its algorithms once: one shape
             logger=logger,
-            callbacks=list(callbacks),
+            callbacks=[*callbacks, WholeBatch()],
             plugins=[AtomicCheckpointIO()],
             default_root_dir=folder.as_posix(),
             enable_progress_bar=bars,
