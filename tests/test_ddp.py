@@ -88,12 +88,22 @@ def test_augmentation_and_dropout_are_those_of_one_process(train, cache, tmp_pat
             f"trainer.devices={devices}", "trainer.strategy=ddp", f"hydra.run.dir={folder}",
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
+        assert "batch norm:" not in done.stdout
         found.append(losses_and_weights(folder))
     (one, weights), (two, others) = found
     assert len(one) == 8 and one == pytest.approx(two, abs=ROUNDING)
     assert weights.keys() == others.keys(), "under the same names"
     for name, value in weights.items():
         assert (value - others[name]).abs().max() < ROUNDING, name
+
+
+def test_batch_norm_of_shares_is_said(train, cache) -> None:
+    done = train(
+        *TINY, f"data.cache_dir={cache}", "trainer.devices=2", "trainer.strategy=ddp",
+        "model.batchnorm=true", "+trainer.sync_batchnorm=true", "logger=none", "max_epochs=1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("batch norm: over each device's share of a step's images") == 1
 
 
 def test_batch_size_must_be_shared_out(train, cache) -> None:

@@ -112,7 +112,8 @@ def build_trainer(
     bars = any(isinstance(callback, ProgressBar) for callback in callbacks)
     try:
         return instantiate(
-            dict(options) | {"precision": precision(options)},
+            dict(options)
+            | {"precision": precision(options), "sync_batchnorm": syncs_batchnorm(options)},
             benchmark=not options["deterministic"],  # cuDNN tries its algorithms once: one shape
             logger=logger,
             callbacks=[*callbacks, WholeBatch()],
@@ -136,6 +137,13 @@ def build_trainer(
             asked = ", ".join(f"trainer.{k}={options[k]}" for k in ("accelerator", "devices"))
             raise UserError(f"{asked}: {error.__cause__}") from error
         raise
+
+
+def syncs_batchnorm(options: Mapping[str, Any]) -> bool:
+    """Whether batch norm normalises over a step's images on all devices, unless
+    ``trainer.sync_batchnorm=false``; torch (2.15) has that for GPUs only."""
+    on_gpu = hardware.find_device(options["accelerator"]).type == "cuda"
+    return on_gpu and options.get("sync_batchnorm", True)
 
 
 def precision(options: Mapping[str, Any]) -> str:
