@@ -334,6 +334,19 @@ def test_processes_of_a_cell_share_its_cores(monkeypatch, tmp_path) -> None:
     assert chosen == [2] and os.environ["OMP_NUM_THREADS"] == "2"
 
 
+def test_a_cell_of_several_devices_knows_of_the_cells_beside_it(monkeypatch, tmp_path) -> None:
+    started = []
+
+    class Process(subprocess.Popen):
+        def __init__(self, command: list[str], env: dict[str, str]) -> None:
+            started.append(command)
+            self.pid = 1
+
+    monkeypatch.setattr(cells.subprocess, "Popen", Process)
+    cells.start(tmp_path, {"trainer": {"devices": 2}}, 3, {})
+    assert started[0][-3:] == ["cifarlab.sweep.worker", str(tmp_path), "3"]
+
+
 @pytest.mark.parametrize("seen", [None, "2,3"])
 def test_cells_on_one_machine_see_the_gpus_of_the_sweep(monkeypatch, seen: str | None) -> None:
     """submitit gives a cell the empty list, or that of the number it is told."""
