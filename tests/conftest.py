@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, open_dict, read_write
 
 from cifarlab.base import cli
 from cifarlab.base.compose import plain as to_plain
@@ -39,7 +39,7 @@ def options(group: str) -> list[str]:
 
 def composed(*overrides: str) -> DictConfig:
     """The configuration of ``python train.py <overrides>``, with its ``hydra`` part."""
-    OmegaConf.register_new_resolver("cifarlab.run_dir", cli._run_dir, replace=True)
+    cli.register_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("train", list(overrides), return_hydra_config=True)
     HydraConfig.instance().set_config(config)

@@ -268,6 +268,106 @@ def test_cells_spread_over_gpus(monkeypatch, tmp_path) -> None:
         held[place].__exit__(None, None, None)
 
 
+def on_gpus(monkeypatch, number: int) -> None:
+    import torch
+
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: number)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+def test_cells_of_several_devices_get_gpus_side_by_side(monkeypatch, tmp_path) -> None:
+    on_gpus(monkeypatch, 5)
+
+    def cell(devices: int | list[int], jobs_per_gpu: int = 1, jobs: int = 9):
+        config = {"trainer": {"accelerator": "gpu", "devices": devices}}
+        return hardware.share(config | {"jobs_per_gpu": jobs_per_gpu}, jobs, tmp_path)
+
+    with cell(2) as first, cell(2) as second:
+        assert first["trainer"]["devices"] == [0, 1] and second["trainer"]["devices"] == [2, 3]
+        with cell(1) as third:
+            assert third["trainer"]["devices"] == [4], "what is left"
+        with cell(2, jobs_per_gpu=2) as third:
+            assert third["trainer"]["devices"] == [0, 1], "the second place"
+    with cell(1), cell(2) as second:
+        assert second["trainer"]["devices"] == [2, 3], "not the one beside a busy one"
+    for devices, jobs in (([3], 9), (6, 9), (2, 1)):
+        with cell(devices, jobs=jobs) as own:
+            assert own["trainer"]["devices"] == devices, "as asked for: Lightning decides"
+
+
+def test_a_third_cell_of_two_devices_waits_for_two_of_four(monkeypatch, tmp_path) -> None:
+    on_gpus(monkeypatch, 4)
+    config = {"trainer": {"accelerator": "auto", "devices": 2}, "jobs_per_gpu": 1}
+    first, second, third = (hardware.share(config, 3, tmp_path) for _ in range(3))
+    first.__enter__(), second.__enter__()
+    monkeypatch.setattr(hardware.time, "sleep", lambda _: second.__exit__(None, None, None))
+    assert third.__enter__()["trainer"]["devices"] == [2, 3]
+    for held in (first, third):
+        held.__exit__(None, None, None)
+
+
+def test_all_processes_of_a_cell_have_its_gpus(monkeypatch, tmp_path) -> None:
+    """Those that Lightning starts inherit the environment and ask again."""
+    on_gpus(monkeypatch, 4)
+    config = {"trainer": {"accelerator": "gpu", "devices": 2}, "jobs_per_gpu": 1}
+    with hardware.share(config, 2, tmp_path), monkeypatch.context() as child:
+        child.setenv("LOCAL_RANK", "1")
+        with hardware.share(config, 2, tmp_path) as inherited:
+            assert inherited["trainer"]["devices"] == [0, 1]
+    with hardware.share(config, 2, tmp_path) as later:
+        assert later["trainer"]["devices"] == [0, 1], "nothing is left behind"
+
+
+def test_processes_of_a_cell_share_its_cores(monkeypatch, tmp_path) -> None:
+    import torch
+
+    chosen = []
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    monkeypatch.setattr(hardware, "_cores", lambda: 12)
+    monkeypatch.setenv("OMP_NUM_THREADS", "x")  # so that what is set here is undone
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    config = {"trainer": {"accelerator": "cpu", "devices": 2}, "jobs_per_gpu": 1}
+    with hardware.share(config, 3, tmp_path) as own:
+        assert own == config
+    assert chosen == [2] and os.environ["OMP_NUM_THREADS"] == "2"
+
+
+def test_a_cell_of_several_devices_knows_of_the_cells_beside_it(monkeypatch, tmp_path) -> None:
+    started = []
+
+    class Process(subprocess.Popen):
+        def __init__(self, command: list[str], env: dict[str, str]) -> None:
+            started.append(command)
+            self.pid = 1
+
+    monkeypatch.setattr(cells.subprocess, "Popen", Process)
+    cells.start(tmp_path, {"trainer": {"devices": 2}}, 3, {})
+    assert started[0][-3:] == ["cifarlab.sweep.worker", str(tmp_path), "3"]
+
+
+@pytest.mark.parametrize("seen", [None, "2,3"])
+def test_cells_on_one_machine_see_the_gpus_of_the_sweep(monkeypatch, seen: str | None) -> None:
+    """submitit gives a cell the empty list, or that of the number it is told."""
+    name = "CUDA_VISIBLE_DEVICES"
+    monkeypatch.setenv("CIFARLAB_SEEN_GPUS", "x")
+    monkeypatch.setenv(name, seen or "")
+    if seen is None:
+        monkeypatch.delenv(name)
+    cells.remember_gpus()
+    local = {"cpus_per_task": 1, "gpus_per_node": None}
+    for launcher, told, expected in (
+        (local, "", seen),
+        (local | {"gpus_per_node": 1}, "0", "0"),
+        (local | {"partition": None}, "5", "5"),
+        ({"n_jobs": 2}, "5", "5"),
+    ):
+        monkeypatch.setenv(name, told)
+        cells.see_gpus(launcher)
+        assert os.environ.get(name) == expected
+
+
 def test_jobs_at_once(monkeypatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     asked = {None: 1, 1: 1, 3: 3, -1: 8, -2: 7}

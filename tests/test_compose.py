@@ -6,7 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from cifarlab.base import cli
 from cifarlab.base.compose import Composer, cell_config
@@ -29,8 +29,7 @@ CELLS = [  # and how many of Hydra's compositions they take
 
 @pytest.fixture
 def master() -> Iterator[DictConfig]:
-    for name, resolver in (("run_dir", cli._run_dir), ("keys", cli._all_keys)):
-        OmegaConf.register_new_resolver(f"cifarlab.{name}", resolver, replace=True)
+    cli.register_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("train", ["hydra.mode=MULTIRUN"], return_hydra_config=True)
         HydraConfig.instance().set_config(config)

@@ -9,6 +9,7 @@ from hydra.utils import instantiate
 from cifarlab.base.checks import check_config
 from cifarlab.base.config import RunConfig
 from cifarlab.store.checkpoint import build_net
+from cifarlab.store.configs import leaves
 from cifarlab.store.record import NEUTRAL_KEYS, config_hash
 from tests.conftest import CONF, options, plain
 
@@ -82,6 +83,18 @@ def test_dropout_null_is_the_models_own_default() -> None:
     assert plain()["model"]["dropout"] is None
     net = build_net(plain()["model"], num_classes=10, image_size=32)
     assert not any(isinstance(module, torch.nn.Dropout) for module in net.modules())
+
+
+def test_the_hash_sees_how_many_devices_not_which() -> None:
+    one = config_hash(plain())
+    assert (
+        config_hash(plain("trainer.devices=[0]"))
+        == one
+        == config_hash(plain("trainer.devices=[3]"))
+    )
+    two = config_hash(plain("trainer.devices=2"))
+    assert two != one and two == config_hash(plain("trainer.devices=[0,3]"))
+    assert dict(leaves(plain("trainer.devices=[0,3]"))) == dict(leaves(plain("trainer.devices=2")))
 
 
 @pytest.mark.parametrize("override", ["seed=1", "dropout=0.1", "data.split_seed=1", "model=mlp"])

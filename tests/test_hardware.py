@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cifarlab.base import hardware
-from cifarlab.run.build import precision
+from cifarlab.run.build import precision, syncs_batchnorm
 
 
 def test_precision_follows_the_hardware(monkeypatch) -> None:
@@ -24,6 +24,14 @@ def test_precision_on_a_gpu(monkeypatch) -> None:
     for capability, expected in (((7, 5), "32-true"), ((8, 0), "bf16-mixed")):
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, c=capability: c)
         assert precision({"precision": "auto", "accelerator": "auto"}) == expected
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_batch_norm_is_of_all_gpus(monkeypatch, gpu: bool) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    for accelerator, on_gpu in (("auto", gpu), ("gpu", gpu), ("cpu", False)):
+        assert syncs_batchnorm({"accelerator": accelerator}) is on_gpu
+        assert not syncs_batchnorm({"accelerator": accelerator, "sync_batchnorm": False})
 
 
 def test_git_state(tmp_path) -> None:

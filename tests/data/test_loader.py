@@ -5,9 +5,12 @@ import pytest
 import torch
 
 from cifarlab.base.errors import UserError
-from cifarlab.data.augment import HFlip, RandomCrop
+from cifarlab.data.augment import GaussianBlur, HFlip, RandomCrop
+from cifarlab.data.colour import ColorJitter
+from cifarlab.data.erasing import RandomErasing
 from cifarlab.data.loader import EvalLoader, Normalize, Policy, TrainLoader
 from cifarlab.data.mixing import CutMix, MixUp
+from cifarlab.data.policies import RandAugment
 
 CPU = torch.device("cpu")
 PLAIN = Normalize((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255), CPU)  # pixels come out as they are
@@ -78,6 +81,37 @@ def test_shards_make_up_the_batches_of_one_process(world_size: int, n: int) -> N
         assert set(seen) <= set(together[1].tolist()) and len(seen) == len(set(seen))
         assert len(seen) == len(together[1]) // world_size * world_size
         assert len({len(part[1]) for part in parts}) == 1, "equal shares, so gradients average"
+
+
+@pytest.mark.parametrize("world_size", [2, 3, 4])
+@pytest.mark.parametrize(
+    "augment",
+    [
+        [],
+        [RandomCrop(1), HFlip(0.5)],
+        [RandomCrop(1), GaussianBlur(), ColorJitter(brightness=0.5, hue=0.1), RandAugment()],
+        [RandomErasing(value="random"), MixUp(p=0.5), CutMix()],
+    ],
+)
+def test_each_image_gets_what_it_gets_in_one_process(world_size: int, augment: list) -> None:
+    """The processes' batches, in turns, are those of one process, to the last bit."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (60, 8, 8, 3), dtype=torch.uint8, generator=generator)
+
+    def batches(**place: int) -> list:
+        loader = TrainLoader(
+            images, torch.arange(60) % 5, np.arange(60), 24, PLAIN, augment, 3, num_classes=5,
+            **place,
+        )  # fmt: skip
+        loader.set_epoch(2)
+        return list(loader)
+
+    ranks = [batches(rank=rank, world_size=world_size) for rank in range(world_size)]
+    for (whole, targets), *parts in zip(batches(), *ranks, strict=True):
+        for rank, (mine, my_targets) in enumerate(parts):
+            assert torch.equal(mine, whole[rank::world_size])
+            assert torch.equal(my_targets, targets[rank::world_size])
+            assert mine.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_batch_size_must_divide() -> None:

@@ -35,8 +35,26 @@ def test_all_results_and_the_same(train, cache, tmp_path) -> None:
 def test_ours_compose(name: str) -> None:
     launcher = composed(f"hydra/launcher={name}", "trainer.devices=2").hydra.launcher
     assert launcher._target_.startswith("hydra_plugins.")
-    if name == "slurm":
-        assert (launcher.nodes, launcher.tasks_per_node) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "gpus", "tasks"),
+    [
+        (["trainer=gpu"], 1, 1),
+        (["trainer=gpu", "trainer.devices=2"], 2, 2),
+        (["trainer=gpu", "trainer.devices=[1,3,4]", "trainer.num_nodes=2"], 3, 3),
+        (["trainer=cpu", "trainer.devices=2"], None, 2),
+        (["trainer.devices=2"], None, 2),
+        (["trainer.devices=2", "hydra.launcher.gpus_per_node=2"], 2, 2),
+    ],
+)
+def test_slurm_is_asked_for_the_trainers_devices(
+    trainer: list[str], gpus: int | None, tasks: int
+) -> None:
+    config = composed("hydra/launcher=slurm", *trainer)
+    launcher = config.hydra.launcher
+    assert (launcher.gpus_per_node, launcher.tasks_per_node) == (gpus, tasks)
+    assert launcher.nodes == config.trainer.num_nodes
 
 
 def test_extras_are_those_of_pyproject() -> None:

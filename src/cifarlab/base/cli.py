@@ -38,6 +38,7 @@ from omegaconf.errors import (
 from cifarlab.base.checks import check_folder, check_name
 from cifarlab.base.errors import UserError, nearest, told
 from cifarlab.base.kinds import rule, shown
+from cifarlab.base.plain import device_count
 from cifarlab.base.reading import free_memory, in_bytes
 from cifarlab.base.schema import keys
 from cifarlab.base.seams import is_refused_call
@@ -73,8 +74,7 @@ def app(config_dir: Path, config_name: str) -> Callable[[Callable], Callable[[],
         @functools.wraps(task)
         def main() -> None:
             say_anything()
-            OmegaConf.register_new_resolver("cifarlab.run_dir", _run_dir, replace=True)
-            OmegaConf.register_new_resolver("cifarlab.keys", _all_keys, replace=True)
+            register_resolvers()
             verbose = os.environ.get(_FULL_ERROR) == "1" and _OURS not in os.environ
             os.environ |= {_FULL_ERROR: "1"} if verbose else {_FULL_ERROR: "1", _OURS: "1"}
             os.environ.setdefault("SUBMITIT_LOG_LEVEL", "NOCONFIG")  # else each line comes twice
@@ -119,6 +119,14 @@ def app(config_dir: Path, config_name: str) -> Callable[[Callable], Callable[[],
         return main
 
     return decorate
+
+
+def register_resolvers() -> None:
+    """What ``conf/`` calls by ``${cifarlab.<name>:...}``."""
+    resolvers: dict[str, Callable[..., Any]]
+    resolvers = {"run_dir": _run_dir, "keys": _all_keys, "count": _count, "gpus": _gpus}
+    for name, resolver in resolvers.items():
+        OmegaConf.register_new_resolver(f"cifarlab.{name}", resolver, replace=True)
 
 
 def say_anything() -> None:
@@ -169,6 +177,16 @@ def _run_dir(resume: str | None, root: Any, room: str, name: Any, time: str) -> 
     if not (Path(resume) / "config.yaml").is_file():
         raise UserError(f"resume={resume}: not a run folder (it has no config.yaml)")
     return str(resume)
+
+
+def _count(devices: int | ListConfig) -> int:
+    """How many ``trainer.devices`` are."""
+    return device_count(OmegaConf.to_object(devices) if OmegaConf.is_list(devices) else devices)
+
+
+def _gpus(accelerator: str, devices: int | ListConfig) -> int | None:
+    """How many GPUs a run is known to need; ``None`` where it may do without."""
+    return _count(devices) if accelerator in ("gpu", "cuda") else None
 
 
 def _all_keys(*, _root_: DictConfig) -> str:

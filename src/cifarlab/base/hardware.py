@@ -16,30 +16,61 @@ import torch
 from filelock import FileLock, Timeout
 
 from cifarlab.base.config import RunConfig
+from cifarlab.base.plain import device_count
 
+_GPUS = "CIFARLAB_GPUS"  # environment variable: a run's, for the processes that it starts
 _PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "numpy", "cifarlab")
 
 
 @contextlib.contextmanager
 def share(config: RunConfig, jobs: int, folder: Path) -> Iterator[RunConfig]:
-    """This process's part of a machine that ``jobs`` like it use at once.
+    """This cell's part of a machine that ``jobs`` like it use at once.
 
     The cores are shared out evenly, unless OMP_NUM_THREADS is set; each GPU goes to
-    ``config["jobs_per_gpu"]`` processes, further ones wait for a place. Yields the configuration
-    with ``trainer.devices`` as the GPU found. A place is a lock in ``folder``, the sweep's.
+    ``config["jobs_per_gpu"]`` cells, further ones wait for a place. A cell of several devices gets
+    GPUs that are neighbours. Yields the configuration with ``trainer.devices`` as the GPUs found,
+    in all processes of the cell. A place is a lock in ``folder``, the sweep's.
     """
     trainer = config["trainer"]
+    number = device_count(trainer["devices"])
     if jobs > 1 and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, _cores() // jobs))
-    wants_gpu = trainer["accelerator"] in ("auto", "gpu", "cuda") and trainer["devices"] == 1
-    if jobs == 1 or not wants_gpu or not torch.cuda.is_available():
+        threads = max(1, _cores() // (jobs * number))
+        torch.set_num_threads(threads)
+        if number > 1:  # else Lightning shares out all cores among this cell's processes
+            os.environ["OMP_NUM_THREADS"] = str(threads)
+    given = os.environ.get(_GPUS)
+    if given and os.environ.get("LOCAL_RANK", "0") != "0":  # Lightning started it for this cell
+        yield {**config, "trainer": {**trainer, "devices": [int(gpu) for gpu in given.split(",")]}}
+        return
+    wants_gpus = trainer["accelerator"] in ("auto", "gpu", "cuda")
+    if jobs == 1 or not wants_gpus or isinstance(trainer["devices"], list):
         yield config
         return
-    places = itertools.product(range(config["jobs_per_gpu"]), range(torch.cuda.device_count()))
-    locks = [(gpu, FileLock(folder / f".gpu-{gpu}-{place}.lock")) for place, gpu in places]
-    for gpu, lock in itertools.cycle(locks):
-        with contextlib.suppress(Timeout), lock.acquire(blocking=False):
-            yield {**config, "trainer": {**trainer, "devices": [gpu]}}
+    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if number > available:  # Lightning says what is missing
+        yield config
+        return
+    with _place(available, number, config["jobs_per_gpu"], folder) as gpus:
+        if number > 1:
+            os.environ[_GPUS] = ",".join(map(str, gpus))
+        try:
+            yield {**config, "trainer": {**trainer, "devices": gpus}}
+        finally:
+            os.environ.pop(_GPUS, None)
+
+
+@contextlib.contextmanager
+def _place(available: int, number: int, jobs_per_gpu: int, folder: Path) -> Iterator[list[int]]:
+    """Wait until ``number`` GPUs side by side have a place each, and hold those."""
+    blocks = [
+        list(range(first, first + number)) for first in range(0, available - number + 1, number)
+    ]
+    for place, gpus in itertools.cycle(itertools.product(range(jobs_per_gpu), blocks)):
+        with contextlib.suppress(Timeout), contextlib.ExitStack() as held:
+            for gpu in gpus:
+                lock = FileLock(folder / f".gpu-{gpu}-{place}.lock")
+                held.enter_context(lock.acquire(blocking=False))
+            yield gpus
             return
         time.sleep(0.2)
 

@@ -12,6 +12,11 @@ def select(config: Mapping[str, Any], key: str) -> Any:
     return node
 
 
+def device_count(devices: Any) -> Any:
+    """How many ``trainer.devices`` are, where they are listed as where they are counted."""
+    return len(devices) if isinstance(devices, list) else devices
+
+
 def has(config: Mapping[str, Any], key: str) -> bool:
     """Whether a dotted key is there."""
     above, _, last = key.rpartition(".")

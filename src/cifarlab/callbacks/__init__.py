@@ -10,6 +10,7 @@ from cifarlab.callbacks.panels import Panels
 from cifarlab.callbacks.progress import ProgressBar, has_terminal
 from cifarlab.callbacks.resuming import EpochPosition, SeedEachStep
 from cifarlab.callbacks.tensorboard import TensorBoard
+from cifarlab.callbacks.whole_batch import WholeBatch
 
 __all__ = [
     "EMA",
@@ -25,6 +26,7 @@ __all__ = [
     "ProgressBar",
     "SeedEachStep",
     "TensorBoard",
+    "WholeBatch",
     "apart",
     "has_terminal",
     "undisturbed",

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Generator, Tensor
 
+from cifarlab.base import shares
 from cifarlab.base.seeding import derive
 from cifarlab.data.augment import ImageOp, Pixels
 from cifarlab.data.mixing import Images, MixOp, Targets, one_hot, partition
@@ -136,10 +137,13 @@ class TrainLoader:
     make one batch.
 
     The order of an epoch is a function of (seed, epoch), the augmentation of a batch one of (seed,
-    epoch, batch, rank): nothing depends on what was drawn before, so a run can go on from anywhere.
+    epoch, batch): nothing depends on what was drawn before, so a run can go on from anywhere.
 
-    ``batch_size`` is that of one optimizer step over all ``world_size`` processes: the processes
-    take turns in each batch, so that more devices change the speed and not the training.
+    ``batch_size`` is that of one optimizer step over all ``world_size`` processes. Each of them
+    makes the whole batch, augmented and mixed, and takes turns with the others in it, so that more
+    devices change the speed and not the training: their batches together are that of one process,
+    to the last bit. Only where the images make one smaller batch, those too few for a further one
+    to each process are left out of it.
 
     Args:
         images: uint8 ``(n, height, width, channels)`` on the device that the batches are for; or
@@ -207,11 +211,13 @@ class TrainLoader:
             self.batch = number
             first = (self.batch - 1) * self.batch_size
             chosen = order[first : first + self.batch_size]
-            chosen = chosen[: len(chosen) // self.world_size * self.world_size]
-            chosen = chosen[self.rank :: self.world_size]
             images = self.view(self.images[chosen])
-            generator.manual_seed(derive("augment", self.seed, self.epoch, self.batch, self.rank))
-            yield self.augment(images, self.labels[chosen], generator)
+            generator.manual_seed(derive("augment", self.seed, self.epoch, self.batch, 0))
+            images, labels = self.augment(images, self.labels[chosen], generator)
+            if self.world_size > 1:
+                place = (self.rank, self.world_size)
+                images, labels = shares.own(images, *place), shares.own(labels, *place)
+            yield images, labels
 
     def _order(self) -> Int[Tensor, " n"]:
         """Drawn on the CPU, so that it is the same on every device."""

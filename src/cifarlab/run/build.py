@@ -20,6 +20,7 @@ from cifarlab.base import hardware
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.base.seeding import derive
+from cifarlab.callbacks import WholeBatch
 from cifarlab.lit import ImageClassifier
 from cifarlab.store.checkpoint import AtomicCheckpointIO, build_net
 
@@ -121,11 +122,12 @@ def build_trainer(
     bars = any(isinstance(callback, ProgressBar) for callback in callbacks)
     try:
         return instantiate(
-            dict(options) | {"precision": precision(options)},
+            dict(options)
+            | {"precision": precision(options), "sync_batchnorm": syncs_batchnorm(options)},
             profiler=options.get("profiler") or Unprofiled(),
             benchmark=not options["deterministic"],  # cuDNN tries its algorithms once: one shape
             logger=logger,
-            callbacks=list(callbacks),
+            callbacks=[*callbacks, WholeBatch()],
             plugins=[AtomicCheckpointIO()],
             default_root_dir=folder.as_posix(),
             enable_progress_bar=bars,
@@ -146,6 +148,13 @@ def build_trainer(
             asked = ", ".join(f"trainer.{k}={options[k]}" for k in ("accelerator", "devices"))
             raise UserError(f"{asked}: {error.__cause__}") from error
         raise
+
+
+def syncs_batchnorm(options: Mapping[str, Any]) -> bool:
+    """Whether batch norm normalises over a step's images on all devices, unless
+    ``trainer.sync_batchnorm=false``; torch (2.15) has that for GPUs only."""
+    on_gpu = hardware.find_device(options["accelerator"]).type == "cuda"
+    return on_gpu and options.get("sync_batchnorm", True)
 
 
 def precision(options: Mapping[str, Any]) -> str:

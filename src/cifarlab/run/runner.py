@@ -152,7 +152,7 @@ def _check_unchanged(stored: Mapping[str, Any], folder: Path) -> None:
     begun = dict(leaves(latest.checkpoint["cifarlab"]["config"]))
     now = dict(leaves(stored))
     for key in [*begun, *now]:
-        if begun.get(key) == now.get(key) or key == "trainer.devices":  # a sweep gives it a GPU
+        if begun.get(key) == now.get(key) or key == "trainer.devices":  # only the speed
             continue
         if key in ("max_epochs", "trainer.max_epochs") and float(begun[key]) < float(now[key]):
             _check_goes_on(stored, folder)

@@ -7,6 +7,7 @@ from statistics import harmonic_mean
 from typing import Any
 
 import numpy as np
+import torch
 from hydra.utils import instantiate
 from lightning.pytorch.trainer.states import TrainerStatus
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -16,9 +17,10 @@ from cifarlab.base import hardware
 from cifarlab.base.compose import to_type
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
+from cifarlab.base.plain import device_count
 from cifarlab.inspection import calls, count_macs, first_layer
 from cifarlab.lit import VIEWS, Evaluation, evaluate
-from cifarlab.run.build import build, build_trainer, check_batch, without_noise
+from cifarlab.run.build import build, build_trainer, check_batch, syncs_batchnorm, without_noise
 from cifarlab.store.checkpoint import (
     BEST,
     LAST,
@@ -78,7 +80,7 @@ class Session:
             logger.go_on_from(latest.checkpoint["global_step"] if latest else 0)
         self.trainer = build_trainer(config["trainer"], folder, [*chosen, *always], logger)
         asked = config["trainer"]["devices"]
-        devices = len(asked) if isinstance(asked, list) else asked
+        devices = device_count(asked)
         if isinstance(devices, int) and devices > 0:
             devices *= config["trainer"]["num_nodes"]
             if self.trainer.world_size != devices:
@@ -91,8 +93,8 @@ class Session:
                 f"batch_size={config['batch_size']}: counts the images of a step on all devices "
                 f"together, so it must be a multiple of the {self.trainer.world_size} devices"
             )
-
-        check_batch(config, self.data, self.module, self.trainer.world_size)
+        self.shares = 1 if syncs_batchnorm(config["trainer"]) else self.trainer.world_size
+        check_batch(config, self.data, self.module, self.shares)
 
     @property
     def num_params(self) -> int:
@@ -129,6 +131,10 @@ class Session:
             self.macs / 1e6,
         )
         log.info("on     %s (%s), %s", *(self.hardware[k] for k in ("device", "name", "precision")))
+        if self.shares > 1 and normalises(self.module.net):
+            log.info(
+                "batch norm: over each device's share of a step's images, not over all of them"
+            )
         log.info("%s %s", "resume" if self.last else "folder", shown(self.folder))
 
     def fit(self) -> None:
@@ -256,6 +262,12 @@ def with_views(views: str | None, results: dict[str, Evaluation]) -> dict[str, A
         return None
     measured = {name: r.tta.metrics for name, r in results.items() if r.tta is not None}
     return {"views": views} | measured
+
+
+def normalises(net: torch.nn.Module) -> bool:
+    """Whether batch norm is trained in the net, and so normalises over the images of a step."""
+    kinds = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)
+    return any(isinstance(module, kinds) and module.training for module in net.modules())
 
 
 def best_and_last(folder: Path) -> list[callbacks.ModelCheckpoint]:

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cifarlab.store.record import NEUTRAL_KEYS
+from cifarlab.store.record import NEUTRAL_KEYS, weighed
 
 # Groups whose options set keys anywhere (``# @package _global_``)
 GLOBAL_GROUPS = frozenset({"experiment", "transfer"})
@@ -87,7 +87,8 @@ def together(keys: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[lis
 
 
 def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Path and value of all that is not a mapping with something in it, neutral keys left out."""
+    """Path and value of all that is not a mapping with something in it, neutral keys left out and
+    values as far as they can change the result."""
     for key, value in config.items():
         path = f"{prefix}{key}"
         if path in NEUTRAL_KEYS:
@@ -95,7 +96,7 @@ def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
         if isinstance(value, Mapping) and value:
             yield from leaves(value, f"{path}.")
         else:
-            yield path, json.dumps(value, sort_keys=True)
+            yield path, json.dumps(weighed(path, value), sort_keys=True)
 
 
 def _constant(leaf: str, cells: Sequence[Flat]) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.plain import device_count
 from cifarlab.store.files import read_checked, write_atomic
 
 SCHEMA = 1
@@ -199,6 +200,11 @@ def config_hash(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def weighed(path: str, value: Any) -> Any:
+    """Of a value what can change the result: of devices how many they are, not which."""
+    return device_count(value) if path == "trainer.devices" else value
+
+
 def short_name(name: str) -> str:
     """Of a folder: cut off where it is long, and told apart by a hash then."""
     if len(name) <= _LONGEST_NAME and len(name.encode()) <= _MOST_BYTES:
@@ -209,7 +215,9 @@ def short_name(name: str) -> str:
 
 def _without_neutral(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return {
-        key: _without_neutral(value, f"{prefix}{key}.") if isinstance(value, Mapping) else value
+        key: _without_neutral(value, f"{prefix}{key}.")
+        if isinstance(value, Mapping)
+        else weighed(f"{prefix}{key}", value)
         for key, value in config.items()
         if f"{prefix}{key}" not in NEUTRAL_KEYS
     }

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("cifarlab")
 
 PATIENCE = 60.0  # seconds that a cell has to write its checkpoint when it is asked to stop
+_SEEN = "CIFARLAB_SEEN_GPUS"  # environment variable: CUDA_VISIBLE_DEVICES of the sweep, as JSON
 _LOOK = 0.2  # s between two looks at how a cell of a search does
 
 
@@ -81,6 +82,7 @@ def run_cell(config: RunConfig) -> float | None:
                 write_config(config, folder)
         config = cast(RunConfig, stored_config(folder))
         logs = plain(job.job_logging, missing=True)
+        see_gpus(job.launcher)
         child = start(folder, config, jobs_at_once(job.launcher), logs)
         with stopping(child):
             code = watch(child, trial, config["max_epochs"]) if trial else child.wait()
@@ -147,7 +149,7 @@ def start(folder: Path, config: RunConfig, jobs: int, logs: Any) -> Child:
         process.start()
         return _Forked(process)
     environment = os.environ | {worker.LOGGING: json.dumps(logs)}
-    command = [sys.executable, "-m", "cifarlab.sweep.worker", str(folder)]
+    command = [sys.executable, "-m", "cifarlab.sweep.worker", str(folder), str(jobs)]
     return _Started(subprocess.Popen(command, env=environment))
 
 
@@ -232,11 +234,32 @@ def _close(folder: Path, code: int | None, *, fail_fast: bool) -> None:
             (folder.parent / STOP).touch()
 
 
+def remember_gpus() -> None:
+    """Note which GPUs this process sees, for the cells that a launcher starts from here."""
+    os.environ[_SEEN] = json.dumps(os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def see_gpus(launcher: Any) -> None:
+    """See what the sweep sees, so that its cells share the GPUs out among them: submitit's launcher
+    on one machine hides all GPUs from cells unless it is told how many they get."""
+    if not _is_local(launcher) or launcher.get("gpus_per_node") or _SEEN not in os.environ:
+        return
+    seen = json.loads(os.environ[_SEEN])
+    if seen is None:
+        os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+    else:
+        os.environ["CUDA_VISIBLE_DEVICES"] = seen
+
+
+def _is_local(launcher: Any) -> bool:
+    """Whether it is submitit's, but not Slurm's: all cells at once, each on some cores."""
+    return "cpus_per_task" in launcher and "partition" not in launcher
+
+
 def jobs_at_once(launcher: Any) -> int:
     """How many cells the launcher runs on this machine at a time."""
     cores = os.cpu_count() or 1
-    # submitit's, but not Slurm's: all cells at once, each on some cores
-    if "cpus_per_task" in launcher and "partition" not in launcher:
+    if _is_local(launcher):
         return max(1, cores // (launcher.get("cpus_per_task") or 1))
     jobs = launcher.get("n_jobs") or 1  # -1, joblib's: as many as there are cores
     return jobs if jobs > 0 else max(1, cores + 1 + jobs)

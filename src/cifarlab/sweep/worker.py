@@ -1,4 +1,5 @@
-"""One cell of a sweep, in a process of its own: ``python -m cifarlab.sweep.worker <folder>``.
+"""One cell of a sweep, in a process of its own: ``python -m cifarlab.sweep.worker <folder> <jobs>``
+(see ``main``).
 
 The folder's ``config.yaml`` says all there is to do, so every process of the cell, those that
 Lightning starts for further devices too, trains with the same settings.
@@ -95,4 +96,4 @@ def _follow(parent: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], 1, json.loads(os.environ.get(LOGGING, "null")))
+    main(sys.argv[1], int(sys.argv[2]), json.loads(os.environ.get(LOGGING, "null")))

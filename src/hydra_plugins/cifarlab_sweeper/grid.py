@@ -39,7 +39,7 @@ from cifarlab.store.record import (
     short_name,
 )
 from cifarlab.store.run import write_config
-from cifarlab.sweep.launching import add_to_plan
+from cifarlab.sweep.launching import add_to_plan, remember_gpus
 from hydra_plugins.cifarlab_sweeper.study import chosen, without_study
 
 log = logging.getLogger(__name__)
@@ -131,6 +131,7 @@ class GridSweeper(Sweeper):
         have come to lies in their folders, so little is lost: three times.
         """
         assert self.launcher is not None
+        remember_gpus()
         returns: list[JobReturn] = []
         for _ in range(3):
             todo = {cell: values for cell, values in cells.items() if is_open(folder / cell)}
