@@ -54,6 +54,13 @@ def find_device(accelerator: str) -> torch.device:
     return torch.device("cpu")
 
 
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was given: a GPU is given work long before it does it, and
+    a clock that is read meanwhile is read too early."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def keep_freed_memory() -> bool:
     """Have this process keep the memory it frees, for the next step; whether it now does.
 
