@@ -96,6 +96,19 @@ def test_benchmark(cache: Path, tmp_path: Path) -> None:
     assert rates["ours"][0] > 0 and rates["textbook"][0] > 0
 
 
+def test_step_time(cache: Path, tmp_path: Path) -> None:
+    """Without compiling, for which there need not be a compiler."""
+    few = [*TINY, f"data.cache_dir={cache}", "rounds=2", "steps=2", "warmup=1"]
+    done = start("step_time.py", *few, "modes=[false]", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("first step") == 3 and "mlp, batch 64, cpu" in done.stdout
+    (result,) = tmp_path.glob("outputs/step_time/*/step_time.json")
+    times = json.loads(result.read_text())["times"]["false"]
+    assert all(value > 0 for each in times for value in each.values())
+    done = start("step_time.py", *few, "steps=9", cwd=tmp_path)
+    assert done.returncode == 2 and "an epoch has only 4 steps" in done.stderr
+
+
 @pytest.mark.parametrize("names", ["crop,hflip,grayscale", "crop,mixup,cutmix"])
 def test_describe_an_augmentation(names: str, cache: Path, tmp_path: Path) -> None:
     arguments = [*TINY[:3], f"data.cache_dir={cache}", f"aug=[{names}]"]
