@@ -39,6 +39,6 @@ def test_a_step_is_that_of_the_cpu(
     subject = net(model, "dropout=0")
     logits, gradients, weights = step(subject, device)
     expected = step(subject, torch.device("cpu"))
-    assert apart(logits, expected[0]) < 1e-4
-    assert apart(gradients, expected[1]) < 1e-2  # batch norm over 16 images adds up rounding
-    assert apart(weights, expected[2]) < 1e-5
+    assert apart(logits, expected[0]) < 1e-3
+    assert apart(gradients, expected[1]) < 3e-2  # batch norm over 16 images adds up rounding
+    assert apart(weights, expected[2]) < 1e-4
