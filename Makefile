@@ -22,7 +22,7 @@ test: $(READY)
 
 # With CIFARLAB_GPU_TESTS=cpu before it, the same tests on the CPU: it tries the tests, not the GPU.
 test-gpu: $(READY)
-	$(RUN) -m pytest -m gpu
+	$(RUN) -m pytest -m gpu tests/gpu
 
 # Of statements and branches, runs that tests start included, by module and by room; no threshold.
 coverage: $(READY)
