@@ -1,6 +1,7 @@
 # make demo   set up and train a small network on drawn images, under two minutes
 # make test   set up and run every check that CI runs
-.PHONY: demo test coverage setup lock clean
+# make test-gpu   the tests that need a GPU, which make test leaves out
+.PHONY: demo test test-gpu coverage setup lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -18,6 +19,10 @@ test: $(READY)
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --dist loadgroup
+
+# With CIFARLAB_GPU_TESTS=cpu before it, the same tests on the CPU: it tries the tests, not the GPU.
+test-gpu: $(READY)
+	$(RUN) -m pytest -m gpu tests/gpu
 
 # Of statements and branches, runs that tests start included, by module and by room; no threshold.
 coverage: $(READY)

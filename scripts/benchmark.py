@@ -20,6 +20,7 @@ from cifarlab.base.compose import plain
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.base.kinds import Count, Whole
+from cifarlab.base.options import CompileMode
 
 log = logging.getLogger("cifarlab")
 ROOT = Path(__file__).parents[1]
@@ -30,8 +31,10 @@ class BenchmarkConfig(RunConfig):
     """Of ``python scripts/benchmark.py``."""
 
     what: Literal[
-        "pipeline", "overhead", "step", "data", "evaluation", "scaling", "start", "memory", "sweep"
-    ]
+        "pipeline", "overhead", "step", "compile", "data", "evaluation", "scaling", "start",
+        "memory", "sweep",
+    ]  # fmt: skip
+    modes: list[Literal[False] | CompileMode]
     rounds: Count
     steps: Count
     warmup: Whole
@@ -96,6 +99,8 @@ def _cases(config: dict[str, Any], recipe: RunConfig, folder: Path) -> Iterator[
     }
     if config["what"] == "start":
         yield from processes.start(program)
+    elif config["what"] == "compile":
+        yield from training.compiled(recipe, folder, config["modes"], **span)
     elif config["what"] == "scaling":
         for batch in BATCHES:
             yield training.scaling(recipe, batch, **span)

@@ -178,7 +178,7 @@ _KEPT = {  # where a run writes, on what it runs, and what another key says
     *("logger", "lr_find", "data.cache_dir", "data.source", "data.name", "data.augment"),
     *("data.batch_size", "batch_size", "data.num_train", "data.num_test"),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
-    *("trainer.max_epochs", "trainer.precision"),
+    *("trainer.max_epochs", "trainer.precision", "trainer.compile"),
 }
 EXAMPLES = int(os.environ.get("CIFARLAB_EXAMPLES", "60"))
 

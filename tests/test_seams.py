@@ -100,3 +100,10 @@ def test_a_refused_call_of_the_trainer() -> None:
 def test_the_module_is_light() -> None:
     assert not loaded_by("import cifarlab.base.seams") & {"torch", "lightning", "optuna", "hydra"}
     assert "torch" in sys.modules
+
+
+def test_what_compilers_raise_is_of_the_class() -> None:
+    from torch._inductor.exc import InductorError, TritonMissing
+
+    assert issubclass(InductorError, seams.compile_errors())
+    assert issubclass(TritonMissing, seams.compile_errors())

@@ -33,10 +33,13 @@ def test_ways_are_timed_in_turns() -> None:
 
 def test_ratios_are_by_round() -> None:
     timed = Timed("x", "s", {"ours": [1.0, 2.0, 9.0], "theirs": [2.0, 4.0, 3.0], "more": [1.0] * 3})
-    assert timed.ratios == [0.5, 0.5, 3.0] and timed.cost == 0.5
-    assert "ratio 0.500 (0.500 to 3.000)" in timed.row()
+    assert timed.ratios == {"theirs": [0.5, 0.5, 3.0], "more": [1.0, 2.0, 9.0]}
+    assert timed.cost == 0.5
+    assert timed.row().split("  ")[-2:] == [
+        "by theirs: 0.500 (0.500 to 3.000)", "by more: 2.000 (1.000 to 9.000)"
+    ]  # fmt: skip
     alone = Timed("y", "s", {"ours": [3.0, 1.0, 2.0]})
-    assert alone.ratios == [] and alone.cost == 2.0 and "ratio" not in alone.row()
+    assert alone.ratios == {} and alone.cost == 2.0 and alone.row().endswith("  ours 2 s")
 
 
 def test_ten_percent_worse_is_told() -> None:
@@ -67,12 +70,21 @@ def test_training_is_timed(config: dict, tmp_path: Path) -> None:
     ):
         timed = measure(case, 1)
         assert all(values[0] > 0 for values in timed.values.values()), case.name
-        assert len(timed.ratios) == 1
+        assert timed.ratios
+
+
+def test_compiling_is_timed_apart(config: dict, tmp_path: Path) -> None:
+    """Without compiling, for which there need not be a compiler."""
+    steps, first = training.compiled(config, tmp_path, [False], **SPAN)
+    assert measure(steps, 2).values["false"][0] > 0
+    assert len(measure(first, 2).values["false"]) == 2
 
 
 def test_an_epoch_must_be_long_enough(config: dict) -> None:
     with pytest.raises(UserError, match="must be below the 56 steps of an epoch"):
         training.overhead(config, 50, 6).ways["bare loop"]()
+    with pytest.raises(UserError, match="steps=24: the clock is read every 25"):
+        training.overhead(config, 24, 6).ways["bare loop"]()
 
 
 def test_the_bare_loop_takes_the_steps_of_the_run(config: dict, monkeypatch) -> None:

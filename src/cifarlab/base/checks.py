@@ -53,6 +53,7 @@ def check_config(config: Mapping[str, Any], schema: Any = RunConfig) -> RunConfi
         raise UserError("lr_find=true: is a program now: python scripts/lr_find.py [overrides]")
     _folds(run)
     _optimizer(run)
+    _compile(run)
     _stages(run)
     _averages(run)
     _transfer(run)
@@ -136,6 +137,15 @@ def _optimizer(config: RunConfig) -> None:
         raise UserError("optimizer.nesterov=true: goes with optimizer.dampening=0")
     if options.get("foreach") and options.get("fused"):
         raise UserError("optimizer.fused=true: goes without optimizer.foreach=true")
+
+
+def _compile(config: RunConfig) -> None:
+    mode, batches = config["trainer"]["compile"], config["trainer"]["accumulate_grad_batches"]
+    if mode in ("reduce-overhead", "max-autotune") and batches > 1:
+        raise UserError(
+            f"trainer.compile={mode}: its CUDA graphs write each batch's gradients over the last "
+            f"one's, so it goes with trainer.accumulate_grad_batches=1; take trainer.compile=true"
+        )
 
 
 def _stages(config: RunConfig) -> None:

@@ -19,13 +19,13 @@ from cifarlab.base.kinds import (
     Time,
     Whole,
 )
-from cifarlab.base.options import Precision, TTAViews
+from cifarlab.base.options import CompileMode, Precision, TTAViews
 
 Options = dict[str, Any]  # ``_target_`` and the arguments of the class that it names
 
 
 class TrainerOptions(TypedDict):
-    """Of ``lightning.pytorch.Trainer``: those that a run may have."""
+    """Of ``lightning.pytorch.Trainer``: those that a run may have; ``compile`` is ours."""
 
     _target_: str
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
@@ -38,6 +38,7 @@ class TrainerOptions(TypedDict):
     gradient_clip_val: Positive | None
     accumulate_grad_batches: Count
     deterministic: bool | Literal["warn"]
+    compile: Literal[False] | CompileMode
     log_every_n_steps: Count
     gradient_clip_algorithm: NotRequired[Literal["norm", "value"] | None]
     limit_train_batches: NotRequired[Count | Share | None]

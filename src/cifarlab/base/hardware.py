@@ -85,8 +85,9 @@ def find_device(accelerator: str) -> torch.device:
     return torch.device("cpu")
 
 
-def wait_for(device: torch.device) -> None:
-    """Until all that was asked of a device is done; a CPU is asked for nothing in advance."""
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was given: a GPU is given work long before it does it, and
+    a clock that is read meanwhile is read too early."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
 

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 Statistics = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 Precision = Literal["auto", "32-true", "16-mixed", "bf16-mixed"]
+CompileMode = Literal[True, "reduce-overhead", "max-autotune"]
 Split = Literal["random", "stratified", "tail"]
 TTAViews = Literal["flip", "flip_shift"]
 Normalization = Literal["dataset", "imagenet", "half", "computed"]

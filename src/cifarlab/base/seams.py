@@ -43,6 +43,14 @@ def file_writer(writer: "SummaryWriter") -> "FileWriter":
     return writer._get_file_writer()
 
 
+def compile_errors() -> type[Exception]:
+    """What ``torch.compile`` raises where it cannot compile: the compilers' own errors are of this
+    class, too. Imported only where something was compiled, since it takes a second."""
+    from torch._dynamo.exc import TorchDynamoException
+
+    return TorchDynamoException
+
+
 def is_refused_call(error: BaseException) -> bool:
     """Whether ``hydra.utils.instantiate`` failed because a target does not take the arguments that
     the configuration has for it, and not because of what the target did with them.

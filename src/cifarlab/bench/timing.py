@@ -35,26 +35,28 @@ class Timed:
     values: Mapping[str, Sequence[float]]
 
     @property
-    def ratios(self) -> list[float]:
-        """What ours took, in units of what the other took, by round; empty where there is none."""
-        ours, *others = self.values.values()
-        return [a / b for a, b in zip(ours, others[0], strict=True)] if others else []
+    def ratios(self) -> dict[str, list[float]]:
+        """What the first way took in units of what each other took, by round."""
+        first, *others = self.values
+        return {
+            other: [a / b for a, b in zip(self.values[first], self.values[other], strict=True)]
+            for other in others
+        }
 
     @property
     def cost(self) -> float:
-        """What to compare with another day's: the median ratio, or of one way alone the median."""
-        return statistics.median(self.ratios or next(iter(self.values.values())))
+        """What to compare with another day's: the median of the first ratios, or where there is one
+        way, of its figures."""
+        figures = next(iter(self.ratios.values()), next(iter(self.values.values())))
+        return statistics.median(figures)
 
     def row(self) -> str:
-        figures = "  ".join(
-            f"{way} {statistics.median(values):.4g}" for way, values in self.values.items()
-        )
-        if not self.ratios:
-            return f"{self.name:24}  {figures} {self.unit}"
-        low, middle, high = min(self.ratios), statistics.median(self.ratios), max(self.ratios)
-        return (
-            f"{self.name:24}  {figures} {self.unit}  ratio {middle:.3f} ({low:.3f} to {high:.3f})"
-        )
+        parts = [f"{way} {statistics.median(each):.4g}" for way, each in self.values.items()]
+        parts[-1] += f" {self.unit}"
+        for other, each in self.ratios.items():
+            spread = f"{statistics.median(each):.3f} ({min(each):.3f} to {max(each):.3f})"
+            parts.append(f"by {other}: {spread}")
+        return f"{self.name:20}  {'  '.join(parts)}"
 
 
 def measure(case: Case, rounds: int) -> Timed:
@@ -75,7 +77,7 @@ class Clock:
         self.name = "CPU time" if device.type == "cpu" else "wall clock"
 
     def __call__(self) -> float:
-        hardware.wait_for(self.device)
+        hardware.wait(self.device)
         return time.process_time() if self.device.type == "cpu" else time.perf_counter()
 
 

@@ -4,7 +4,8 @@ import contextlib
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from cifarlab.base import hardware
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
+from cifarlab.base.kinds import shown
 from cifarlab.bench import textbook
 from cifarlab.bench.timing import Case, Clock, in_stretches
 from cifarlab.run.build import build, build_trainer, precision, without_noise
@@ -41,6 +43,26 @@ class Stopwatch(Callback):
             self.moments.append(self.clock())
 
 
+class FirstStep(Callback):
+    """Seconds on the wall that the first step takes."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if batch_idx == 0:
+            self.began = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if batch_idx == 0:
+            hardware.wait(self.device)
+            self.seconds = time.perf_counter() - self.began
+
+
 def overhead(config: RunConfig, steps: int, warmup: int) -> Case:
     """A whole run as ``python train.py`` makes it, with all its callbacks, within an epoch; and the
     same loader, net, optimizer and schedule in a loop of ten lines."""
@@ -59,7 +81,7 @@ def overhead(config: RunConfig, steps: int, warmup: int) -> Case:
 
     def in_a_loop() -> float:
         data, module = build(config)
-        _check_length(data, config, warmup + steps)
+        _check_length(data, config, steps, warmup)
         device = clock.device
         module.to(device).train()
         loader = data.train_loader(device)
@@ -94,11 +116,11 @@ def pipeline(config: RunConfig, folder: Path, steps: int, warmup: int, workers: 
 
     def train(plainly: bool) -> float:
         watch = Stopwatch(time.perf_counter, warmup)
-        data, module = build(config)
-        _check_length(data, config, warmup + steps)
         limits = {"limit_train_batches": warmup + steps + 1, "limit_val_batches": 0}
-        limits |= {"max_epochs": 1}
-        options = config["trainer"] | limits | ({"precision": "32-true"} if plainly else {})
+        plain = {"precision": "32-true", "compile": False} if plainly else {}
+        options: Any = config["trainer"] | limits | {"max_epochs": 1} | plain
+        data, module = build(cast(RunConfig, config | {"trainer": options}))
+        _check_length(data, config, steps, warmup)
         trainer = build_trainer(options, folder, [watch], enable_checkpointing=False)
         with without_noise():
             # only training is timed
@@ -147,6 +169,34 @@ def step(config: RunConfig, steps: int, warmup: int) -> Case:
     return Case(config["choices"]["model"], "ms a step", ways)
 
 
+def compiled(
+    config: RunConfig, folder: Path, modes: Sequence[Any], steps: int, warmup: int
+) -> list[Case]:
+    """The same training, batch for batch, with each value of ``trainer.compile``, and its first
+    step, which compiles; torch keeps what it compiled on disk, so that of the first round counts.
+    """
+    clock = Clock(hardware.find_device(config["trainer"]["accelerator"]))
+    limits = {"limit_train_batches": warmup + steps + 1, "limit_val_batches": 0, "max_epochs": 1}
+    first: dict[str, list[float]] = {shown(mode): [] for mode in modes}
+
+    def train(mode: Any) -> float:
+        options: Any = config["trainer"] | limits | {"compile": mode}
+        data, module = build(cast(RunConfig, config | {"trainer": options}))
+        _check_length(data, config, steps, warmup)
+        watch, wall = Stopwatch(clock, warmup), FirstStep(clock.device)
+        trainer = build_trainer(options, folder, [watch, wall], enable_checkpointing=False)
+        with without_noise():
+            trainer.fit(module, datamodule=data)
+        first[shown(mode)].append(wall.seconds)
+        return 1e3 * in_stretches(watch.moments, STRETCH)
+
+    name = config["choices"]["model"]
+    return [
+        Case(name, "ms a step", {shown(mode): partial(train, mode) for mode in modes}),
+        Case(f"{name} first step", "s", {k: partial(v.pop, 0) for k, v in first.items()}),
+    ]
+
+
 def scaling(config: RunConfig, batch: int, steps: int, warmup: int) -> Case:
     """What an image costs in a batch of ``batch``, beside one of ``config["batch_size"]``."""
 
@@ -167,10 +217,12 @@ def autocast(config: RunConfig, device: torch.device) -> contextlib.AbstractCont
     return torch.autocast(device.type, kind) if kind else contextlib.nullcontext()
 
 
-def _check_length(data: Any, config: RunConfig, steps: int) -> None:
+def _check_length(data: Any, config: RunConfig, steps: int, warmup: int) -> None:
     there = len(data.train_indices) // config["batch_size"]
-    if steps >= there:
+    if steps < STRETCH:
+        raise UserError(f"steps={steps}: the clock is read every {STRETCH}, so at least as many")
+    if steps + warmup >= there:
         raise UserError(
-            f"steps + warmup = {steps}: must be below the {there} steps of an epoch "
+            f"steps + warmup = {steps + warmup}: must be below the {there} steps of an epoch "
             f"(batch_size={config['batch_size']})"
         )

@@ -66,16 +66,18 @@ class EpochRecorder(Callback):
         self._images += len(batch[1]) * trainer.world_size
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        hardware.wait_for(pl_module.device)  # of its steps some may still be in the queue
+        hardware.wait(pl_module.device)
         self._validation_began = time.perf_counter()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        hardware.wait(pl_module.device)
         self._validation_s += time.perf_counter() - self._validation_began
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         metrics = {
             name.replace("/", "_"): float(value) for name, value in trainer.callback_metrics.items()
         }
+        hardware.wait(pl_module.device)
         seconds = time.perf_counter() - self._began
         best = min((row["val_loss"] for row in self.rows), default=float("inf"))
         row = {

@@ -1,8 +1,9 @@
 """The LightningModule that trains every architecture, its optimizers and schedules."""
 
 from cifarlab.lit.classifier import ImageClassifier
+from cifarlab.lit.compiling import Compiled
 from cifarlab.lit.evaluate import Evaluation, evaluate
 from cifarlab.lit.transfer import TransferClassifier
 from cifarlab.lit.tta import VIEWS
 
-__all__ = ["VIEWS", "Evaluation", "ImageClassifier", "TransferClassifier", "evaluate"]
+__all__ = ["VIEWS", "Compiled", "Evaluation", "ImageClassifier", "TransferClassifier", "evaluate"]

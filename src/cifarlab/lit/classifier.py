@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
+from cifarlab.lit.compiling import Compiled
 from cifarlab.lit.optim import Part, param_groups
 
 Labels = Int[Tensor, " batch"] | Float[Tensor, "batch classes"]  # classes, or shares of them
@@ -85,6 +86,7 @@ class ImageClassifier(LightningModule):
         self.scheduler = scheduler
         self.label_smoothing, self.decay_all = label_smoothing, decay_all
         self.identity = identity or {}
+        self.compiled: Compiled | None = None  # in training, see ``trainer.compile``
         self._logs_training = False  # a run may go on in the middle of an epoch
         self.metrics = nn.ModuleDict()
         for split in ("train", "val"):
@@ -93,7 +95,14 @@ class ImageClassifier(LightningModule):
     def forward(
         self, images: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch classes"]:
-        return self.net(images)
+        return self.answer(self.net, images)
+
+    def answer(self, net: nn.Module, inputs: Tensor) -> Tensor:
+        """What ``net``, ours or a part of it, makes of a batch: compiled in training where that was
+        asked for, as it is in evaluation, whose batches have other sizes."""
+        if self.training and self.compiled is not None:
+            return self.compiled(net, inputs)
+        return net(inputs)
 
     def compute_loss(
         self, logits: Float[Tensor, "batch classes"], labels: Labels

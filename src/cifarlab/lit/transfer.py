@@ -70,7 +70,7 @@ class TransferClassifier(ImageClassifier):
         self,
         images: Float[Tensor, "batch channels height width"] | Float[Tensor, "batch features"],
     ) -> Float[Tensor, "batch classes"]:
-        return self.net.head(images) if self.cache_features else self.net(images)
+        return self.answer(self.net.head if self.cache_features else self.net, images)
 
     def encode(
         self, images: Float[Tensor, "batch channels height width"]

@@ -21,7 +21,7 @@ from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.base.seeding import derive
 from cifarlab.callbacks import WholeBatch
-from cifarlab.lit import ImageClassifier
+from cifarlab.lit import Compiled, ImageClassifier
 from cifarlab.store.checkpoint import AtomicCheckpointIO, build_net
 
 for _name in ("lightning.pytorch", "lightning.fabric"):  # we announce in our own lines
@@ -48,6 +48,7 @@ def without_noise() -> Iterator[None]:
             "Checkpoint directory .* exists and is not",  # config.yaml is there already
             "Found .* in eval mode at the start of tr",  # frozen parts
             "The number of training batches",  # of a small data set
+            "TensorFloat32 tensor cores",  # the compiler's: 32-true means 32 bits
             "You requested to overfit",  # our loader keeps its order then
         ):
             warnings.filterwarnings("ignore", message=message)
@@ -82,6 +83,8 @@ def build(config: RunConfig, *, pretrained: bool = True) -> tuple[Any, ImageClas
             "std": list(data.std),
         },
     )
+    if mode := config["trainer"].get("compile", False):
+        module.compiled = Compiled(mode)
     if getattr(module, "cache_features", False):
         data.keep_features(module.encode)
     return data, module
@@ -115,6 +118,8 @@ def build_trainer(
 ) -> Trainer:
     """A Trainer for the ``trainer`` part of a configuration, writing below ``folder`` only.
 
+    ``compile`` is not the Trainer's but the module's, see ``build``.
+
     Raises ``UserError`` for an accelerator or a number of devices that this machine has not.
     """
     if hardware.find_device(options["accelerator"]).type == "cpu":
@@ -122,7 +127,7 @@ def build_trainer(
     bars = any(isinstance(callback, ProgressBar) for callback in callbacks)
     try:
         return instantiate(
-            dict(options)
+            {key: value for key, value in options.items() if key != "compile"}
             | {"precision": precision(options), "sync_batchnorm": syncs_batchnorm(options)},
             profiler=options.get("profiler") or Unprofiled(),
             benchmark=not options["deterministic"],  # cuDNN tries its algorithms once: one shape

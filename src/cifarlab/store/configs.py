@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cifarlab.store.record import NEUTRAL_KEYS, weighed
+from cifarlab.store.record import is_neutral, weighed
 
 # Groups whose options set keys anywhere (``# @package _global_``)
 GLOBAL_GROUPS = frozenset({"experiment", "transfer"})
@@ -91,7 +91,7 @@ def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
     values as far as they can change the result."""
     for key, value in config.items():
         path = f"{prefix}{key}"
-        if path in NEUTRAL_KEYS:
+        if is_neutral(path, value):
             continue
         if isinstance(value, Mapping) and value:
             yield from leaves(value, f"{path}.")

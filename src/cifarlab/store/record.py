@@ -55,6 +55,10 @@ NEUTRAL_KEYS = frozenset(
     | {"lr_find"}  # never true in a run that comes to a result
 )
 
+# Keys that configurations of earlier versions have not, and the value that means what these did:
+# with it a key counts as if it were not there, so that the same words go on meaning the same run.
+LATER_KEYS = {"trainer.compile": False}
+
 Status = Literal["completed", "early_stopped", "stopped"]
 
 
@@ -194,6 +198,11 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     return found
 
 
+def is_neutral(path: str, value: Any) -> bool:
+    """Whether a key with this value changes nothing of the result of a run."""
+    return path in NEUTRAL_KEYS or (path in LATER_KEYS and value == LATER_KEYS[path])
+
+
 def config_hash(config: Mapping[str, Any]) -> str:
     """16 hexadecimal digits over everything in a plain configuration that can change the result."""
     text = json.dumps(_without_neutral(config), sort_keys=True, separators=(",", ":"))
@@ -219,5 +228,5 @@ def _without_neutral(config: Mapping[str, Any], prefix: str = "") -> dict[str, A
         if isinstance(value, Mapping)
         else weighed(f"{prefix}{key}", value)
         for key, value in config.items()
-        if f"{prefix}{key}" not in NEUTRAL_KEYS
+        if not is_neutral(f"{prefix}{key}", value)
     }
