@@ -18,9 +18,9 @@ from cifarlab.base.errors import UserError
 from cifarlab.report.study.results import read_study
 from cifarlab.report.sweep.results import collect
 from cifarlab.run.session import TEST_READS, _read_count
-from cifarlab.store import predictions
+from cifarlab.store import files, predictions
 from cifarlab.store.checkpoint import BEST, INITIAL, LAST, read_checkpoint
-from cifarlab.store.files import SUMS, read_checked, remove, write_atomic
+from cifarlab.store.files import SUMS, copy_whole, read_checked, remove, write_atomic
 from cifarlab.store.record import (
     CELLS,
     CONFIG,
@@ -92,6 +92,33 @@ def test_what_was_damaged_is_not_let_in_by_the_next_writing(tmp_path: Path, monk
         read_checked(path)
     write(path, "two")
     assert read_checked(path) == b"two"
+
+
+def test_a_copy_has_the_checksum_of_what_it_copies(tmp_path: Path) -> None:
+    first, second = tmp_path / "best", tmp_path / "last"
+    write(second, "before")
+    write(first, "text")
+    copy_whole(first, second)
+    assert read_checked(second) == b"text" and second.stat().st_ino != first.stat().st_ino
+    first.write_text("texu")
+    assert read_checked(second) == b"text", "one may go on where the other is damaged"
+    with pytest.raises(UserError, match="not as it was written"):
+        read_checked(first)
+
+
+def test_a_file_that_this_process_wrote_is_not_read_again_for_its_sum(
+    tmp_path: Path, monkeypatch
+) -> None:
+    read: list[str] = []
+    original = files._digest
+    monkeypatch.setattr(files, "_digest", lambda p: read.append(p.name) or original(p))
+    path = tmp_path / "a.txt"
+    for text in ("one", "two", "three"):
+        write(path, text)
+    assert len(read) == 3 and path.name not in read, "each of the new ones, before it is renamed"
+    path.write_text("another's")
+    write(path, "four")
+    assert read[-1] == path.name
 
 
 def test_a_removed_file_has_no_line(tmp_path: Path) -> None:

@@ -233,6 +233,18 @@ def test_mixing_after_the_fact_is_told(run_here, tmp_path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch Profiler default schedule")  # few steps
+@pytest.mark.parametrize("profiler", ["simple", "advanced", "pytorch"])
+def test_a_profile_is_written_and_named(run_here, tmp_path, caplog, profiler: str) -> None:
+    with caplog.at_level("INFO", "cifarlab"):
+        run_here(tmp_path / "run", f"+trainer.profiler={profiler}")
+    path = tmp_path / "run" / "fit-profile.txt"
+    assert "FIT Profiler Report" in path.read_text()
+    assert f"profile {path}" in caplog.text
+    traces = list(path.parent.glob("fit-profile*.pt.trace.json"))
+    assert bool(traces) == (profiler == "pytorch") and all(str(t) in caplog.text for t in traces)
+
+
 def test_divergence_is_told(run_here, tmp_path) -> None:
     with pytest.raises(UserError, match=r"training diverged in epoch 1: .* a lower optimizer.lr"):
         run_here(tmp_path / "run", "optimizer.lr=1e30")

@@ -8,9 +8,9 @@ import torch
 from torchvision.transforms import v2
 
 from cifarlab.base.errors import UserError
-from cifarlab.bench import images, processes, textbook, training
+from cifarlab.bench import images, page, processes, textbook, training
 from cifarlab.bench.timing import Case, Timed, as_data, from_data, in_stretches, measure, worse
-from tests.conftest import plain
+from tests.conftest import ROOT, plain
 
 SPAN = {"steps": 50, "warmup": 2}
 
@@ -124,3 +124,35 @@ def test_processes_are_counted_whole(tmp_path: Path) -> None:
     assert used.seconds > 5 * idle.seconds and used.mebibytes > idle.mebibytes + 150
     with pytest.raises(UserError, match="ended with 3, not 0"):
         processes.run([sys.executable, "-c", "raise SystemExit(3)"], tmp_path)
+
+
+def test_the_page_is_that_of_its_files() -> None:
+    """``python scripts/performance.py`` was not forgotten."""
+    folder = ROOT / "docs" / "performance"
+    kept = page.read(folder)
+    assert len(kept) > 10
+    text = (ROOT / "docs" / "performance.md").read_text()
+    assert text == page.page(kept, page.words(folder))
+    sections = page.words(folder)["sections"]
+    assert {each.what for each in kept} <= set(sections)
+    for each in kept:
+        assert each.command in text and "/tmp" not in each.command
+
+
+def test_a_table_of_the_page(tmp_path: Path) -> None:
+    cases = [
+        Timed("x", "ms", {"ours": [1.0, 2.0, 3.0], "theirs": [2.0, 2.0, 2.0]}),
+        Timed("y", "ms", {"ours": [1234.5]}),
+    ]
+    hardware = {"name": "Chip", "threads": 1, "precision": "32-true"}
+    kept = [page.Kept("step", hardware, {"torch": "2.15.0"}, ["what=step"], cases)]
+    section = {"title": "T", "beside": "theirs", "words": "W\n"}
+    text = page.page(kept, {"head": "H", "sections": {"step": section, "data": section}})
+    assert text.splitlines() == [
+        "H", "## T", "", "W", "", "```bash", "python scripts/benchmark.py what=step", "```", "",
+        "Chip, 1 of its threads, 32-true, torch 2.15.0.", "",
+        "| case | unit | ours | theirs | by theirs | rounds |", "|---|---|---|---|---|---|",
+        "| x | ms | 2 | 2 | 1.000 (0.500 to 1.500) | 3 |", "| y | ms | 1234 |  |  | 1 |",
+    ]  # fmt: skip
+    drawn = page.panels(kept, {"sections": {"step": section, "data": section}})
+    assert drawn == {"T (by theirs)": {"x": [0.5, 1.0, 1.5]}}

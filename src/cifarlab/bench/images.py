@@ -1,7 +1,7 @@
 """Augmentation and evaluation, images a second of one thread."""
 
 import contextlib
-import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from cifarlab.base import hardware
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.bench import textbook
-from cifarlab.bench.timing import Case, Clock, in_stretches
+from cifarlab.bench.timing import Case, Clock
 from cifarlab.bench.training import autocast
 from cifarlab.lit import evaluate
 from cifarlab.run.build import build
@@ -31,43 +31,33 @@ def augmentation(config: RunConfig, steps: int, warmup: int) -> Case:
     size = data.batch_size
 
     def ours() -> float:
-        moments = []
-        for number, _ in enumerate(data.train_loader(device)):
-            if number >= warmup:
-                moments.append(clock())
-            if number == warmup + steps:
-                break
-        return 1e6 * in_stretches(moments, size)
+        batches = iter(data.train_loader(device))
+        return _an_image(clock, lambda: next(batches), size, steps, warmup)
 
     ways = {"ours": ours}
     try:
-        steps_of_theirs = textbook.transforms(data.augment)
+        theirs = textbook.transforms(data.augment)
     except UserError:
         return Case(_aug(config), "us an image", ways)
 
     def one_by_one() -> float:
-        images = textbook.Images(data, data.train_indices, steps_of_theirs)
-        moments = []
-        for first in range(min(steps, 4) + 1):
-            moments.append(time.process_time())
-            torch.stack([images[first * size + number][0] for number in range(size)])
-        return 1e6 * in_stretches(moments, size)
+        images = textbook.Images(data, data.train_indices, theirs)
+        order = iter(range(len(images)))
+
+        def batch() -> torch.Tensor:
+            return torch.stack([images[next(order)][0] for _ in range(size)])
+
+        return _an_image(clock, batch, size, min(steps, 10), 1)
 
     def batched() -> float:
         pixels = torch.from_numpy(data.images.train_images).permute(0, 3, 1, 2).to(device)
-        whole = v2.Compose(
-            [
-                *steps_of_theirs,
-                v2.ToDtype(torch.float32, scale=True),
-                v2.Normalize(data.mean, data.std),
-            ]
-        )
-        moments = []
-        for number in range(warmup + steps + 1):
-            if number >= warmup:
-                moments.append(clock())
-            whole(pixels[torch.randint(len(pixels), (size,), device=device)])
-        return 1e6 * in_stretches(moments, size)
+        to_float = v2.ToDtype(torch.float32, scale=True)
+        whole = v2.Compose([*theirs, to_float, v2.Normalize(data.mean, data.std)])
+
+        def batch() -> torch.Tensor:
+            return whole(pixels[torch.randint(len(pixels), (size,), device=device)])
+
+        return _an_image(clock, batch, size, steps, warmup)
 
     return Case(_aug(config), "us an image", ways | {"one by one": one_by_one, "v2 batch": batched})
 
@@ -90,6 +80,18 @@ def evaluation(config: RunConfig) -> Case:
 
     ways = {"ours": lambda: timed(False), "textbook": lambda: timed(True)}
     return Case(config["choices"]["model"], "us an image", ways)
+
+
+def _an_image(
+    clock: Callable[[], float], batch: Callable[[], Any], size: int, steps: int, warmup: int
+) -> float:
+    """Microseconds, the mean over batches: what is drawn for a whole one makes them differ."""
+    for _ in range(warmup):
+        batch()
+    began = clock()
+    for _ in range(steps):
+        batch()
+    return 1e6 * (clock() - began) / (steps * size)
 
 
 def _on(loader: Any, device: torch.device) -> Any:

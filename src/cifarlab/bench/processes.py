@@ -86,7 +86,7 @@ def sweep(program: Path) -> Case:
     def on_the_wall(*commands: Sequence[str]) -> float:
         began = time.perf_counter()
         for overrides in commands:
-            train(program, *RUN, *overrides)
+            train(program, *overrides, *RUN)
         return time.perf_counter() - began
 
     ways = {

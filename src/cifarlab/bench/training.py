@@ -205,7 +205,7 @@ def scaling(config: RunConfig, batch: int, steps: int, warmup: int) -> Case:
         return 1e3 * case.ways["ours"]() / size
 
     size = config["batch_size"]
-    ways = {f"batch {batch}": lambda: an_image(batch), f"batch {size}": lambda: an_image(size)}
+    ways = {"this batch": lambda: an_image(batch), f"batch {size}": lambda: an_image(size)}
     return Case(f"{config['choices']['model']} batch {batch}", "us an image", ways)
 
 

@@ -4,7 +4,7 @@ import contextlib
 import copy
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,13 @@ from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.profilers import PassThroughProfiler
+from lightning.pytorch.profilers import (
+    AdvancedProfiler,
+    PassThroughProfiler,
+    Profiler,
+    PyTorchProfiler,
+    SimpleProfiler,
+)
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from cifarlab.base import hardware
@@ -28,6 +34,14 @@ for _name in ("lightning.pytorch", "lightning.fabric"):  # we announce in our ow
     logging.getLogger(_name).setLevel(logging.WARNING)
 # a machine that has Slurm may well train without it
 warnings.filterwarnings("ignore", message="The `srun` command is available")
+
+
+PROFILE = "profile"  # in the names of what a profiler writes, behind the stage: fit-profile.txt
+PROFILERS: dict[str, Callable[..., Profiler]] = {
+    "simple": SimpleProfiler,
+    "advanced": AdvancedProfiler,
+    "pytorch": PyTorchProfiler,
+}
 
 
 class Unprofiled(PassThroughProfiler):
@@ -129,7 +143,7 @@ def build_trainer(
         return instantiate(
             {key: value for key, value in options.items() if key != "compile"}
             | {"precision": precision(options), "sync_batchnorm": syncs_batchnorm(options)},
-            profiler=options.get("profiler") or Unprofiled(),
+            profiler=profiler(options.get("profiler"), folder),
             benchmark=not options["deterministic"],  # cuDNN tries its algorithms once: one shape
             logger=logger,
             callbacks=[*callbacks, WholeBatch()],
@@ -160,6 +174,13 @@ def syncs_batchnorm(options: Mapping[str, Any]) -> bool:
     ``trainer.sync_batchnorm=false``; torch (2.15) has that for GPUs only."""
     on_gpu = hardware.find_device(options["accelerator"]).type == "cuda"
     return on_gpu and options.get("sync_batchnorm", True)
+
+
+def profiler(name: str | None, folder: Path) -> Profiler:
+    """``+trainer.profiler``, which writes to ``folder``; see ``PROFILE``."""
+    if name is None:
+        return Unprofiled()
+    return PROFILERS[name](dirpath=folder, filename=PROFILE)
 
 
 def precision(options: Mapping[str, Any]) -> str:

@@ -20,7 +20,14 @@ from cifarlab.base.errors import UserError
 from cifarlab.base.plain import device_count
 from cifarlab.inspection import calls, count_macs, first_layer
 from cifarlab.lit import VIEWS, Evaluation, evaluate
-from cifarlab.run.build import build, build_trainer, check_batch, syncs_batchnorm, without_noise
+from cifarlab.run.build import (
+    PROFILE,
+    build,
+    build_trainer,
+    check_batch,
+    syncs_batchnorm,
+    without_noise,
+)
 from cifarlab.store.checkpoint import (
     BEST,
     LAST,
@@ -156,6 +163,9 @@ class Session:
                 again = to_type("resume", shown(self.folder))
                 log.info("interrupted; to go on: python train.py %s", again)
                 raise KeyboardInterrupt from None
+        if self.trainer.is_global_zero:
+            for path in sorted(self.folder.glob(f"fit-{PROFILE}*")):
+                log.info("profile %s", shown(path))
 
     def finish(self) -> RunRecord:
         """Measure the best weights, write predictions, TensorBoard's last lines and the record."""

@@ -16,7 +16,7 @@ from torch import nn
 
 from cifarlab.base.errors import UserError
 from cifarlab.base.weights import read_weights
-from cifarlab.store.files import open_checked, written_whole
+from cifarlab.store.files import copy_whole, open_checked, written_whole
 from cifarlab.store.record import RunRecord
 from cifarlab.store.trust import check_trusted
 
@@ -33,15 +33,27 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     Lightning's own writes to the system's temporary folder and moves the file, which is a copy, and
     can be cut, where that folder is on another disk.
+
+    An epoch that is the best yet is kept twice, as ``best.ckpt`` and then as ``last.ckpt``: the
+    second is a copy of the first. (Not a link: one may go on where the other is damaged.)
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._saved: tuple[Path, Any] | None = None  # the latest file, and of which step
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(target, summed=True) as file:
-            torch.save(checkpoint, file)
+        step = checkpoint.get("epoch"), checkpoint.get("global_step")
+        if target.name == LAST.name and self._saved == (target.with_name(BEST.name), step):
+            copy_whole(target.with_name(BEST.name), target)
+        else:
+            with written_whole(target, summed=True) as file:
+                torch.save(checkpoint, file)
+        self._saved = target, step
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None

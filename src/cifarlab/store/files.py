@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from io import BufferedReader
@@ -27,6 +28,7 @@ from cifarlab.base.reading import check_bytes, open_regular, size_of
 
 SUMS = "SHA256SUMS"
 SUMS_LOCK = f".{SUMS}.lock"  # a search's two processes write into one folder
+_WRITTEN: dict[Path, tuple[tuple[int, int, int], str]] = {}  # by this process: state, checksum
 _LINE = re.compile(r"(?:# )?([0-9a-f]{64})  (.+)")  # a comment: the version before
 
 
@@ -39,12 +41,22 @@ def write_atomic(path: Path, text: str, *, summed: bool = False) -> None:
         file.write(text.encode())
 
 
+def copy_whole(source: Path, path: Path) -> None:
+    """``path`` written as a copy of ``source``, a file of the same folder that this process has
+    just written with a checksum: so it need not be read for its own."""
+    digest = _sums(path.parent)[source.name][0]
+    with written_whole(path, summed=digest) as file, source.open("rb") as original:
+        shutil.copyfileobj(original, file, 1 << 20)
+
+
 @contextlib.contextmanager
-def written_whole(path: Path, *, summed: bool = False) -> Iterator[IO[bytes]]:
+def written_whole(path: Path, *, summed: bool | str = False) -> Iterator[IO[bytes]]:
     """A file to write, which takes the place of ``path`` when it is complete and on the disk.
 
     Where that fails the old one stays and nothing is left beside it. Raises ``OSError`` that names
     ``path`` where the disk is the cause, whatever torch makes of it.
+
+    summed: as in ``write_atomic``; or the checksum itself, where it is known.
     """
     temporary = ""
     try:
@@ -54,7 +66,12 @@ def written_whole(path: Path, *, summed: bool = False) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
-        with _noted(path, Path(temporary)) if summed else contextlib.nullcontext():
+        if summed:
+            digest = summed if isinstance(summed, str) else _digest(Path(temporary))
+            with _noted(path, digest):
+                Path(temporary).replace(path)
+                _WRITTEN[path] = _state(path), digest
+        else:
             Path(temporary).replace(path)
     except BaseException as error:
         if temporary:
@@ -114,13 +131,15 @@ def remove(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _noted(path: Path, new: Path) -> Iterator[None]:
-    """Note the sum of ``new``, which is about to become ``path``; none is noted meanwhile."""
+def _noted(path: Path, new: str) -> Iterator[None]:
+    """Note ``new``, the sum of what is about to become ``path``; none is noted meanwhile."""
     with FileLock(path.parent / SUMS_LOCK):
         sums = _sums(path.parent)
-        known, noted = sums.get(path.name), [_digest(new)]
+        known, noted = sums.get(path.name), [new]
         if path.is_file():
-            old = _digest(path)
+            state, old = _WRITTEN.get(path, (None, ""))
+            if state != _state(path):  # another process wrote it
+                old = _digest(path)
             noted += [old] if old not in noted and (known is None or old in known) else []
         _write_sums(path.parent, sums | {path.name: noted})
         yield
@@ -147,6 +166,12 @@ def _write_sums(folder: Path, sums: dict[str, list[str]]) -> None:
         for number, digest in enumerate(digests)
     ]
     write_atomic(folder / SUMS, "".join(lines))
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    """By which a file that was replaced or written to is told."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _digest(path: Path) -> str:
