@@ -1,4 +1,4 @@
-# make demo   set up and train a small network on drawn images, under two minutes
+# make demo   set up and train a small network on drawn images, under a minute once set up
 # make test   set up and run every check that CI runs
 # make test-gpu   the tests that need a GPU, which make test leaves out
 .PHONY: demo test test-gpu coverage setup lock clean
@@ -10,7 +10,7 @@ UV_VERSION := 0.13.8
 READY := $(VENV)/.ready
 
 demo: $(READY)
-	$(RUN) train.py data=synthetic name=demo
+	$(RUN) train.py data=synthetic data.num_train=5000 optimizer=muon scheduler=onecycle max_epochs=4 name=demo
 	@$(RUN) scripts/report.py path="$$(ls -td outputs/runs/demo/*/ | head -n 1)" > /dev/null
 	@echo "open       $$(ls -td outputs/runs/demo/*/ | head -n 1)report.html"
 
