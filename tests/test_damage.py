@@ -173,14 +173,18 @@ def test_a_full_disk(train, tmp_path: Path, monkeypatch) -> None:
 
 def test_a_run_goes_on_after_a_full_disk(run_here, tmp_path: Path, monkeypatch) -> None:
     whole = run_here(tmp_path / "whole", "max_epochs=3")
-    saved, save = [], torch.save
+    written = []
 
-    def full(*arguments, **options) -> None:
-        saved.append(save(*arguments, **options))
-        if len(saved) == 5:  # the first layer, then twice an epoch
-            raise OSError(errno.ENOSPC, "No space left on device")
+    def fills(write):
+        def full(*arguments, **options) -> None:
+            written.append(write(*arguments, **options))
+            if len(written) == 5:  # the first layer, then twice an epoch
+                raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", full)
+        return full
+
+    monkeypatch.setattr(torch, "save", fills(torch.save))
+    monkeypatch.setattr(shutil, "copyfileobj", fills(shutil.copyfileobj))
     folder = tmp_path / "run"
     with pytest.raises(OSError, match=r"No space left.*checkpoints/last.ckpt"):
         run_here(folder, "max_epochs=3")

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from cifarlab.base.errors import UserError
+from cifarlab.lit import muon
 from cifarlab.lit.muon import Muon
 from cifarlab.lit.optim import Part, param_groups
 from cifarlab.store.checkpoint import build_net
@@ -79,7 +80,7 @@ def test_against_torch(channels_last: bool, decay_all: bool) -> None:
     ours = Muon(grouped(net, decay_all), weight_decay=0.1)
     kernel, linear = copied[0].weight, copied[3].weight
     matrix = nn.Parameter(kernel.detach().clone().flatten(1))
-    muon = torch.optim.Muon([matrix, linear], lr=0.02, weight_decay=0.1)
+    theirs = torch.optim.Muon([matrix, linear], lr=0.02, weight_decay=0.1)
     rest = [p for p in copied.parameters() if p is not kernel and p is not linear]
     spared = [] if decay_all else [p for p in rest if p.ndim < 2]
     decayed = [p for p in rest if all(p is not other for other in spared)]
@@ -89,7 +90,7 @@ def test_against_torch(channels_last: bool, decay_all: bool) -> None:
         steps(net, ours, number, number + 1)
         steps(copied, adamw, number, number + 1)
         matrix.grad = kernel.grad.flatten(1)
-        muon.step()
+        theirs.step()
     kernel.data.copy_(matrix.view(kernel.shape))
     for (name, a), b in zip(net.named_parameters(), copied.parameters(), strict=True):
         assert torch.equal(a, b), name
@@ -102,6 +103,27 @@ def test_the_update_of_a_kernel_is_orthogonal() -> None:
     steps(net, optimizer, 0, 1)
     singular = torch.linalg.svdvals((before - net[0].weight.detach()).flatten(1))
     assert singular.min() > 0.6 and singular.max() < 1.3, "Newton-Schulz gives 1 within 0.3"
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("shape", [(6, 20), (20, 6), (8, 8)])
+def test_matrices_of_one_shape_together(monkeypatch, shape: tuple[int, int], precision) -> None:
+    """As each alone, and in 32 bits as exact as the iteration is."""
+    monkeypatch.setattr(muon, "_precision", lambda _: precision)
+    torch.manual_seed(0)
+    stack = torch.randn(3, *shape)
+    values = (3.4445, -4.7750, 2.0315), 5, 1e-7
+    together = muon.orthogonal(stack, *values)
+    assert together.dtype == precision and together.shape == stack.shape
+    for number in range(3):
+        alone = muon.orthogonal(stack[number : number + 1], *values)[0]
+        torch.testing.assert_close(together[number], alone, rtol=2e-2, atol=2e-2)
+    left, sizes, right = torch.linalg.svd(stack[0], full_matrices=False)
+    sizes = sizes / sizes.norm()
+    for _ in range(5):  # what the iteration does to the singular values
+        sizes = 3.4445 * sizes - 4.7750 * sizes**3 + 2.0315 * sizes**5
+    error = (together[0].float() - left @ sizes.diag() @ right).abs().max()
+    assert error < (1e-4 if precision == torch.float32 else 0.05)
 
 
 def test_state_goes_through_a_checkpoint_to_the_last_bit() -> None:

@@ -60,6 +60,10 @@ class EpochPosition(Callback):
     ) -> None:
         self.position = checkpoint["loader"]
         self.sums = checkpoint.get("epoch_sums", {})
+        for name, states in self.sums.items():
+            if "tp" in states:  # of versions that counted with torchmetrics' MulticlassAccuracy
+                right, wrong = states["tp"].sum(), states["fn"].sum()
+                self.sums[name] = {"total": right, "images": right + wrong}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.position is not None:
