@@ -152,7 +152,7 @@ def orthogonal(
     tall = x.shape[1] > x.shape[2]
     x = x.mT if tall else x
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=eps)
-    add = torch.baddbmm
+    add: Any = torch.baddbmm
     if len(x) == 1:
         x, add = x[0], torch.addmm
     a, b, c = coefficients
