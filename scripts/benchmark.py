@@ -75,9 +75,12 @@ def main(cfg: DictConfig) -> None:
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     log.info("%s, %d rounds: %s", result["hardware"]["name"], config["rounds"], path)
     if before is not None:
-        if worse := list(timing.worse(timed, timing.from_data(before))):
-            raise UserError("slower than in " + config["compare"] + ": " + "; ".join(worse))
-        log.info("no case is %d %% slower than in %s", 10, config["compare"])
+        kept = timing.from_data(before)
+        if not {each.name for each in kept} & {each.name for each in timed}:
+            raise UserError(f"compare={config['compare']}: has none of the cases timed here")
+        if worse := list(timing.worse(timed, kept)):
+            raise UserError(f"slower than in {config['compare']}: {'; '.join(worse)}")
+        log.info("no case costs %g times what it did in %s", timing.WORSE, config["compare"])
 
 
 def _cases(config: dict[str, Any], recipe: RunConfig, folder: Path) -> Iterator[Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from cifarlab.base.errors import UserError
@@ -19,7 +20,7 @@ from cifarlab.report.study.results import read_study
 from cifarlab.report.sweep.results import collect
 from cifarlab.run.session import TEST_READS, _read_count
 from cifarlab.store import files, predictions
-from cifarlab.store.checkpoint import BEST, INITIAL, LAST, read_checkpoint
+from cifarlab.store.checkpoint import BEST, INITIAL, LAST, AtomicCheckpointIO, read_checkpoint
 from cifarlab.store.files import SUMS, copy_whole, read_checked, remove, write_atomic
 from cifarlab.store.record import (
     CELLS,
@@ -104,6 +105,22 @@ def test_a_copy_has_the_checksum_of_what_it_copies(tmp_path: Path) -> None:
     assert read_checked(second) == b"text", "one may go on where the other is damaged"
     with pytest.raises(UserError, match="not as it was written"):
         read_checked(first)
+
+
+def test_a_checkpoint_is_a_copy_only_of_the_same(tmp_path: Path, monkeypatch) -> None:
+    saved: list[str] = []
+    monkeypatch.setattr(torch, "save", lambda state, file: saved.append(file.name))
+    io, folder = AtomicCheckpointIO(), tmp_path / "checkpoints"
+    state = {"epoch": 1, "global_step": 8, "state_dict": {}}
+    for name, checkpoint, writes in (
+        ("best.ckpt", state, 1),
+        ("last.ckpt", state, 1),  # copied
+        ("last.ckpt", state | {"global_step": 9}, 2),
+        ("best.ckpt", state, 3),
+        ("last.ckpt", state | {"optimizer_states": []}, 4),
+    ):
+        io.save_checkpoint(checkpoint, folder / name)
+        assert len(saved) == writes
 
 
 def test_a_file_that_this_process_wrote_is_not_read_again_for_its_sum(

@@ -94,6 +94,10 @@ def test_benchmark(cache: Path, tmp_path: Path) -> None:
     before.write_text(json.dumps(result))
     slower = start("benchmark.py", *arguments, f"compare={before}", cwd=tmp_path)
     assert slower.returncode == 2 and "slower than in" in slower.stderr
+    case["case"] = "another"
+    before.write_text(json.dumps(result))
+    other = start("benchmark.py", *arguments, f"compare={before}", cwd=tmp_path)
+    assert other.returncode == 2 and "has none of the cases timed here" in other.stderr
     none = start("benchmark.py", f"compare={tmp_path / 'x'}", cwd=tmp_path)
     assert none.returncode == 2 and "is no benchmark.json" in none.stderr
 

@@ -21,6 +21,7 @@ class SeedEachStep(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
+        # 0: the process, when each drew for itself; single ones go on drawing what they drew
         seed = derive("step", self.seed, trainer.current_epoch, batch_idx, 0)
         # as torch.manual_seed, which takes 0.8 ms to look for every kind of device
         torch.default_generator.manual_seed(seed)

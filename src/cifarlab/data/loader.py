@@ -212,6 +212,7 @@ class TrainLoader:
             first = (self.batch - 1) * self.batch_size
             chosen = order[first : first + self.batch_size]
             images = self.view(self.images[chosen])
+            # 0: the process, when each drew for itself; single ones go on drawing what they drew
             generator.manual_seed(derive("augment", self.seed, self.epoch, self.batch, 0))
             images, labels = self.augment(images, self.labels[chosen], generator)
             if self.world_size > 1:

@@ -40,20 +40,21 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def __init__(self) -> None:
         super().__init__()
-        self._saved: tuple[Path, Any] | None = None  # the latest file, and of which step
+        self._saved: tuple[Path, Any] | None = None  # the latest file, and of what
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        step = checkpoint.get("epoch"), checkpoint.get("global_step")
-        if target.name == LAST.name and self._saved == (target.with_name(BEST.name), step):
+        # the keys: a callback of the user's may keep weights alone, under the same names elsewhere
+        of = checkpoint.get("epoch"), checkpoint.get("global_step"), *sorted(checkpoint)
+        if target.name == LAST.name and self._saved == (target.with_name(BEST.name), of):
             copy_whole(target.with_name(BEST.name), target)
         else:
             with written_whole(target, summed=True) as file:
                 torch.save(checkpoint, file)
-        self._saved = target, step
+        self._saved = target, of
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
