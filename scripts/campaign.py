@@ -1,6 +1,5 @@
 """Train what the studies still lack: ``python scripts/campaign.py hours=2``."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -28,8 +27,6 @@ def main(cfg: DictConfig) -> None:
             raise UserError(f"studies={name}: no such study; {', '.join(known)}")
     sources = HydraConfig.get().runtime.config_sources
     more = [f"--config-dir={s.path}" for s in sources if s.provider == "command-line"]
-    if hasattr(os, "nice"):
-        os.nice(19)
     campaign = Campaign(
         options,
         options["studies"] or known,

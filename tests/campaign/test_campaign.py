@@ -189,6 +189,26 @@ def test_several_at_once_share_gpus_and_cores(
     assert int(seen[0]["OMP_NUM_THREADS"]) == max(1, len(os.sched_getaffinity(0)) // 3)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="sessions are weighed on Linux only")
+def test_a_run_gives_way_to_other_sessions_too(tmp_path: Path) -> None:
+    code = f"""
+group = pathlib.Path('/proc/self/autogroup')
+end = time.monotonic() + 10
+while os.getpriority(os.PRIO_PROCESS, 0) != 5 and time.monotonic() < end:
+    time.sleep(0.01)
+time.sleep(0.2)
+said = group.read_text() if group.exists() else 'nice 5'
+own = os.getpriority(os.PRIO_PROCESS, 0)
+pathlib.Path({str(tmp_path / "said")!r}).write_text(f'{{own}} {{said}}')
+"""
+    queue = Queue(program(tmp_path, code), tmp_path / "logs", jobs=1, seconds=60, nice=5)
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    queue.run([item("one")], lambda _, rest: rest)
+    said = (tmp_path / "said").read_text().split()
+    assert said[0] == "5" and said[-2:] == ["nice", "5"]
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
+
+
 @pytest.mark.parametrize("signum", [None, signal.SIGINT, signal.SIGTERM])
 def test_when_the_time_is_up_what_runs_is_asked_to_stop(
     tmp_path: Path, signum: int | None, caplog: pytest.LogCaptureFixture

@@ -29,7 +29,11 @@ def campaign(tmp_path: Path, cache: Path):
 
     def launch(*arguments: str):
         own = ["--config-dir", str(folder.parent), "studies=[tiny,more]", "seeds=[0,1]"]
-        own += [f"overrides=['data.cache_dir={cache}','trainer.precision=32-true']", "device=cpu"]
+        own += [
+            f"overrides=['data.cache_dir={cache}','trainer.precision=32-true']",
+            "device=cpu",
+            "nice=0",
+        ]
         return start("campaign.py", *own, *arguments, cwd=tmp_path)
 
     return launch
@@ -78,6 +82,7 @@ def test_its_time_is_up(campaign, tmp_path: Path) -> None:
     ("argument", "message"),
     [
         ("hours=0", "hours=0: must be a number above 0"),
+        ("nice=20", "nice=20: must be a whole number from 0 to 19"),
         ("jobs=0", "jobs=0: must be a whole number, 1 or more"),
         ("device=tpu", "device=tpu: must be cpu or gpu"),
         ("studies=[nothing]", "studies=nothing: no such study; baseline,"),

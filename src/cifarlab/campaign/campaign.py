@@ -72,6 +72,7 @@ class Campaign:
             jobs=self.jobs,
             seconds=3600 * self.options["hours"],
             gpus=_gpus() if self.is_gpu else 0,
+            nice=self.options["nice"],
         )
         queue.run([estimate.item for estimate in ordered], self._finished)
         self._publish()
@@ -232,10 +233,13 @@ def _gpus() -> int:
 
 def _check(options: Mapping[str, Any]) -> None:
     hours, jobs, seeds = options["hours"], options["jobs"], options["seeds"]
+    nice = options["nice"]
     if isinstance(hours, bool) or not isinstance(hours, int | float) or hours <= 0:
         raise UserError(f"hours={hours}: must be a number above 0")
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
         raise UserError(f"jobs={jobs}: must be a whole number, 1 or more")
+    if isinstance(nice, bool) or not isinstance(nice, int) or not 0 <= nice <= 19:
+        raise UserError(f"nice={nice}: must be a whole number from 0 to 19")
     if options["device"] not in ("cpu", "gpu"):
         raise UserError(f"device={options['device']}: must be cpu or gpu")
     good = isinstance(seeds, list) and seeds and len(set(seeds)) == len(seeds)

@@ -1,12 +1,12 @@
 """The queue: what is open, in order of worth for cost, trained until the time is up."""
 
+import contextlib
 import logging
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -68,6 +68,7 @@ class Queue:
     Args:
         command: that trains an item, a sweep of its own.
         gpus: how many the jobs share; 0: they see none.
+        nice: priority of the jobs on the CPU, 19 the lowest.
     """
 
     def __init__(
@@ -78,9 +79,10 @@ class Queue:
         jobs: int,
         seconds: float,
         gpus: int = 0,
+        nice: int = 19,
     ) -> None:
         self.command, self.logs = command, logs
-        self.jobs, self.gpus = jobs, gpus
+        self.jobs, self.gpus, self.nice = jobs, gpus, nice
         self.end = time.monotonic() + seconds
         self.stopped: int | None = None  # the signal that ended it
         self.failed: list[Item] = []
@@ -129,6 +131,7 @@ class Queue:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # the terminal's Ctrl-C comes to us alone
             )
+        give_way(process.pid, self.nice)
         return _Job(item, process, place)
 
     def _stop(self, running: Sequence[_Job]) -> None:
@@ -147,7 +150,7 @@ class Queue:
     def _log(self, item: Item) -> Path:
         return self.logs / f"{item.study}.{item.row}.log"
 
-    @contextmanager
+    @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
         def stop(signum: int, _: FrameType | None) -> None:
             self.stopped = signum
@@ -158,6 +161,19 @@ class Queue:
         finally:
             for signum, handler in before.items():
                 signal.signal(signum, handler)
+
+
+def give_way(process: int, nice: int) -> None:
+    """Give a process that leads its session a lower priority on the CPU.
+
+    Linux may share the CPU between sessions first and only then, by priority, within each
+    (``sched_autogroup``): so the session gets the lower one, too.
+    """
+    if not hasattr(os, "setpriority") or nice <= os.getpriority(os.PRIO_PROCESS, process):
+        return
+    with contextlib.suppress(OSError):  # it is over, or this kernel has no such groups
+        os.setpriority(os.PRIO_PROCESS, process, nice)
+        Path(f"/proc/{process}/autogroup").write_text(str(nice), encoding="utf-8")
 
 
 def threads(jobs: int) -> int:
