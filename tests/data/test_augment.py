@@ -16,6 +16,7 @@ from cifarlab.data.augment import (
     HFlip,
     ImageOp,
     RandomCrop,
+    RandomShift,
     Rotation,
     blur,
     rotate,
@@ -74,6 +75,25 @@ def test_crop_places_are_uniform() -> None:
     expected = len(images) / 25
     chi2 = ((counts - expected) ** 2 / expected).sum()
     assert chi2 < 52, "chi-squared with 24 degrees of freedom, p = 0.0008"
+
+
+@pytest.mark.parametrize("pixels", [0, 1, 3])
+def test_shift_is_a_crop_of_the_reflected_image(pixels: int) -> None:
+    images = numbered(300)
+    moved = RandomShift(pixels)(images, generator())
+    padded = reference.pad(images[:1], [pixels] * 4, padding_mode="reflect")
+    places = {
+        padded[0, :, top : top + 8, left : left + 8].numpy().tobytes(): (top, left)
+        for top in range(2 * pixels + 1)
+        for left in range(2 * pixels + 1)
+    }
+    seen = {places[image.numpy().tobytes()] for image in moved}
+    assert len(seen) == (2 * pixels + 1) ** 2, "all places, and no other"
+
+
+def test_shift_reaches_no_further_than_the_image() -> None:
+    with pytest.raises(UserError, match=r"RandomShift.pixels=8: must be below the images' side"):
+        RandomShift(8)(numbered(2), generator())
 
 
 MIXING = ["mixup", "cutmix"]  # tests/data/test_mixing.py

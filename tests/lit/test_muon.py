@@ -53,6 +53,27 @@ def test_which_parameters_go_where(decay_all: bool) -> None:
     assert sum(len(group["params"]) for group in optimizer.param_groups) == 8
 
 
+def test_biases_and_norms_can_have_a_rate_of_their_own() -> None:
+    net = convnet()
+    optimizer = Muon(grouped(net, True), lr=0.02, adamw_lr=0.01, adamw_bias_lr=0.3)
+    rates = {g["lr"]: named(net, g["params"]) for g in optimizer.param_groups}
+    assert rates == {
+        0.02: ["0.weight", "3.weight"],
+        0.01: ["4.weight"],
+        0.3: ["0.bias", "1.weight", "1.bias", "3.bias", "4.bias"],
+    }
+
+
+def test_normalize_brings_matrices_to_one_length() -> None:
+    net, plain_net = convnet(), convnet()
+    for matrix in (plain_net[0].weight, plain_net[3].weight):
+        matrix.data *= len(matrix) ** 0.5 / matrix.norm()
+    steps(net, Muon(grouped(net, True), normalize=True), 0, 1)
+    steps(plain_net, Muon(grouped(plain_net, True)), 0, 1)
+    for one, other in zip(net.parameters(), plain_net.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_what_is_no_matrix() -> None:
     token, scale = nn.Parameter(torch.zeros(1, 1, 8)), nn.Parameter(torch.zeros(8, 1, 1))
     depthwise, head = nn.Parameter(torch.zeros(8, 1, 3, 3)), nn.Parameter(torch.zeros(4, 8))

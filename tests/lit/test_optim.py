@@ -42,6 +42,16 @@ def test_onecycle_rises_to_the_peak_and_ends_low() -> None:
     assert seen[-1] == pytest.approx(0.1 / 25 / 1e4, rel=1e-3)
 
 
+def test_linear() -> None:
+    assert rates(optim.linear) == pytest.approx([0.1 * (1 - t / STEPS) for t in range(STEPS)])
+    rise = [0.1 * (t + 1) / 11 for t in range(10)]
+    fall = [0.1 * (1 - 0.8 * t / 90) for t in range(90)]
+    seen = rates(optim.linear, warmup_epochs=1, final_factor=0.2)
+    assert seen == pytest.approx(rise + fall)
+    with pytest.raises(UserError, match="scheduler.warmup_epochs=10: must leave some of the run's"):
+        rates(optim.linear, warmup_epochs=10)
+
+
 def test_cosine_with_warmup() -> None:
     seen = rates(optim.cosine, warmup_epochs=2, final_lr=0.01)
     rise = [0.1 * (t + 1) / 21 for t in range(20)]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from cifarlab.models.speednet import SpeedNet
 from cifarlab.store.checkpoint import build_net
 from tests.conftest import CONF, options, plain
 
@@ -34,6 +35,7 @@ PARAMETERS = {
     "torchvision": 11_181_642,  # resnet18: 11,689,512 with 1000 classes, less 990 * 513
     "torchvision model.name=convnext_tiny": 27_827_818,  # 28,589,128 less 990 * 769
     "timm": 11_181_642,
+    "speednet": 1_972_792,  # 312 + 9 * (24 * 64 + 64^2 + 64 * 256 + 3 * 256^2) + 2304 + 2560
     "mlp": 616_610,  # "> 600 000"; 3072 * 200 + 200 + 200 * 10 + 10
 }
 # The same networks, less deep or on smaller images, where a test looks at behaviour
@@ -98,12 +100,18 @@ def test_every_parameter_gets_a_gradient(model: str, option: str) -> None:
         optimizer.zero_grad()
         nn.functional.cross_entropy(built(images), labels).backward()
         optimizer.step()
-        for name, parameter in built.named_parameters():
+        for name, parameter in trained(built).items():
             assert parameter.grad is not None, name
             assert parameter.grad.isfinite().all(), name
             if parameter.grad.any() or _bias_before_batchnorm(built, name):
                 moved.add(name)
-    assert moved == {name for name, _ in built.named_parameters()}
+    assert moved == trained(built).keys()
+
+
+def trained(built: nn.Module) -> dict[str, nn.Parameter]:
+    """All parameters; of speednet those that are not computed, see test_speednet.py."""
+    frozen = isinstance(built, SpeedNet)
+    return {n: p for n, p in built.named_parameters() if p.requires_grad or not frozen}
 
 
 def _bias_before_batchnorm(built: nn.Module, name: str) -> bool:

@@ -16,6 +16,7 @@ from cifarlab.base.kinds import (
     Inside,
     NotNegative,
     Odd,
+    Phases,
     Positive,
     Probability,
     Seed,
@@ -140,6 +141,16 @@ class Pretrained(TypedDict, total=False):
     dropout: BelowOne | None
 
 
+class SpeedNet(TypedDict, total=False):
+    widths: Annotated[Widths, Len(1)]
+    whitening: Annotated[int, Interval(ge=2, le=8)] | None
+    identity: bool
+    activation: Activation
+    norm_scale: bool
+    norm_momentum: Share
+    dropout: BelowOne | None
+
+
 class Optimizer(TypedDict):
     lr: Positive
 
@@ -186,6 +197,8 @@ class Muon(Optimizer, total=False):
     ns_steps: Annotated[int, Interval(ge=1, le=99)]
     adjust_lr_fn: Literal["original", "match_rms_adamw", "spectral_unclamped"]
     adamw_betas: Betas
+    adamw_bias_lr: Positive | None
+    normalize: bool
     weight_decay: Decay
 
 
@@ -200,6 +213,11 @@ class Step(TypedDict, total=False):
 
 class Cosine(TypedDict, total=False):
     final_lr: NotNegative
+    warmup_epochs: NotNegative
+
+
+class Linear(TypedDict, total=False):
+    final_factor: BelowOne
     warmup_epochs: NotNegative
 
 
@@ -228,6 +246,15 @@ class Chance(TypedDict, total=False):
 
 class RandomCrop(TypedDict, total=False):
     padding: Whole
+
+
+class RandomShift(TypedDict, total=False):
+    pixels: Whole
+
+
+class ProgressiveResize(TypedDict, total=False):
+    sizes: Required[Annotated[Widths, Len(1)]]
+    from_epochs: Required[Phases]
 
 
 class Rotation(TypedDict, total=False):
@@ -322,6 +349,7 @@ SCHEMAS: dict[str, Any] = {  # arguments of what ``_target_`` may name; others' 
     "cifarlab.models.vgg.VGG": VGG,
     "cifarlab.models.pretrained.Torchvision": Pretrained,
     "cifarlab.models.pretrained.Timm": Pretrained,
+    "cifarlab.models.speednet.SpeedNet": SpeedNet,
     "torch.optim.SGD": SGD,
     "torch.optim.Adam": Adam,
     "torch.optim.AdamW": Adam,
@@ -331,11 +359,13 @@ SCHEMAS: dict[str, Any] = {  # arguments of what ``_target_`` may name; others' 
     "cifarlab.lit.optim.constant": Nothing,
     "cifarlab.lit.optim.step": Step,
     "cifarlab.lit.optim.cosine": Cosine,
+    "cifarlab.lit.optim.linear": Linear,
     "cifarlab.lit.optim.onecycle": OneCycle,
     "cifarlab.lit.optim.triangular": Triangular,
     "cifarlab.lit.optim.plateau": Plateau,
     "cifarlab.data.augment.HFlip": Chance,
     "cifarlab.data.augment.RandomCrop": RandomCrop,
+    "cifarlab.data.augment.RandomShift": RandomShift,
     "cifarlab.data.augment.Rotation": Rotation,
     "cifarlab.data.augment.GaussianNoise": GaussianNoise,
     "cifarlab.data.augment.GaussianBlur": GaussianBlur,
@@ -346,11 +376,13 @@ SCHEMAS: dict[str, Any] = {  # arguments of what ``_target_`` may name; others' 
     "cifarlab.data.policies.RandAugment": RandAugment,
     "cifarlab.data.policies.TrivialAugment": Nothing,
     "cifarlab.data.policies.AugMix": AugMix,
+    "cifarlab.data.scheduled.AlternatingFlip": Nothing,
     "cifarlab.data.mixing.MixUp": Mix,
     "cifarlab.data.mixing.CutMix": Mix,
     "cifarlab.callbacks.EarlyStopping": EarlyStopping,
     "cifarlab.callbacks.EMA": EMA,
     "cifarlab.callbacks.SWA": SWA,
+    "cifarlab.callbacks.ProgressiveResize": ProgressiveResize,
     "cifarlab.callbacks.TensorBoard": TensorBoard,
     "cifarlab.lit.ImageClassifier": Nothing,
     "cifarlab.lit.TransferClassifier": Transfer,

@@ -12,6 +12,7 @@ from cifarlab.base.kinds import (
     Count,
     Devices,
     Folder,
+    Inside,
     Name,
     Positive,
     Seed,
@@ -63,6 +64,7 @@ class RunConfig(TypedDict):
     decay_all: bool
     evaluation: bool
     tta: TTAViews | None
+    target: Inside | None
     name: Name
     output_root: Folder
     resume: str | None

@@ -38,6 +38,10 @@ def _rises(value: list[float]) -> bool:
     return value[0] <= value[1]
 
 
+def _begin_and_rise(value: list[int]) -> bool:
+    return value[0] == 1 and all(a < b for a, b in zip(value, value[1:], strict=False))
+
+
 def _is_six_n_plus_four(value: int) -> bool:
     return value >= 10 and value % 6 == 4
 
@@ -68,6 +72,12 @@ Shares = Annotated[
 Odd = Annotated[int, Interval(ge=1, le=511), Predicate(_is_odd), doc("an odd number of pixels")]
 SixNPlusFour = Annotated[
     int, Predicate(_is_six_n_plus_four), doc("6 n + 4: 10, 16, 22, 28, 34, 40, ...")
+]
+Phases = Annotated[
+    list[Count],
+    Len(1),
+    Predicate(_begin_and_rise),
+    doc("a list of epochs, the first 1 and each above the one before"),
 ]
 Name = Annotated[
     Any, Predicate(_is_name), doc("a name; / may part it, but it has no ..")

@@ -8,6 +8,7 @@ from cifarlab.callbacks.epochs import EpochRecorder
 from cifarlab.callbacks.interruption import Interrupted, StopOnSignal, undisturbed
 from cifarlab.callbacks.panels import Panels
 from cifarlab.callbacks.progress import ProgressBar, has_terminal
+from cifarlab.callbacks.progressive import ProgressiveResize
 from cifarlab.callbacks.resuming import EpochPosition, SeedEachStep
 from cifarlab.callbacks.tensorboard import TensorBoard
 from cifarlab.callbacks.whole_batch import WholeBatch
@@ -24,6 +25,7 @@ __all__ = [
     "EpochPosition",
     "Panels",
     "ProgressBar",
+    "ProgressiveResize",
     "SeedEachStep",
     "TensorBoard",
     "WholeBatch",

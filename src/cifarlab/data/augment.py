@@ -74,6 +74,36 @@ class RandomCrop:
         return windows[torch.arange(batch, device=images.device), :, top, left]
 
 
+class RandomShift:
+    """Move each image by up to ``pixels`` to every side, all places equally likely; what comes in
+    at the edges is mirrored (Jordan, arXiv:2404.00498, section 2.1: random translation)."""
+
+    def __init__(self, pixels: int = 2) -> None:
+        check_arguments(RandomShift, pixels=pixels)
+        self.pixels = pixels
+
+    def __call__(self, images: Pixels, generator: Generator) -> Pixels:
+        batch, _, height, width = images.shape
+        if self.pixels >= min(height, width):
+            raise UserError(
+                f"RandomShift.pixels={self.pixels}: must be below the images' side of "
+                f"{min(height, width)} pixels"
+            )
+        moves = torch.randint(
+            -self.pixels, self.pixels + 1, (2, batch), device=images.device, generator=generator
+        )
+        rows, columns = (
+            _mirrored(torch.arange(length, device=images.device) + move[:, None], length)
+            for move, length in zip(moves, (height, width), strict=True)
+        )
+        which = torch.arange(batch, device=images.device)
+        # positions of all three kinds side by side: (batch, height, width, channels), as stored
+        moved = images.permute(0, 2, 3, 1)[
+            which[:, None, None], rows[:, :, None], columns[:, None, :]
+        ]
+        return moved.permute(0, 3, 1, 2)
+
+
 class Rotation:
     """Turn each image about its centre by an angle drawn evenly from [-degrees, degrees], bilinear,
     black outside (torchvision's RandomRotation)."""
@@ -136,6 +166,12 @@ class Cutout:
         )
         square = box(images, top, left, top + self.size, left + self.size)
         return images.masked_fill(square & which, 0)
+
+
+def _mirrored(positions: Int[Tensor, "..."], length: int) -> Int[Tensor, "..."]:
+    """Positions outside of 0 to ``length - 1`` reflected at the first and the last one."""
+    last = length - 1
+    return last - (last - positions.abs()).abs()
 
 
 def rotate(images: Unit, angles: PerImage, mode: str = "bilinear") -> Unit:

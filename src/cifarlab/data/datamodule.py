@@ -140,6 +140,12 @@ class CIFAR10DataModule(LightningDataModule):
     def split_hash(self) -> str:
         return splits.split_hash(self.train_indices, self.val_indices)
 
+    def examples(self, count: int) -> torch.Tensor:
+        """The first ``count`` training images of the split, normalised, ``(count, channels, size,
+        size)`` in 32 bits on the CPU."""
+        chosen = torch.from_numpy(self._loaded().train_images[self.train_indices[:count]])
+        return Normalize(self.mean, self.std, chosen.device)(channels_first(chosen))
+
     def train_dataloader(self) -> TrainLoader:
         rank, world_size, device = self._place()
         return self.train_loader(device, rank, world_size)

@@ -6,11 +6,13 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Generator, Tensor
+from torchvision.transforms.v2 import functional
 
 from cifarlab.base import shares
 from cifarlab.base.seeding import derive
 from cifarlab.data.augment import ImageOp, Pixels
 from cifarlab.data.mixing import Images, MixOp, Targets, one_hot, partition
+from cifarlab.data.scheduled import Origin, ScheduledOp
 
 Labels = Int[Tensor, " batch"]
 Inputs = Float[Tensor, "batch ..."]  # images, or features of images
@@ -69,15 +71,23 @@ class Policy:
         self.image_ops, self.mix_ops = partition(operations)
         assert num_classes or not self.mix_ops, "mixing makes targets of num_classes columns"
         self.normalize, self.num_classes = normalize, num_classes
+        self.size: int | None = None  # height and width that images are brought to; None: as is
 
     def __call__(
         self,
         images: Shaped[Tensor, "batch ..."],
         labels: Labels,
         generator: Generator,
+        origin: Origin | None = None,
     ) -> TrainBatch:
+        """origin: of the images, for operations that want to know; without one they draw."""
         for operation in self.image_ops:
-            images = operation(images, generator)
+            if origin is not None and isinstance(operation, ScheduledOp):
+                images = operation.at(images, origin)
+            else:
+                images = operation(images, generator)
+        if self.size is not None and images.shape[2] != self.size:
+            images = functional.resize(images, [self.size, self.size], antialias=True)
         batch = self.normalize(images)
         if not self.mix_ops:
             return batch, labels
@@ -214,7 +224,8 @@ class TrainLoader:
             images = self.view(self.images[chosen])
             # 0: the process, when each drew for itself; single ones go on drawing what they drew
             generator.manual_seed(derive("augment", self.seed, self.epoch, self.batch, 0))
-            images, labels = self.augment(images, self.labels[chosen], generator)
+            origin = Origin(chosen, len(self.images), self.epoch, self.seed)
+            images, labels = self.augment(images, self.labels[chosen], generator, origin)
             if self.world_size > 1:
                 place = (self.rank, self.world_size)
                 images, labels = shares.own(images, *place), shares.own(labels, *place)

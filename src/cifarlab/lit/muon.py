@@ -42,6 +42,11 @@ class Muon(Optimizer):
         adjust_lr_fn: factor of ``lr`` for a matrix ``(a, b)``: ``original`` sqrt(max(1, a / b)),
             ``match_rms_adamw`` 0.2 sqrt(max(a, b)), ``spectral_unclamped`` sqrt(a / b).
         adamw_betas: of AdamW.
+        adamw_bias_lr: rate of the parameters of one dimension, biases and norm layers; ``None``:
+            ``adamw_lr``.
+        normalize: before each step bring every matrix of ``a`` rows to the length sqrt(a), so that
+            ``lr`` is relative to the weights (airbench94_muon, Jordan 2024). A net whose matrices
+            are each followed by batch norm answers the same.
         weight_decay: of both, decoupled: each step takes lr * weight_decay of a weight away.
 
     Raises ``UserError`` for what torch's two refuse.
@@ -58,6 +63,8 @@ class Muon(Optimizer):
         adjust_lr_fn: str = "original",
         adamw_betas: Sequence[float] = (0.9, 0.999),
         weight_decay: float = 0.0,
+        adamw_bias_lr: float | None = None,
+        normalize: bool = False,
     ) -> None:
         # Neither has parameters of its own: torch's Muon checks and completes the values, and
         # step() lends its AdamW groups and state
@@ -77,13 +84,14 @@ class Muon(Optimizer):
         groups = []
         for group, matrices, rest in _divide(given):
             share = group.get("lr", lr) / lr
-            groups += [
-                defaults | group | {"params": matrices, "muon": True},
-                self._adamw.defaults
-                | group
-                | {"params": rest, "muon": False, "lr": adamw_lr * share},
-            ]
+            vectors = [p for p in rest if p.ndim == 1 and adamw_bias_lr is not None]
+            others = [p for p in rest if p.ndim != 1 or adamw_bias_lr is None]
+            groups.append(defaults | group | {"params": matrices, "muon": True})
+            for parameters, rate in ((others, adamw_lr), (vectors, adamw_bias_lr or adamw_lr)):
+                own_rate = {"params": parameters, "muon": False, "lr": rate * share}
+                groups.append(self._adamw.defaults | group | own_rate)
         super().__init__([group for group in groups if group["params"]], {"lr": lr})
+        self.normalize = normalize
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -122,6 +130,8 @@ class Muon(Optimizer):
             )
             adjusted = lr * ADJUST[group["adjust_lr_fn"]](*shape)
             for (parameter, _), update in zip(members, updates, strict=True):
+                if self.normalize:
+                    parameter.mul_(len(parameter) ** 0.5 / parameter.norm())
                 parameter.mul_(1 - lr * group["weight_decay"])
                 parameter.add_(update.view(parameter.shape), alpha=-adjusted)
 

@@ -66,6 +66,29 @@ def step(
     return StepLR(optimizer, step_size=every * steps_per_epoch, gamma=gamma)
 
 
+def linear(
+    optimizer: Optimizer,
+    total_steps: int,
+    steps_per_epoch: int,
+    final_factor: float = 0.0,
+    warmup_epochs: float = 0.0,
+) -> LRScheduler:
+    """A straight rise over ``warmup_epochs``, then straight down from the optimizer's learning rate
+    to ``final_factor`` times it.
+
+    Raises ``UserError`` if the warm-up takes the whole run.
+    """
+    warmup = _warmup(warmup_epochs, total_steps, steps_per_epoch)
+
+    def factor(now: int) -> float:
+        if now < warmup:
+            return (now + 1) / (warmup + 1)
+        share = (now - warmup) / (total_steps - warmup)
+        return 1 - (1 - final_factor) * share
+
+    return LambdaLR(optimizer, factor)
+
+
 def cosine(
     optimizer: Optimizer,
     total_steps: int,
@@ -78,12 +101,7 @@ def cosine(
 
     Raises ``UserError`` if the warm-up takes the whole run.
     """
-    warmup = round(warmup_epochs * steps_per_epoch)
-    if not 0 <= warmup < total_steps:
-        raise UserError(
-            f"scheduler.warmup_epochs={warmup_epochs}: must leave some of the run's "
-            f"{total_steps / steps_per_epoch:g} epochs"
-        )
+    warmup = _warmup(warmup_epochs, total_steps, steps_per_epoch)
 
     def factor(final: float) -> Callable[[int], float]:
         def at(now: int) -> float:
@@ -160,3 +178,14 @@ def plateau(
     return ReduceLROnPlateau(
         optimizer, factor=factor, patience=patience, min_lr=min_lr, threshold=threshold
     )
+
+
+def _warmup(epochs: float, total_steps: int, steps_per_epoch: int) -> int:
+    """Steps of a rise over ``epochs``."""
+    steps = round(epochs * steps_per_epoch)
+    if not 0 <= steps < total_steps:
+        raise UserError(
+            f"scheduler.warmup_epochs={epochs}: must leave some of the run's "
+            f"{total_steps / steps_per_epoch:g} epochs"
+        )
+    return steps

@@ -36,6 +36,7 @@ for _name in ("lightning.pytorch", "lightning.fabric"):  # we announce in our ow
 warnings.filterwarnings("ignore", message="The `srun` command is available")
 
 
+_PREPARING = 5000  # training images that a net may look at before it is trained
 PROFILE = "profile"  # in the names of what a profiler writes, behind the stage: fit-profile.txt
 PROFILERS: dict[str, Callable[..., Profiler]] = {
     "simple": SimpleProfiler,
@@ -82,6 +83,8 @@ def build(config: RunConfig, *, pretrained: bool = True) -> tuple[Any, ImageClas
     # after the data, whose reading must not decide which weights a seed means
     torch.manual_seed(derive("weights", config["seed"]))
     net = build_net(config["model"], len(data.classes), data.image_size, pretrained=pretrained)
+    if hasattr(net, "prepare"):
+        net.prepare(data.examples(_PREPARING))
     module = instantiate(config["transfer"], _convert_="all")(
         net.to(memory_format=torch.channels_last),
         num_classes=len(data.classes),

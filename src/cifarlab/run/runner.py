@@ -118,6 +118,10 @@ def summary(record: RunRecord, folder: Path) -> str:
         rows.append(f"{name:10}" + "".join(f"{m.short(values[k]):>12}" for k, m in METRICS.items()))
     if record.tta:
         rows.append(f"* tta={record.tta['views']}: the same weights, logits averaged over views")
+    if record.target:
+        aim, epoch, seconds = (record.target[k] for k in ("val_acc", "epoch", "fit_s"))
+        when = "not reached" if epoch is None else f"after epoch {epoch}, {seconds:.0f} s"
+        rows.append(f"target {aim:.2%} on validation: {when}")
     end = record.status.replace("_", " ")
     speed = (
         f"{record.time['total_s']:.0f} s, training at {record.time['images_per_s']:,.0f} images/s"

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import harmonic_mean
 from typing import Any
@@ -253,6 +254,7 @@ class Session:
             overrides=config["overrides"],
             config_hash=config_hash(config),
             tta=with_views(config.get("tta"), results),
+            target=time_to(config.get("target"), rows),
         )
 
 
@@ -272,6 +274,19 @@ def with_views(views: str | None, results: dict[str, Evaluation]) -> dict[str, A
         return None
     measured = {name: r.tta.metrics for name, r in results.items() if r.tta is not None}
     return {"views": views} | measured
+
+
+def time_to(accuracy: float | None, rows: Sequence[Mapping[str, float]]) -> dict[str, Any] | None:
+    """The ``target`` entry of the record. rows: of the epochs, in order, each with its ``val_acc``
+    and ``epoch_s``."""
+    if accuracy is None:
+        return None
+    seconds = 0.0
+    for row in rows:
+        seconds += row["epoch_s"]
+        if row["val_acc"] >= accuracy:
+            return {"val_acc": accuracy, "epoch": int(row["epoch"]), "fit_s": seconds}
+    return {"val_acc": accuracy, "epoch": None, "fit_s": None}
 
 
 def normalises(net: torch.nn.Module) -> bool:

@@ -57,7 +57,12 @@ NEUTRAL_KEYS = frozenset(
 
 # Keys that configurations of earlier versions have not, and the value that means what these did:
 # with it a key counts as if it were not there, so that the same words go on meaning the same run.
-LATER_KEYS = {"trainer.compile": False}
+LATER_KEYS: dict[str, Any] = {
+    "trainer.compile": False,
+    "optimizer.adamw_bias_lr": None,
+    "optimizer.normalize": False,
+    "target": None,
+}
 
 Status = Literal["completed", "early_stopped", "stopped"]
 
@@ -71,6 +76,9 @@ class RunRecord:
     num_params: trainable and frozen parameters of the net; macs: multiply-accumulates of one image.
     tta: the same weights with test-time augmentation, which has no say in any choice: ``{"views":
         ..., "val": {"loss", "acc"}, "test": {...}}``; ``None`` where it was not asked for.
+    target: when the validation accuracy of an epoch first was at least what was aimed at:
+        ``{"val_acc": ..., "epoch": ..., "fit_s": ...}``, the last two ``None`` where it never was;
+        ``None`` where nothing was.
     test_reads: how often the test set has been read for this run.
     time: ``fit_s`` sums the epochs (validation and checkpoints included) of every session of the
         run, ``total_s`` adds start-up and the final evaluation of the session that finished it,
@@ -96,6 +104,7 @@ class RunRecord:
     overrides: list[str]
     config_hash: str
     tta: dict[str, Any] | None = None
+    target: dict[str, Any] | None = None
 
     @classmethod
     def load(cls, folder: str | Path) -> "RunRecord":
