@@ -44,9 +44,10 @@ def test_no_target_is_the_run_of_before() -> None:
 
 def test_speedrun(run_here, tmp_path: Path) -> None:
     """All parts of the recipe, on drawn images and a narrow net."""
-    small = ["model=speednet", "model.widths=[8,8,8]", "batch_size=10", "max_epochs=4"]
+    small = ["model=speednet", "model.widths=[16,32,32]", "batch_size=25", "max_epochs=4"]
+    small.append("data.num_train=1000")
     phases = ["callbacks.progressive.sizes=[20,32]", "callbacks.progressive.from_epochs=[1,3]"]
     run_here(tmp_path / "run", "experiment=speedrun", *small, *phases)
     record = RunRecord.load(tmp_path / "run")
     assert record.status == "completed" and record.tta is not None
-    assert record.metrics["train"]["acc"] > 0.5, "it learns"
+    assert record.metrics["train"]["acc"] > 0.7, "it learns"
