@@ -24,7 +24,17 @@ OPTIONS = {
     "ema": ["callbacks=[default,ema]", "callbacks.ema.decay=0.9"],
     "ema_late": ["callbacks=ema", "callbacks.ema.update_starting_at_step=10"],
     "swa": ["callbacks=[default,swa]", "callbacks.swa.start_epoch=2"],
+    "lookahead": ["callbacks=[default,lookahead]", "callbacks.lookahead.every=3"],
 }
+SPEEDRUN = [
+    "experiment=speedrun",
+    "model=speednet",
+    "model.widths=[8,8,8]",
+    "callbacks=[progressive,lookahead]",
+    "callbacks.progressive.from_epochs=[1,3]",
+    "batch_size=64",
+    "max_epochs=5",
+]
 
 
 def cut_at(step: int, hook: str, save: Path | None = None) -> tuple[str, Callable[..., None]]:
@@ -39,12 +49,12 @@ def cut_at(step: int, hook: str, save: Path | None = None) -> tuple[str, Callabl
     return hook, cut
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", [*OPTIONS, "speedrun"])
 def test_cut_and_resumed(run_here, tmp_path, monkeypatch, name: str) -> None:
     """Between epochs and between two steps; 4 steps an epoch."""
     from cifarlab.callbacks import SeedEachStep
 
-    options = [*COMMON, *OPTIONS[name]]
+    options = SPEEDRUN if name == "speedrun" else [*COMMON, *OPTIONS[name]]
     whole = run_here(tmp_path / "whole", *options)
     cuts = {
         "next_epoch": (12, "on_train_epoch_start", False),

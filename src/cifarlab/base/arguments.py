@@ -320,6 +320,11 @@ class SWA(TypedDict, total=False):
     start_epoch: Count
 
 
+class Lookahead(TypedDict, total=False):
+    decay: BelowOne
+    every: Count
+
+
 class TensorBoard(TypedDict, total=False):
     images_every: Count | None
     graph: bool
@@ -382,6 +387,7 @@ SCHEMAS: dict[str, Any] = {  # arguments of what ``_target_`` may name; others' 
     "cifarlab.callbacks.EarlyStopping": EarlyStopping,
     "cifarlab.callbacks.EMA": EMA,
     "cifarlab.callbacks.SWA": SWA,
+    "cifarlab.callbacks.Lookahead": Lookahead,
     "cifarlab.callbacks.ProgressiveResize": ProgressiveResize,
     "cifarlab.callbacks.TensorBoard": TensorBoard,
     "cifarlab.lit.ImageClassifier": Nothing,

@@ -10,12 +10,13 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from torchvision.transforms import v2
 
 from cifarlab.base.errors import UserError
-from cifarlab.data import augment, colour, erasing, policies
+from cifarlab.data import augment, colour, erasing, policies, scheduled
 
 # torchvision's transform of an operation of ours, on single PIL images as on batches of tensors
 COUNTERPARTS: dict[type, Callable[[Any], Any]] = {
     augment.HFlip: lambda op: v2.RandomHorizontalFlip(op.p),
     augment.RandomCrop: lambda op: v2.RandomCrop(32, padding=op.padding),
+    augment.RandomShift: lambda op: v2.RandomCrop(32, op.pixels, padding_mode="reflect"),
     augment.Rotation: lambda op: v2.RandomRotation(op.degrees, v2.InterpolationMode.BILINEAR),
     augment.GaussianBlur: lambda op: v2.RandomApply([v2.GaussianBlur(op.kernel, op.sigma)], op.p),
     colour.Grayscale: lambda op: v2.RandomGrayscale(op.p),
@@ -23,6 +24,7 @@ COUNTERPARTS: dict[type, Callable[[Any], Any]] = {
     policies.RandAugment: lambda op: v2.RandAugment(op.num_ops, op.magnitude),
     policies.TrivialAugment: lambda _: v2.TrivialAugmentWide(),
     policies.AugMix: lambda op: v2.AugMix(op.severity, op.width, op.depth, op.alpha),
+    scheduled.AlternatingFlip: lambda _: v2.RandomHorizontalFlip(0.5),
     erasing.RandomErasing: lambda op: v2.RandomErasing(op.p, op.scale),
 }
 

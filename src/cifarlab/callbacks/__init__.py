@@ -6,6 +6,7 @@ from cifarlab.callbacks.curves import Curves
 from cifarlab.callbacks.early_stopping import EarlyStopping
 from cifarlab.callbacks.epochs import EpochRecorder
 from cifarlab.callbacks.interruption import Interrupted, StopOnSignal, undisturbed
+from cifarlab.callbacks.lookahead import Lookahead
 from cifarlab.callbacks.panels import Panels
 from cifarlab.callbacks.progress import ProgressBar, has_terminal
 from cifarlab.callbacks.progressive import ProgressiveResize
@@ -20,6 +21,7 @@ __all__ = [
     "EarlyStopping",
     "EpochRecorder",
     "Interrupted",
+    "Lookahead",
     "ModelCheckpoint",
     "StopOnSignal",
     "EpochPosition",

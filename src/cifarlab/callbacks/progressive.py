@@ -52,6 +52,10 @@ class ProgressiveResize(Callback):
                     "global pooling"
                 ) from error
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Also where a run goes on in the middle of an epoch."""
+        self.on_train_epoch_start(trainer, pl_module)
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         loader: Any = trainer.train_dataloader
         loader.augment.size = self.size(trainer.current_epoch + 1)
