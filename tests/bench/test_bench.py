@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.utils import instantiate
 from torchvision.transforms import v2
 
 from cifarlab.base.errors import UserError
-from cifarlab.bench import images, page, processes, textbook, training
+from cifarlab.bench import batched, images, page, processes, textbook, training
 from cifarlab.bench.timing import Case, Timed, as_data, from_data, in_stretches, measure, worse
-from tests.conftest import ROOT, plain
+from tests.conftest import ROOT, options, plain
 
 SPAN = {"steps": 50, "warmup": 2}
 
@@ -71,6 +72,24 @@ def test_training_is_timed(config: dict, tmp_path: Path) -> None:
         timed = measure(case, 1)
         assert all(values[0] > 0 for values in timed.values.values()), case.name
         assert timed.ratios
+
+
+def test_a_small_data_set_is_gone_through_again(config: dict) -> None:
+    config["data"]["batch_size"] = 2000  # one batch an epoch
+    assert measure(images.augmentation(config, 3, 1), 1).values["ours"][0] > 0
+
+
+@pytest.mark.parametrize("aug", options("aug"))
+def test_kornias_counterparts(aug: str) -> None:
+    """Each makes images of the same shape; those that there are not are known."""
+    operations = [*instantiate(plain(f"aug={aug}")["aug"], _convert_="all").values()]
+    policy = batched.policy(operations, (0.5,) * 3, (0.25,) * 3)
+    assert (policy is None) == (aug in {"augmix", "cutmix", "cutout", "erasing", "mixup", "none"})
+    if policy is not None:
+        pixels = torch.rand(8, 3, 32, 32)
+        made = policy(pixels)
+        assert made.shape == pixels.shape and made.isfinite().all()
+        assert abs(made.mean()) < 1 and made.min() < -1 < 1 < made.max(), "normalised"
 
 
 def test_compiling_is_timed_apart(config: dict, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Augmentation and evaluation, images a second of one thread."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torchvision.transforms import v2
 from cifarlab.base import hardware
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
-from cifarlab.bench import textbook
+from cifarlab.bench import batched, textbook
 from cifarlab.bench.timing import Case, Clock
 from cifarlab.bench.training import autocast
 from cifarlab.lit import evaluate
@@ -23,7 +23,8 @@ def augmentation(config: RunConfig, steps: int, warmup: int) -> Case:
     Ours: the batch at once, drawn for each image apart. ``one by one``: PIL images through
     torchvision's transforms, as a worker of a ``DataLoader`` does. ``v2 batch``: torchvision's
     transforms on the batch, which draw once for all its images, so that it is another augmentation.
-    The last two are left out where torchvision has no counterpart.
+    ``kornia``: its modules on the batch, drawn for each image apart. Those are left out that have
+    no counterpart, and kornia's where it is not installed (the extra ``bench``).
     """
     device = hardware.find_device(config["trainer"]["accelerator"])
     clock = Clock(device)
@@ -31,10 +32,23 @@ def augmentation(config: RunConfig, steps: int, warmup: int) -> Case:
     size = data.batch_size
 
     def ours() -> float:
-        batches = iter(data.train_loader(device))
+        batches = _endless(data.train_loader(device))
         return _an_image(clock, lambda: next(batches), size, steps, warmup)
 
     ways = {"ours": ours}
+    kornia = batched.policy(data.augment, data.mean, data.std)
+
+    def by_kornia() -> float:
+        pixels = torch.from_numpy(data.images.train_images).permute(0, 3, 1, 2).to(device)
+
+        def batch() -> torch.Tensor:
+            chosen = pixels[torch.randint(len(pixels), (size,), device=device)]
+            return kornia(chosen.float() / 255)
+
+        return _an_image(clock, batch, size, steps, warmup)
+
+    if kornia is not None:
+        ways["kornia"] = by_kornia
     try:
         theirs = textbook.transforms(data.augment)
     except UserError:
@@ -42,14 +56,14 @@ def augmentation(config: RunConfig, steps: int, warmup: int) -> Case:
 
     def one_by_one() -> float:
         images = textbook.Images(data, data.train_indices, theirs)
-        order = iter(range(len(images)))
+        order = _endless(range(len(images)))
 
         def batch() -> torch.Tensor:
             return torch.stack([images[next(order)][0] for _ in range(size)])
 
         return _an_image(clock, batch, size, min(steps, 10), 1)
 
-    def batched() -> float:
+    def v2_batch() -> float:
         pixels = torch.from_numpy(data.images.train_images).permute(0, 3, 1, 2).to(device)
         to_float = v2.ToDtype(torch.float32, scale=True)
         whole = v2.Compose([*theirs, to_float, v2.Normalize(data.mean, data.std)])
@@ -59,7 +73,8 @@ def augmentation(config: RunConfig, steps: int, warmup: int) -> Case:
 
         return _an_image(clock, batch, size, steps, warmup)
 
-    return Case(_aug(config), "us an image", ways | {"one by one": one_by_one, "v2 batch": batched})
+    ways |= {"one by one": one_by_one, "v2 batch": v2_batch}
+    return Case(_aug(config), "us an image", ways)
 
 
 def evaluation(config: RunConfig) -> Case:
@@ -92,6 +107,12 @@ def _an_image(
     for _ in range(steps):
         batch()
     return 1e6 * (clock() - began) / (steps * size)
+
+
+def _endless(items: Iterable[Any]) -> Iterator[Any]:
+    """Over and over."""
+    while True:
+        yield from items
 
 
 def _on(loader: Any, device: torch.device) -> Any:
