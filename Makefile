@@ -1,7 +1,8 @@
 # make demo   set up and train a small network on drawn images, under a minute once set up
 # make test   set up and run every check that CI runs
 # make test-gpu   the tests that need a GPU, which make test leaves out
-.PHONY: demo test test-gpu coverage setup lock clean
+# make docs   the documentation as a site, on this machine: http://127.0.0.1:8000
+.PHONY: demo test test-gpu docs coverage setup lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -23,6 +24,10 @@ test: $(READY)
 # With CIFARLAB_GPU_TESTS=cpu before it, the same tests on the CPU: it tries the tests, not the GPU.
 test-gpu: $(READY)
 	$(RUN) -m pytest -m gpu tests/gpu
+
+# Built strictly: a dead link fails. Another port: make docs PORT=8001
+docs: $(READY)
+	$(RUN) scripts/docs.py --serve --port $(or $(PORT),8000)
 
 # Of statements and branches, runs that tests start included, by module and by room; no threshold.
 coverage: $(READY)

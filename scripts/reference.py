@@ -1,9 +1,14 @@
-"""Write ``docs/configuration.md`` from ``conf/`` and the kinds of its keys:
+"""Write ``docs/configuration.md`` from ``conf/`` and the kinds of its keys, and
+``docs/reference/commands.md`` from what each program says of itself:
 ``python scripts/reference.py``. A test tells when it was forgotten."""
 
 import argparse
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +20,35 @@ from cifarlab.base.schema import Key, keys, kinds_of
 
 ROOT = Path(__file__).parents[1]
 CONF, PAGE = ROOT / "conf", ROOT / "docs" / "configuration.md"
+COMMANDS = ROOT / "docs" / "reference" / "commands.md"
+PROGRAMS = {  # in their order, and where there is more
+    "train.py": "[what can be chosen](options.md), [what a run leaves](run_folder.md)",
+    "scripts/report.py": "[reports](../reports.md)",
+    "scripts/compare.py": "[compare two nets](../howto/compare.md), [statistics](../statistics.md)",
+    "scripts/shifts.py": "[shifts](../statistics.md#shifts)",
+    "scripts/predict.py": "[files](../use.md#files)",
+    "scripts/web.py": "[a page to drop an image on](../use.md#a-page-to-drop-an-image-on)",
+    "scripts/export.py": "[export](../use.md#export)",
+    "scripts/visualize.py": "[pictures of what a net has learnt](../visualize.md)",
+    "scripts/describe.py": "[a model, layer by layer](../theory.md#a-model-layer-by-layer), "
+    "[the data seen](../theory.md#the-data-seen)",
+    "scripts/theory.py": "[questions](../theory.md#questions)",
+    "scripts/lr_find.py": "[training](options.md#training)",
+    "scripts/campaign.py": "[a queue over all studies](../studies.md#a-queue-over-all-studies)",
+    "scripts/publish.py": "[publishing](../studies.md#publishing)",
+    "scripts/benchmark.py": "[performance](../performance.md)",
+    "scripts/gpu_trip.sh": "[on a GPU](../use.md#on-a-gpu)",
+    "scripts/slurm_local.sh": "[run on Slurm](../howto/slurm.md)",
+}
+OF_A_RUN = "== Groups: pick one option of each (group=option) ==\n"
+COMMANDS_HEAD = """# Commands
+
+What each program says of itself with `--help`, made by `python scripts/reference.py`. All take
+`key=value`; `???` is a key that has to be given. A mistake is one line and exit code 2.
+
+While runs train, `tensorboard --logdir outputs` shows them:
+[TensorBoard](../reports.md#tensorboard).
+"""
 GROUPS = {  # and the type of what its options hold
     "data": "cifarlab.data.datamodule.CIFAR10DataModule",
     "model": None,
@@ -39,8 +73,9 @@ for what is chosen.
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
-    PAGE.write_text(page(), encoding="utf-8")
-    print(PAGE.relative_to(ROOT))
+    for file, text in ((PAGE, page()), (COMMANDS, commands())):
+        file.write_text(text, encoding="utf-8")
+        print(file.relative_to(ROOT))
 
 
 def page() -> str:
@@ -55,6 +90,34 @@ def page() -> str:
             parts += [f"{text}\n" for text in (about, chosen(path)) if text]
             parts += [rows] if (rows := table(path, group, target)) else []
     return "\n".join(parts)
+
+
+def commands() -> str:
+    """The page of all programs, Markdown."""
+    with ThreadPoolExecutor(2) as pool:
+        said = list(pool.map(help_of, PROGRAMS))
+    parts = [COMMANDS_HEAD]
+    for (program, more), text in zip(PROGRAMS.items(), said, strict=True):
+        about, groups, _ = text.partition(OF_A_RUN)
+        runs = (
+            "Groups and keys: those of a run, [all keys](../configuration.md). " if groups else ""
+        )
+        block = f"```text\n{about.strip()}\n```"
+        parts.append(f"## {program}\n\n{block}\n\n{runs}More: {more}.\n")
+    return "\n".join(parts)
+
+
+def help_of(program: str) -> str:
+    """What a program says of itself: with ``--help``, or a shell script's first comment."""
+    path = ROOT / program
+    if path.suffix == ".sh":
+        lines = path.read_text(encoding="utf-8").splitlines()[1:]
+        end = next(n for n, line in enumerate(lines) if not line.startswith("#"))
+        return "\n".join(line.removeprefix("#").removeprefix(" ") for line in lines[:end])
+    command = [sys.executable, str(path), "--help"]
+    plain = os.environ | {"TERM": "dumb", "COLUMNS": "100", "PYTHONUTF8": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=plain, capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 def further_options() -> str:

@@ -1,8 +1,9 @@
-"""Links lead somewhere, and the commands of the README exist."""
+"""Links lead somewhere, and the commands of the pages exist."""
 
 import re
 import shlex
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,14 @@ from cifarlab.store.record import RunRecord
 from hydra_plugins.cifarlab_sweeper.search import examples, text
 from tests.conftest import ROOT, plain
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+PAGES += [p for p in sorted(DOCS.rglob("*.md")) if not p.is_relative_to(DOCS / "results")]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 README = (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_relative_links_exist(page: Path) -> None:
     targets = [link for link in LINK.findall(page.read_text()) if "://" not in link]
     for target in targets:
@@ -30,21 +33,57 @@ def test_relative_links_exist(page: Path) -> None:
         assert file.exists(), target
         if anchor:
             titles = re.findall(r"^#+ (.*)$", file.read_text(), re.M)
-            slugs = {re.sub(r"[^\w -]", "", t.lower()).replace(" ", "-") for t in titles}
-            assert anchor in slugs, target
+            assert anchor in map(slug, titles), target
+
+
+def slug(title: str) -> str:
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+def typed(page: Path) -> Iterator[str]:
+    """The lines of a page's code blocks that are for a shell, without prompts and remarks."""
+    language = None
+    for line in page.read_text().splitlines():
+        fence = re.match(r" *```(\w*)", line)
+        if fence:
+            language = fence[1] if language is None else None
+        elif language in ("", "bash", "sh", "console"):
+            yield line.partition("  #")[0].strip().removeprefix("$ ")
 
 
 def commands() -> list[list[str]]:
-    """Every ``python train.py ...`` in a code block, without placeholders."""
-    blocks = re.findall(r"^```(?:bash|sh|console)?\n(.*?)^```", README, re.M | re.S)
-    lines = [line.partition("  #")[0] for block in blocks for line in block.splitlines()]
+    """Every ``python train.py ...`` of the pages, without placeholders. Those of a network that the
+    reader is to write are left out, and those of a page that is made."""
+    lines = [line for page in PAGES if page.name != "performance.md" for line in typed(page)]
+    lines = [line.removeprefix("OMP_NUM_THREADS=1 ") for line in lines]
     found = [shlex.split(line)[2:] for line in lines if line.startswith("python train.py")]
-    return [c for c in found if not any("<" in word or word == "--help" for word in c)]
+    left_out = re.compile(r".*<.*|--help|model=my_net.*")
+    found = [c for c in found if not any(left_out.fullmatch(word) for word in c)]
+    return [list(c) for c in dict.fromkeys(map(tuple, found))]
 
 
 def test_there_are_commands() -> None:
-    assert len(commands()) >= 5
+    assert len(commands()) >= 30
     assert "make demo" in README and "make test" in README
+
+
+def test_the_readme_is_a_front_door() -> None:
+    assert len(README.splitlines()) <= 120
+    assert "\n$ git clone " in README and "\n$ make demo\n" in README
+    assert README.index("](docs/figures/") < README.index("\n## ")  # a picture comes first
+
+
+def test_the_readmes_figures_are_those_of_the_results() -> None:
+    """Each row is, with all its figures, one of the section it links to."""
+    text = (DOCS / "results.md").read_text()
+    sections = {slug(part.split("\n")[0]): part for part in text.split("\n## ")}
+    rows = re.findall(r"^\| \[.*?\]\(docs/results.md#(.+?)\).*?\|(.*)\|$", README, re.M)
+    assert len(rows) == 4
+    for anchor, cells in rows:
+        reported, ours, n, verdict = (cell.strip(" %") for cell in cells.split("|"))
+        found = re.findall(r"^\|.*\| test accuracy .*$", sections[anchor], re.M)
+        cells_there = [[cell.strip() for cell in row.split("|")] for row in found]
+        assert any({reported, ours, n, verdict} <= set(row) for row in cells_there), cells
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)

@@ -22,7 +22,7 @@ from cifarlab.base.kinds import rule
 from cifarlab.base.schema import Key, check_arguments, keys, kinds_of
 from cifarlab.run.session import Session
 from cifarlab.store.record import config_hash
-from scripts.reference import PAGE, page
+from scripts.reference import COMMANDS, PAGE, commands, page
 from tests.conftest import CONF, TINY, plain
 
 _FILES = [
@@ -128,6 +128,10 @@ def test_groups_left_out_are_empty() -> None:
 
 def test_the_reference_page_is_of_today() -> None:
     assert PAGE.read_text() == page(), "python scripts/reference.py"
+
+
+def test_the_page_of_commands_is_of_today() -> None:
+    assert COMMANDS.read_text() == commands(), "python scripts/reference.py"
 
 
 # What is drawn from beyond a kind: types, ends, and texts that mean something elsewhere
