@@ -1,7 +1,6 @@
 """Filters, activations and Grad-CAM of a net: ``python scripts/visualize.py run=<run folder>``."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +30,9 @@ def main(cfg: DictConfig) -> None:
 
     given = config["image"] or SAMPLE
     image = decode(Path(given).expanduser(), f"image={given}")
-    chosen = {key: config[key] for key in ("filters", "maps", "layer", "val_images")}
-    for subject in subjects(config):
-        for line in visualize(subject, image, Options(**chosen, label=config["class"])):
+    chosen = {key: config[key] for key in ("filters", "maps", "layer", "val_images", "size")}
+    for net, folder in nets(config):
+        for line in visualize(net, image, Options(**chosen, label=config["class"]), folder):
             print(line, flush=True)
 
 
@@ -60,23 +59,20 @@ def check(config: Mapping[str, Any]) -> None:
             raise UserError(f"{key}={value}: must be a whole number, {low} or more")
 
 
-def subjects(config: Mapping[str, Any]) -> Iterator[Any]:
-    """The nets to look at, one at a time."""
-    from cifarlab.use.visualize import of_model, of_run
+def nets(config: Mapping[str, Any]) -> Iterator[tuple[Any, Path]]:
+    """The nets to look at, one at a time, and the folder for the figures of each."""
+    from cifarlab.store.checkpoint import load_run
+    from cifarlab.use.visualize import of_model
 
-    size = {} if config["size"] is None else {"size": config["size"]}
     out = None if config["out"] is None else Path(config["out"])
     if config.get("model"):
         choice = HydraConfig.get().runtime.choices["model"]
         name = "-".join(filter(None, [choice, config["model"].get("name")]))
-        folder = out or Path("outputs") / "figures" / name
-        yield replace(of_model(config["model"], choice, folder, config["seed"]), **size)
-        return
+        net = of_model(config["model"], choice, config["seed"])
+        yield net, out or Path("outputs") / "figures" / name
     for run in map(Path, config["run"]):
-        subject = replace(of_run(run), **size)
-        if out is not None:
-            subject = replace(subject, folder=out / run.name if len(config["run"]) > 1 else out)
-        yield subject
+        several = len(config["run"]) > 1
+        yield load_run(run), (out / run.name if several else out) if out else run / "figures"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ told the net (classes, image size, mean, standard deviation), so that it can be 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from cifarlab.base.errors import UserError
 from cifarlab.base.weights import read_weights
 from cifarlab.store.files import copy_whole, open_checked, written_whole
 from cifarlab.store.record import RunRecord
+from cifarlab.store.run import Run
 from cifarlab.store.trust import check_trusted
 
 BEST = Path("checkpoints") / "best.ckpt"
@@ -64,19 +65,33 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 @dataclass(frozen=True)
-class LoadedRun:
-    """A trained net, in eval mode on the CPU, and what is needed to use it.
+class LoadedNet:
+    """A net in eval mode on the CPU, and what is needed to use it.
 
+    title: the model's name, for figures.
+    classes: their names, in the order of the logits.
+    image_size: height and width of the images in pixels.
     mean, std: of the normalisation, by channel, for images in [0, 1].
+    weights: which weights the net has, in words.
+    run: the finished run that the weights are of; ``None`` for a net without a run.
+    config: that of the run; empty without one.
     """
 
     net: nn.Module
-    record: RunRecord
-    config: dict[str, Any]
+    title: str
     classes: tuple[str, ...]
     image_size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    weights: str
+    run: Run | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def record(self) -> RunRecord:
+        """The record of a net that is known to be of a run."""
+        assert self.run is not None, f"{self.title} is not of a run"
+        return self.run.result
 
 
 def build_net(
@@ -92,28 +107,30 @@ def build_net(
     return instantiate(options, num_classes=num_classes, image_size=image_size, _convert_="all")
 
 
-def load_run(folder: str | Path) -> LoadedRun:
+def load_run(folder: str | Path) -> LoadedNet:
     """Rebuild the net of a finished run with its best weights.
 
     Raises ``UserError`` where the folder holds no finished run, its checkpoint does not fit, or its
     configuration names what no run may name, see ``cifarlab.store.trust``.
     """
-    folder = Path(folder)
-    record = RunRecord.load(folder)
-    checkpoint = read_checkpoint(folder / BEST)
+    run = Run.finished(Path(folder))
+    path = run.folder / BEST
+    checkpoint = read_checkpoint(path)
     identity = checkpoint["cifarlab"]
-    check_trusted(identity["config"], folder / BEST)
-    sizes = len(identity["classes"]), identity["image_size"]
-    net = build_net(identity["config"]["model"], *sizes, pretrained=False)
-    load_weights(net, checkpoint, folder / BEST)
-    return LoadedRun(
+    config, classes = identity["config"], tuple(identity["classes"])
+    check_trusted(config, path)
+    net = build_net(config["model"], len(classes), identity["image_size"], pretrained=False)
+    load_weights(net, checkpoint, path)
+    return LoadedNet(
         net.eval(),
-        record,
-        identity["config"],
-        tuple(identity["classes"]),
+        " ".join(filter(None, [run.result.model, config["model"].get("name")])),
+        classes,
         identity["image_size"],
         tuple(identity["mean"]),
         tuple(identity["std"]),
+        f"best epoch, {run.result.best_epoch}",
+        run,
+        config,
     )
 
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from cifarlab.base import hardware
 from cifarlab.base.checks import check_export
-from cifarlab.store.checkpoint import LoadedRun
+from cifarlab.store.checkpoint import LoadedNet
 from cifarlab.store.files import write_atomic
 from cifarlab.use.predictor import PixelsToLogits
 
@@ -55,7 +55,7 @@ class Format:
     suffix: str
 
 
-def export(run: LoadedRun, format: str, folder: Path) -> Exported:
+def export(run: LoadedNet, format: str, folder: Path) -> Exported:
     """Write ``model.<suffix>`` and ``model.<suffix>.json`` into ``folder``.
 
     The file is loaded again and compared with the net, on batches of several sizes, before it gets
@@ -116,7 +116,7 @@ def verify(
     return difference, scale
 
 
-def describe(run: LoadedRun) -> dict[str, Any]:
+def describe(run: LoadedNet) -> dict[str, Any]:
     """What goes with the model: classes, input, preprocessing, and which run it is."""
     size, record = run.image_size, run.record
     return {

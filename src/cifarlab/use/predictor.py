@@ -15,7 +15,7 @@ from cifarlab.base import hardware
 from cifarlab.base.errors import UserError
 from cifarlab.data.loader import scale_and_shift
 from cifarlab.data.pictures import decode, fit, to_rgb
-from cifarlab.store.checkpoint import LoadedRun, load_run
+from cifarlab.store.checkpoint import LoadedNet, load_run
 
 ImageLike = str | Path | Image.Image | np.ndarray
 _BATCH = 256  # images that pass the net at once
@@ -95,7 +95,7 @@ class Predictor:
         UserError: runs that do not go together, a device that this machine has not.
     """
 
-    def __init__(self, runs: Sequence[LoadedRun], device: str = "auto") -> None:
+    def __init__(self, runs: Sequence[LoadedNet], device: str = "auto") -> None:
         first = runs[0]
         for other in runs[1:]:
             if (other.classes, other.image_size) != (first.classes, first.image_size):
@@ -191,6 +191,6 @@ def _from_pixels(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if pixels.ndim == 3 and channels == 1 else pixels)
 
 
-def _kind(run: LoadedRun) -> str:
+def _kind(run: LoadedNet) -> str:
     size = f"{run.image_size}x{run.image_size}"
     return f"{run.record.name} has {len(run.classes)} classes, {run.classes[0]} ..., at {size} px"
