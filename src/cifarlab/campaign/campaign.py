@@ -108,7 +108,7 @@ class Campaign:
         device = find_device(trainer["accelerator"])
         if self.is_gpu and device.type == "cpu":
             raise UserError("device=gpu: there is none on this machine; device=cpu")
-        described = describe(device, 1, precision(trainer))
+        described = describe(device, 1, precision(trainer["precision"], device))
         count = 0 if device.type == "cuda" else threads(self.jobs)
         return Machine(device.type, described["name"], described["precision"], count)
 

@@ -136,13 +136,17 @@ def build_trainer(
 
     Raises ``UserError`` for an accelerator or a number of devices that this machine has not.
     """
-    if hardware.find_device(options["accelerator"]).type == "cpu":
+    device = hardware.find_device(options["accelerator"])
+    if device.type == "cpu":
         hardware.keep_freed_memory()
     bars = any(isinstance(callback, ProgressBar) for callback in callbacks)
     try:
         return instantiate(
             {key: value for key, value in options.items() if key != "compile"}
-            | {"precision": precision(options), "sync_batchnorm": syncs_batchnorm(options)},
+            | {
+                "precision": precision(options["precision"], device),
+                "sync_batchnorm": syncs_batchnorm(options, device),
+            },
             profiler=profiler(options.get("profiler"), folder),
             benchmark=not options["deterministic"],  # cuDNN tries its algorithms once: one shape
             logger=logger,
@@ -169,11 +173,10 @@ def build_trainer(
         raise
 
 
-def syncs_batchnorm(options: Mapping[str, Any]) -> bool:
+def syncs_batchnorm(options: Mapping[str, Any], device: torch.device) -> bool:
     """Whether batch norm normalises over a step's images on all devices, unless
     ``trainer.sync_batchnorm=false``; torch (2.15) has that for GPUs only."""
-    on_gpu = hardware.find_device(options["accelerator"]).type == "cuda"
-    return on_gpu and options.get("sync_batchnorm", True)
+    return device.type == "cuda" and options.get("sync_batchnorm", True)
 
 
 def profiler(name: str | None, folder: Path) -> Profiler:
@@ -183,9 +186,8 @@ def profiler(name: str | None, folder: Path) -> Profiler:
     return PROFILERS[name](dirpath=folder, filename=PROFILE)
 
 
-def precision(options: Mapping[str, Any]) -> str:
+def precision(asked: str, device: torch.device) -> str:
     """``trainer.precision``, where ``auto`` means bf16-mixed where the hardware has bf16."""
-    if options["precision"] != "auto":
-        return options["precision"]
-    device = hardware.find_device(options["accelerator"])
+    if asked != "auto":
+        return asked
     return "bf16-mixed" if hardware.has_fast_bf16(device) else "32-true"

@@ -100,7 +100,8 @@ class Session:
                 f"batch_size={config['batch_size']}: counts the images of a step on all devices "
                 f"together, so it must be a multiple of the {self.trainer.world_size} devices"
             )
-        self.shares = 1 if syncs_batchnorm(config["trainer"]) else self.trainer.world_size
+        together = syncs_batchnorm(config["trainer"], self.trainer.strategy.root_device)
+        self.shares = 1 if together else self.trainer.world_size
         check_batch(config, self.data, self.module, self.shares)
 
     @property

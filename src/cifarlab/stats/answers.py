@@ -38,6 +38,11 @@ class Predictions:
         truth = np.arange(len(self.labels)), self.labels
         return -log_softmax(self.logits, axis=1)[truth]
 
+    def at(self, temperature: float) -> "Predictions":
+        """The same answers with the logits divided by a temperature: only the confidence of each
+        changes."""
+        return Predictions(self.logits / temperature, self.labels)
+
     def confidently_wrong(self, most: int) -> Int[np.ndarray, " k"]:
         """Positions of the wrong answers of highest confidence, at most ``most``, highest first."""
         wrong = np.flatnonzero(~self.is_right)

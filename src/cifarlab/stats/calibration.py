@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
 
 from cifarlab.stats.answers import Predictions
 
@@ -38,7 +37,7 @@ def reliability(
     mean over answers of their bin's distance between accuracy and confidence (Naeini et al., 2015),
     where a confidence of exactly 1 is in a bin of its own. The bins returned have it in the last.
     """
-    sure = softmax(predictions.logits / temperature, axis=1).max(axis=1)
+    sure = predictions.at(temperature).confidence
     right = predictions.is_right.astype(float)
     edges = np.linspace(0, 1, bins + 1)
     place = np.searchsorted(edges, sure, side="right") - 1
@@ -67,6 +66,5 @@ def fit_temperature(predictions: Predictions) -> float:
 
 
 def cross_entropy(predictions: Predictions, temperature: float = 1.0) -> float:
-    """Mean over images (nats)."""
-    truth = np.arange(len(predictions.labels)), predictions.labels
-    return float(-log_softmax(predictions.logits / temperature, axis=1)[truth].mean())
+    """The mean over the images (nats)."""
+    return float(predictions.at(temperature).loss.mean())

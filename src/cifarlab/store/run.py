@@ -6,7 +6,7 @@ predictions when they are first asked for.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,45 +67,55 @@ class Run:
     def read(
         cls, folder: Path, overrides: Sequence[str] | None = None, *, planned: bool = True
     ) -> "Run":
-        """overrides: of the plan, where the folder may have none to say."""
+        """The run of a folder, in whatever state it is.
+
+        overrides: those of the plan, where the folder itself may not have them yet.
+        """
         held = is_held(folder)  # asked first: who held it and wrote a result since is finished
-        common: dict[str, Any] = {"folder": folder, "planned": planned}
-        if is_finished(folder):
-            try:
+        status, reason, record = "missing", "", None
+        try:
+            if is_finished(folder):
                 record = RunRecord.load(folder)
-                typed = as_typed(overrides or record.overrides)
-                run = cls(**common, typed=typed, status=record.status, record=record)
-                run.check()
-                return run
-            except UserError as error:
-                said = overrides or (read_config(folder) or {}).get("overrides") or []
-                typed = as_typed(said)
-                return cls(**common, typed=typed, status="damaged", reason=str(error))
-        if overrides is None:
-            overrides = (read_config(folder) or {}).get("overrides") or []
-        common["typed"] = as_typed(overrides)
-        if held:
-            return cls(**common, status="running")
-        if (folder / PRUNED).is_file():
-            try:
-                return cls(**common, status="pruned", reason=read_pruned(folder)[0])
-            except UserError as error:
-                return cls(**common, status="damaged", reason=str(error))
-        if (folder / FAILURE).is_file():
-            return cls(**common, status="failed", reason=_reason(folder))
-        there = (folder / CONFIG).is_file()
-        return cls(**common, status="interrupted" if there else "missing")
+                status = record.status
+            elif held:
+                status = "running"
+            elif (folder / PRUNED).is_file():
+                status, reason = "pruned", read_pruned(folder)[0]
+            elif (folder / FAILURE).is_file():
+                status, reason = "failed", _reason(folder)
+            elif (folder / CONFIG).is_file():
+                status = "interrupted"
+        except UserError as error:
+            status, reason = "damaged", str(error)
+        if not overrides:
+            found = record.overrides if record else (read_config(folder) or {}).get("overrides")
+            overrides = found or []
+        run = cls(
+            folder=folder,
+            status=status,
+            typed=as_typed(overrides),
+            reason=reason,
+            record=record,
+            planned=planned,
+        )
+        try:
+            run.check()
+        except UserError as error:
+            return replace(run, status="damaged", reason=str(error), record=None)
+        return run
 
     @classmethod
     def finished(cls, folder: Path) -> "Run":
         """A run by itself. Raises ``UserError`` unless it is finished."""
         record = RunRecord.load(folder)
-        return cls(
-            folder=folder, status=record.status, typed=as_typed(record.overrides), record=record
-        )
+        typed = as_typed(record.overrides)
+        return cls(folder=folder, status=record.status, typed=typed, record=record)
 
     def check(self) -> None:
-        """Raise ``UserError`` where a file that tables and figures are made of is damaged."""
+        """Raise ``UserError`` where a file of a finished run that tables and figures are made of is
+        damaged."""
+        if self.record is None:
+            return
         for name in (CONFIG, PREDICTIONS):
             if (self.folder / name).exists():
                 open_checked(self.folder / name).close()

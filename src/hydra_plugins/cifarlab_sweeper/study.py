@@ -20,7 +20,7 @@ from cifarlab.studies.schema import Study, parse_study
 
 log = logging.getLogger(__name__)
 
-Run = tuple[dict[str, str], list[str]]  # keys and values that name its folder, its overrides
+Planned = tuple[dict[str, str], list[str]]  # a run: what names its folder, its overrides
 _GROUPS = ("study", "ablation")
 _UNNAMED = ("seed", "data.root")
 _SETTINGS = ("scale", "only", "id", "row")  # of cfg.study, whatever the study
@@ -51,14 +51,14 @@ class Chosen:
         return "__".join([*parts, *([rest] if rest != "all" else [])])
 
     def expand(
-        self, runs: Iterable[Run], compose: Callable[[list[str]], Mapping[str, Any]]
-    ) -> list[Run]:
+        self, runs: Iterable[Planned], compose: Callable[[list[str]], Mapping[str, Any]]
+    ) -> list[Planned]:
         """The rows of each run, so that a whole table is there as soon as one seed is.
 
         What was typed takes the place of what a row sets; see ``merged``.
         """
         rows = selected(self.study, self.only)
-        expanded: list[Run] = []
+        expanded: list[Planned] = []
         lost: dict[str, None] = {}
         for names, typed in runs:
             for row in rows:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cifarlab.base.errors import UserError
-from cifarlab.report.compare import sentences as words
+from cifarlab.report.compare import sentences
 from cifarlab.report.compare.differences import SPLITS, Comparison, compare, match
 from cifarlab.report.compare.selection import Side, check_comparable
 from cifarlab.report.compare.tables import Changed, blocks
@@ -33,7 +33,7 @@ def write_comparison(a: Side, b: Side, folder: Path, width: float) -> str:
     check_comparable(a, b)
     comparison = compare(match(a, b), width)
     changed = configuration(a, b)
-    lines, notes = words.verdict(comparison, width), remarks(a, b, comparison)
+    lines, notes = sentences.verdict(comparison, width), remarks(a, b, comparison)
     page = [*blocks(a, b, changed, comparison), Heading("Verdict"), *map(Text, [*lines, *notes])]
     folder.mkdir(parents=True, exist_ok=True)
     from cifarlab.report.compare.drawing import draw  # matplotlib takes a second to import

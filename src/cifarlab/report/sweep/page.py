@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cifarlab.report.document import Block, Grid, Heading, Text, markdown, to_markdown
 from cifarlab.report.study.results import read_study
-from cifarlab.report.sweep import ranking as winner
+from cifarlab.report.sweep.ranking import remarks
 from cifarlab.report.sweep.results import (
     Results,
     Row,
@@ -75,7 +75,7 @@ def overview(results: Results, summary: list[Row]) -> list[Block]:
     blocks: list[Block] = []
     if summary:
         blocks += [summary_table(results, summary), Text(_note(results))]
-        if said := winner.remarks(results, summary):
+        if said := remarks(results, summary):
             blocks.append(Text(said))
     else:
         blocks.append(Text("No finished cell yet."))

@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-from cifarlab.report.compare import sentences as words
+from cifarlab.report.compare import sentences
 from cifarlab.report.compare.selection import same_validation
 from cifarlab.report.sweep.results import REPLICATES, Results, Row
 from cifarlab.stats.intervals import Estimate, holm
@@ -29,7 +29,9 @@ def remarks(results: Results, summary: Sequence[Row]) -> str:
     by_test = max(range(len(summary)), key=lambda i: summary[i]["test_acc_mean"])
     gap = summary[by_test]["test_acc_mean"] - summary[0]["test_acc_mean"]
     if gap > 0:
-        said = f"Test would have {names[by_test]} first, by {words.points(gap)} points; validation"
+        said = (
+            f"Test would have {names[by_test]} first, by {sentences.points(gap)} points; validation"
+        )
         said += f" chooses {names[0]}."
     else:
         said = f"Validation and test agree about the first, {names[0]}."
@@ -48,13 +50,13 @@ def _clear(first: Sequence[Run], others: Sequence[Sequence[Run]], names: Sequenc
             "one run says nothing about the spread" if few else "there is no spread to judge by"
         )
         return f"Whether it is better than the second, {names[1]}, is open: {reason}."
-    tested = f"95 % interval {words.interval(runner_up)}; {words.p_is(p)}"
+    tested = f"95 % interval {sentences.interval(runner_up)}; {sentences.p_is(p)}"
     tested += f", Holm over {len(others)} rows" if len(others) > 1 else ""
     clear = sum(value < 0.05 for value in adjusted)
     of = f" It is clear of {clear} of {len(others)} rows." if len(others) > 1 else ""
     return (
         f"On validation it is {'clear of' if p < 0.05 else 'not distinguishable from'} the second, "
-        f"{names[1]}: {words.points(runner_up.value)} points ahead ({tested}).{of}"
+        f"{names[1]}: {sentences.points(runner_up.value)} points ahead ({tested}).{of}"
     )
 
 

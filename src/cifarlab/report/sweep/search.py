@@ -16,7 +16,7 @@ log = logging.getLogger("cifarlab")
 
 def confirmation(results: Results) -> list[Block]:
     """How to find out whether the best cell is as good as it looks."""
-    best = max(results.kept, key=accuracy)
+    best = max(results.kept, key=lambda cell: cell.measure("val_acc"))
     typed = [f"{key}={value}" for key, value in best.typed.items() if key != "search"]
     command = " ".join(["python train.py -m", *map(shlex.quote, typed), "seed=1,2,3"])
     return [
@@ -54,13 +54,8 @@ def importances(folder: Path, study: str) -> dict[str, float]:
     return dict(found) if sum(found.values()) > 0 else {}
 
 
-def accuracy(cell: Run) -> float:
-    assert cell.record is not None
-    return cell.record.metrics["val"]["acc"]
-
-
 def last_accuracy(cell: Run) -> float:
     """Validation accuracy; of a pruned cell that of its last epoch; else NaN."""
     if cell.status == "pruned":
         return read_pruned(cell.folder)[1]
-    return accuracy(cell) if cell.record else math.nan
+    return cell.measure("val_acc") if cell.record else math.nan
