@@ -25,8 +25,8 @@ _MOST = 7  # series with intervals
 
 @dataclass(frozen=True)
 class Point:
-    """Accuracies (fractions) of one level: their mean, the half width of its interval (NaN: there
-    is none), and the single runs. A level without runs has the mean NaN."""
+    """The accuracies (fractions) at one level: the mean, half the width of its interval (NaN if
+    there is none), and the single runs. A level without runs has the mean NaN."""
 
     mean: float
     half: float
@@ -34,7 +34,7 @@ class Point:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Of the interval."""
+        """The ends of the interval."""
         return self.mean - self.half, self.mean + self.half
 
 
@@ -77,11 +77,11 @@ def draw(
 
 
 def strip(values: Mapping[str, Sequence[float]], names: Sequence[str], title: str = "") -> Figure:
-    """Runs that differ in nothing but the seed: a column of dots for each of ``values``, those of
-    one run joined.
+    """Runs that differ only in the seed: a column of dots for each of ``values``, with lines that
+    join the dots of a run.
 
     Args:
-        values: label to accuracies (fractions), one a run.
+        values: by label, the accuracy of each run (fractions).
         names: of the runs, beside their dots where there are few.
     """
     figure = Figure(figsize=(5.5, 4), layout="constrained")

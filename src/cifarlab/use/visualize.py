@@ -1,4 +1,4 @@
-"""Figures of what a net has learnt and of what it makes of a photo."""
+"""Figures of what a net has learnt, and of what it computes from a photo."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,12 +40,14 @@ _BATCH = 50  # validation images that pass the net at once
 class Options:
     """What to look at.
 
-    filters: of the first layer; ``None``: five of them.
-    maps: of ``layer``; ``None``: the first ten.
-    layer: a module's name; ``None``: the last maps before they are pooled.
-    label: name or number of the class that Grad-CAM explains; ``None``: the predicted one.
-    val_images: of the net's run, on which dead filters are looked for, besides the photo.
-    size: height and width that the photo gets, in pixels; ``None``: as the net was trained.
+    filters: the numbers of filters of the first layer, from 0; ``None``: five of them.
+    maps: the numbers of maps of ``layer``, from 0; ``None``: the first ten.
+    layer: the name of a module; ``None``: the last one with maps, before they are pooled.
+    label: the name or number of the class that Grad-CAM explains; ``None``: the predicted one.
+    val_images: on how many validation images of the run, besides the photo, dead filters are
+        sought.
+    size: the height and width of the photo in pixels; ``None``: the size that the net was trained
+        on.
     """
 
     filters: Sequence[int] | None = None
@@ -57,11 +59,12 @@ class Options:
 
 
 def visualize(net: LoadedNet, image: Image.Image, options: Options, folder: Path) -> Iterator[str]:
-    """Write the figures of one net into ``folder``; yields lines for the user while doing so.
+    """Write the figures of a net into ``folder``; yields lines for the user meanwhile.
 
-    ``first_layer.png``, ``filters.png``, ``feature_maps.png`` (or ``feature_maps_<layer>.png``) and
-    ``gradcam.png`` (or ``gradcam_<class>.png``); what a net without convolutions has none of is
-    left out, and a line says so. Raises ``UserError`` for options that do not fit the net.
+    They are ``first_layer.png``, ``filters.png``, ``feature_maps.png`` (or
+    ``feature_maps_<layer>.png``) and ``gradcam.png`` (or ``gradcam_<class>.png``). If the net has
+    no convolutions, some are left out, and a line says so. Raises ``UserError`` for options that do
+    not fit the net.
     """
     look = Look(net, image, options, folder)
     yield look.prediction
@@ -72,12 +75,14 @@ def visualize(net: LoadedNet, image: Image.Image, options: Options, folder: Path
 
 
 def of_model(model: Mapping[str, Any], choice: str, seed: int = 0) -> LoadedNet:
-    """A net without a run: with ImageNet weights where ``model`` asks for them, else untrained, as
-    a run of ``seed`` would begin. Its head has ten classes and is untrained in any case.
+    """A net without a run: with ImageNet weights if ``model`` asks for them, else untrained.
+
+    An untrained net has the weights with which a run of ``seed`` would begin. The head has ten
+    classes and is always untrained.
 
     Args:
-        model: part of a configuration.
-        choice: its name in the group.
+        model: that part of a configuration.
+        choice: the name of the option that was chosen for it.
         seed: of the weights.
     """
     torch.manual_seed(derive("weights", seed))
@@ -90,7 +95,7 @@ def of_model(model: Mapping[str, Any], choice: str, seed: int = 0) -> LoadedNet:
 
 
 class Look:
-    """One net and one photo, and the figures of both."""
+    """A net, a photo, and the figures of what the net computes from it."""
 
     def __init__(
         self, loaded: LoadedNet, image: Image.Image, options: Options, folder: Path
@@ -128,7 +133,7 @@ class Look:
         return f"{self.loaded.title}, {self.loaded.weights}: {found}"
 
     def count_dead(self) -> Iterator[str]:
-        """Pass the photo and the validation images through the net, and tell what was found."""
+        """Count the filters that are dead on the photo and the validation images."""
         self.dead.see(self.image[None])
         if self.loaded.config and self.options.val_images > 0:
             for images in _validation_images(self.loaded.config, self.options.val_images):
@@ -145,7 +150,8 @@ class Look:
             yield f"  {name}: {_listed(numbers)}"
 
     def first_layer(self) -> Iterator[str]:
-        """First-layer weights before and after training; chosen filters and their activations."""
+        """Draw the first layer's weights before and after training, and some filters with their
+        activations."""
         from cifarlab.figures import activations, filters
 
         weight = self.first.module.weight
@@ -170,7 +176,7 @@ class Look:
         yield self._save(figure, "filters")
 
     def feature_maps(self) -> Iterator[str]:
-        """Maps of a layer, or the answers of its units."""
+        """Draw the maps of a layer, or the outputs of its units if it is a dense layer."""
         from cifarlab.figures import activations
 
         if self.layer is None:
@@ -189,7 +195,7 @@ class Look:
         yield self._save(figure, f"feature_maps{named}")
 
     def explanation(self) -> Iterator[str]:
-        """Grad-CAM."""
+        """Draw Grad-CAM (Selvaraju et al., arXiv:1610.02391)."""
         from cifarlab.figures import activations
         from cifarlab.figures.style import class_labels
 
@@ -229,8 +235,10 @@ class Look:
 def _validation_images(
     config: Mapping[str, Any], count: int
 ) -> Iterator[Float[Tensor, "batch channels size size"]]:
-    """The first ``count`` validation images of a run, normalised, in batches. Raises ``UserError``
-    where they cannot be read."""
+    """The first ``count`` validation images of a run, normalised, in batches.
+
+    Raises ``UserError`` if they cannot be read.
+    """
     options = {"eval_batch_size": _BATCH, "augment": None}
     try:
         data = instantiate(dict(config["data"]) | options, _convert_="all")
@@ -251,7 +259,10 @@ def _validation_images(
 def _chosen(
     key: str, given: Sequence[int] | None, layer: Call, count: int, *, first: bool = False
 ) -> Sequence[int]:
-    """Numbers of channels: those given, else ``count``, the first ones or spread evenly."""
+    """The numbers of channels to show: those that were given, else ``count`` of them.
+
+    These are the first ones, or spread evenly. Raises ``UserError`` for numbers that do not exist.
+    """
     total = layer.shape[1]
     if given is None:
         count = min(count, total)

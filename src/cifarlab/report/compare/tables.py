@@ -19,7 +19,8 @@ _LEVEL = f"{100 * LEVEL:.0f} %"
 
 
 class Changed(NamedTuple):
-    """A key of the configuration, its value in a and in b, and whether somebody typed it."""
+    """A key of the configuration that differs, its value in a and in b, and whether it was
+    typed."""
 
     key: str
     a: str
@@ -30,14 +31,19 @@ class Changed(NamedTuple):
 def blocks(
     a: Side, b: Side, changed: tuple[list[Changed], list[str]], comparison: Comparison
 ) -> list[Block]:
-    """Who is compared, what was configured differently, and what came of it."""
+    """The blocks of the page: which runs are compared, in what their configurations differ, and the
+    results.
+
+    changed: see ``cifarlab.report.compare.write.configuration``.
+    """
     found = [_sides(a, b), *_changed(*changed), *_metrics(comparison)]
     found += _classes(comparison) if comparison.classes else []
     return found + (_alone(comparison) if any(comparison.alone.values()) else [])
 
 
 def differing(comparison: Comparison, most: int) -> list[str]:
-    """Names of the classes in their order; of more than ``most`` those that differ most."""
+    """The names of the classes in their order; only the ``most`` that differ most if there are
+    more."""
     largest: dict[str, float] = {}
     for found in comparison.classes.values():
         for c in found:
@@ -104,7 +110,7 @@ def _metric_row(name: str, found: Difference) -> list[str]:
 
 
 def _classes(comparison: Comparison) -> list[Block]:
-    """A row a class with both splits."""
+    """A table with a row for each class, and both splits in each row."""
     from cifarlab.figures.style import beside_labels  # matplotlib takes a second to import
 
     by_name: dict[str, dict[str, ClassDifference]] = {}
@@ -144,8 +150,8 @@ def _class_cells(found: ClassDifference | None) -> list[str]:
 def _alone(comparison: Comparison) -> list[Block]:
     table = [["", "seed", "both", "a alone", "b alone", "neither", "McNemar's p"]]
     for split, pairs in comparison.alone.items():
-        for cell, pair in zip(comparison.matching.a, pairs, strict=True):
-            seed = str(cell.record.seed if cell.record else "")
+        for run, pair in zip(comparison.matching.a, pairs, strict=True):
+            seed = str(run.result.seed)
             counts = [f"{n:,}" for n in (pair.both, pair.only_a, pair.only_b, pair.neither)]
             table.append([split, seed, *counts, sentences.p_value(pair.p)])
     text = "Images that both, one alone or neither gets right; p is about these nets, pair by pair."
@@ -153,6 +159,6 @@ def _alone(comparison: Comparison) -> list[Block]:
 
 
 def _without_empty(table: Sequence[Sequence[str]]) -> Table:
-    """Without columns that have a title only."""
+    """The table without the columns that have nothing below their header."""
     keep = [i for i in range(len(table[0])) if i == 0 or any(row[i] for row in table[1:])]
     return [[row[i] for i in keep] for row in table]

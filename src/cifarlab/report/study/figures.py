@@ -19,7 +19,10 @@ _WORDS = {"val_acc": "validation", "peak_val_acc": "validation, best epoch", "te
 
 
 def figures(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
-    """File, caption, figure; only what there are runs for."""
+    """The name of the file, the caption and the figure, one after another.
+
+    Only what there are runs for is drawn.
+    """
     lines, note = results.measured, results.mark
     if not lines:
         return
@@ -47,7 +50,7 @@ def figures(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
 
 
 def _ladder(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
-    """Of the first setting, where several were swept."""
+    """The figures of a ladder, of the first setting if several were swept."""
     runs = results.of(results.settings[0])
     added = [s for s in results.study.steps if not s.removed]
     steps = [(s.ingredient, _difference(s, runs)) for s in added]

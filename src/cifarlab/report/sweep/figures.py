@@ -20,7 +20,7 @@ _OURS = ("axis_*.png", "heatmap.png", "main_effects.png", "pareto_*.png", "searc
 
 
 def draw_all(results: Results) -> None:
-    """Draw what there is to draw into the sweep's ``figures``; figures of an earlier call go."""
+    """Draw the figures into the sweep's folder ``figures`` and remove those of an earlier call."""
     made, place = set(), results.sweep.folder / "figures"
     drawn = search_figures(results) if results.sweep.is_search else figures(results)
     for name, figure in drawn:
@@ -33,9 +33,10 @@ def draw_all(results: Results) -> None:
 
 
 def figures(results: Results) -> Iterator[tuple[str, Figure]]:
-    """Name of the file and figure, one at a time.
+    """The name of the file and the figure, one after another.
 
-    Where untyped keys tell cells apart, the figures are of one setting of them: see ``setting``.
+    If cells differ in keys that nobody typed, the figures show one setting of these: see
+    ``setting``.
     """
     cells = setting(results)
     keys = [key for key in results.swept if key not in REPLICATES]
@@ -58,7 +59,7 @@ def figures(results: Results) -> Iterator[tuple[str, Figure]]:
 
 
 def search_figures(results: Results) -> Iterator[tuple[str, Figure]]:
-    """Name of the file and figure, one at a time, of the study of the newest cell."""
+    """The same for a search: for the study of Optuna's that the newest cell belongs to."""
     study = max(results.kept, key=lambda cell: cell.written).name.rpartition("_")[2]
     cells = [cell for cell in results.sweep.runs if cell.name.endswith(f"_{study}")]
     begun = [cell for cell in cells if cell.status != "missing"]
@@ -74,8 +75,11 @@ def search_figures(results: Results) -> Iterator[tuple[str, Figure]]:
 
 
 def setting(results: Results) -> list[Run]:
-    """The finished cells to draw: those of the setting of untyped keys that most cells have, of
-    several the newest. In all other cells something changed that was not meant to be compared."""
+    """The finished cells to draw, where some differ in keys that nobody typed.
+
+    They are those with the setting of these keys that most cells have; among equals, the newest. In
+    the other cells something differs that was not meant to be compared.
+    """
     by: dict[tuple, list[Run]] = defaultdict(list)
     for cell in results.kept:
         by[tuple(cell.value(key) for key in results.extra)].append(cell)
@@ -83,10 +87,10 @@ def setting(results: Results) -> list[Run]:
 
 
 def estimate(cells: Sequence[Run], keys: Sequence[str], name: str) -> Point:
-    """The accuracy ``name`` of ``cells``: its mean, the 95 % interval of that, and the single ones.
+    """The accuracy ``name`` of ``cells``: the mean, its 95 % interval, and each cell's.
 
-    Cells of one combination of ``keys`` are repetitions, and the interval is over them. Of several
-    combinations it is over their means: more seeds do not make more combinations.
+    Cells with the same values of ``keys`` are repetitions, and the interval is over them. If there
+    are several combinations of values, it is over their means: more seeds are no more combinations.
     """
     runs = [cell.measure(name) for cell in cells]
     combined = combinations(cells, keys, name)
@@ -95,7 +99,7 @@ def estimate(cells: Sequence[Run], keys: Sequence[str], name: str) -> Point:
 
 
 def combinations(cells: Sequence[Run], keys: Sequence[str], name: str) -> list[float]:
-    """The accuracy ``name`` of each combination of ``keys``, the mean over its repetitions."""
+    """The accuracy ``name`` for each combination of values of ``keys``, the mean of its cells."""
     by: dict[tuple, list[float]] = defaultdict(list)
     for cell in cells:
         by[tuple(cell.value(key) for key in keys)].append(cell.measure(name))
@@ -169,7 +173,7 @@ def _pareto(keys: Sequence[str], cells: Sequence[Run]) -> Iterator[tuple[str, Fi
 
 
 def _levels(key: str, planned: Sequence[Run], cells: Sequence[Run]) -> list[str]:
-    """Values of ``key`` in ``cells``: numbers by size, others in the order of the plan."""
+    """The values of ``key`` in ``cells``: numbers by size, others in the order of the plan."""
     there = Counter(cell.value(key) for cell in cells)
     found = [value for value in dict.fromkeys(cell.value(key) for cell in planned) if there[value]]
     try:

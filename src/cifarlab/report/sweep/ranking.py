@@ -1,4 +1,4 @@
-"""What a sweep allows to say about its first row."""
+"""What can be said about the first row of a sweep: is it really better than the others?"""
 
 import math
 from collections import defaultdict
@@ -13,10 +13,11 @@ from cifarlab.store.run import Run
 
 
 def remarks(results: Results, summary: Sequence[Row]) -> str:
-    """Whether test ranks the same row first, and which rows the first is clear of on validation.
+    """Sentences: does test rank the same row first, and is the first row better than the others?
 
-    The first by validation is compared with each other row, paired over shared seeds and folds
-    (Welch's t test without), p by Holm over all these comparisons. Empty where there is one row.
+    The row that is first on validation is compared with each other row, in pairs that share seed
+    and fold, else by Welch's t test. The p are corrected for all these comparisons (Holm). The text
+    is empty if there is only one row.
     """
     if len(summary) < 2:
         return ""
@@ -61,7 +62,7 @@ def _clear(first: Sequence[Run], others: Sequence[Sequence[Run]], names: Sequenc
 
 
 def _difference(a: Sequence[Run], b: Sequence[Run]) -> Estimate:
-    """Of validation accuracy."""
+    """The difference of two rows in validation accuracy."""
     one, other = ({run.replicate: run.measure("val_acc") for run in side} for side in (a, b))
     found = difference(one, other)
     assert found is not None, "a row of a summary has runs"
@@ -69,6 +70,6 @@ def _difference(a: Sequence[Run], b: Sequence[Run]) -> Estimate:
 
 
 def _name(results: Results, line: Row) -> str:
-    """Of a row: its swept values; keys nobody typed where nothing else tells rows apart."""
+    """The name of a row: its swept values; keys that nobody typed only if nothing was swept."""
     keys = [key for key in results.swept if key not in REPLICATES] or results.factors
     return " ".join(f"{key}={line[key]}" for key in keys)
