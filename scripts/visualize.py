@@ -10,6 +10,8 @@ from omegaconf import DictConfig
 from cifarlab.base import cli
 from cifarlab.base.compose import plain
 from cifarlab.base.errors import UserError
+from cifarlab.base.kinds import Count, Whole
+from cifarlab.base.schema import Key
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "examples" / "photo.png"
@@ -52,11 +54,10 @@ def check(config: Mapping[str, Any]) -> None:
         raise UserError(f"out={out}: runs with the same name would overwrite each other's figures")
     if config["weights"] is not None and "weights" not in (model or {}):
         raise UserError(f"weights={config['weights']}: goes with a model that has ImageNet weights")
-    for key, low in {"size": 1, "val_images": 0, "seed": 0}.items():
-        value = config[key]
-        whole = isinstance(value, int) and not isinstance(value, bool) and value >= low
-        if not whole and (key, value) != ("size", None):
-            raise UserError(f"{key}={value}: must be a whole number, {low} or more")
+    if config["size"] is not None:
+        Key("size", config["size"], Count).check()
+    for key in ("val_images", "seed"):
+        Key(key, config[key], Whole).check()
 
 
 def nets(config: Mapping[str, Any]) -> Iterator[tuple[Any, Path]]:

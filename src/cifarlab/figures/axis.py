@@ -15,7 +15,7 @@ from cifarlab.figures.style import (
     accuracy_axis,
     are_numbers,
     in_legend,
-    place,
+    level_axis,
     plain,
     short,
 )
@@ -57,7 +57,7 @@ def draw(
     columns = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     everything = [p for series in panels.values() for points in series.values() for p in points]
     for axes, (name, series) in zip(columns, panels.items(), strict=True):
-        x, joined = place(axes, levels), are_numbers(levels) or len(panels) > 1
+        x, joined = level_axis(axes, levels), are_numbers(levels) or len(panels) > 1
         for i, (label, points) in enumerate(series.items()):
             _series(axes, x, points, i, len(series), label, joined)
         axes.set(title=name, xlabel=key)

@@ -157,7 +157,7 @@ def _wide(values: Sequence[float]) -> bool:
     return bool(values) and max(values) >= 100 * min(values)
 
 
-def place(axes: Axes, levels: Sequence[str]) -> list[float]:
+def level_axis(axes: Axes, levels: Sequence[str]) -> list[float]:
     """Set up the horizontal axis for the levels of a factor and return where each is."""
     values = numbers(levels)
     if values is None:

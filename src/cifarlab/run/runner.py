@@ -20,7 +20,7 @@ from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.base.plain import select
 from cifarlab.callbacks import Interrupted, undisturbed
-from cifarlab.run.session import TEST_READS, Session, shown
+from cifarlab.run.session import TEST_READS, Session, short_path
 from cifarlab.stats.quantities import METRICS
 from cifarlab.store.checkpoint import INITIAL, LAST, read_latest
 from cifarlab.store.configs import leaves
@@ -68,14 +68,14 @@ def run(config: RunConfig, after: Callable[[Run], None] | None = None) -> float 
     if _rank() != 0:
         log.setLevel(logging.ERROR)
     if is_finished(folder) and not longer:
-        log.info("already finished: %s", shown(folder))
+        log.info("already finished: %s", short_path(folder))
         return _evaluate(folder, after)
     try:
         with RunLock(folder) if _rank() == 0 else contextlib.nullcontext():
             config = _configure(config, folder, longer=longer)
             train(config, folder)
     except Interrupted as error:
-        log.info("%s; to go on: python train.py %s", error, to_type("resume", shown(folder)))
+        log.info("%s; to go on: python train.py %s", error, to_type("resume", short_path(folder)))
         if slurm.is_job():
             slurm.give_way(error.signum)
         sys.exit(128 + error.signum)
@@ -113,7 +113,7 @@ def train(config: RunConfig, folder: Path) -> RunRecord | None:
 
 
 def summary(record: RunRecord, folder: Path) -> str:
-    """The table that is shown at the end of a run."""
+    """The table that is short_path at the end of a run."""
     rows = [f"{'':10}" + "".join(f"{m.label:>12}" for m in METRICS.values())]
     measured = {name: record.metrics[name] for name in ("train", "val", "test")}
     if record.tta:
@@ -127,7 +127,7 @@ def summary(record: RunRecord, folder: Path) -> str:
         f"{record.time['total_s']:.0f} s, training at {record.time['images_per_s']:,.0f} images/s"
     )
     rows.append(f"best epoch {record.best_epoch} of {record.epochs_run} ({end}), {speed}")
-    return "\n".join(["", *rows, f"run folder {shown(folder)}"])
+    return "\n".join(["", *rows, f"run folder {short_path(folder)}"])
 
 
 def _discard(folder: Path) -> None:

@@ -147,7 +147,7 @@ class Session:
             log.info(
                 "batch norm: over each device's share of a step's images, not over all of them"
             )
-        log.info("%s %s", "resume" if self.last else "folder", shown(self.folder))
+        log.info("%s %s", "resume" if self.last else "folder", short_path(self.folder))
 
     def fit(self) -> None:
         """Train to the end. If it is interrupted, this logs how to go on and raises
@@ -166,12 +166,12 @@ class Session:
             except SystemExit as end:  # Lightning's after a KeyboardInterrupt; not a signal's
                 if end.code != 1 or self.trainer.state.status != TrainerStatus.INTERRUPTED:
                     raise
-                again = to_type("resume", shown(self.folder))
+                again = to_type("resume", short_path(self.folder))
                 log.info("interrupted; to go on: python train.py %s", again)
                 raise KeyboardInterrupt from None
         if self.trainer.is_global_zero:
             for path in sorted(self.folder.glob(f"fit-{PROFILE}*")):
-                log.info("profile %s", shown(path))
+                log.info("profile %s", short_path(path))
 
     def finish(self) -> RunRecord:
         """Measure the best weights; write the predictions, the last values for TensorBoard, and the
@@ -312,6 +312,6 @@ def half(logits: np.ndarray) -> np.ndarray:
     return logits.clip(-limit, limit).astype(np.float16)
 
 
-def shown(folder: Path) -> str:
+def short_path(folder: Path) -> str:
     """The folder as shown to the user: relative to the working directory if it is below that."""
     return str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)

@@ -44,11 +44,3 @@ def load(folder: Path) -> RunPredictions:
         raise
     except DAMAGE as error:
         raise UserError(f"{path}: damaged ({type(error).__name__}: {error})") from error
-
-
-def find(folder: Path) -> RunPredictions | None:
-    """Read the predictions of a run; ``None`` if there are none.
-
-    Raises ``UserError`` if they are damaged.
-    """
-    return load(folder) if (folder / PREDICTIONS).exists() else None

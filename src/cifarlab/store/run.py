@@ -159,7 +159,8 @@ class Run:
         """
         from cifarlab.store import predictions  # numpy
 
-        return predictions.find(self.folder)
+        there = (self.folder / PREDICTIONS).exists()
+        return predictions.load(self.folder) if there else None
 
     @property
     def answers(self) -> "RunPredictions":

@@ -65,7 +65,7 @@ class Format:
     suffix: str
 
 
-def export(run: LoadedNet, format: str, folder: Path) -> Exported:
+def export(loaded: LoadedNet, format: str, folder: Path) -> Exported:
     """Write ``model.<suffix>`` and ``model.<suffix>.json`` into ``folder``.
 
     Before the file gets its name, it is loaded again and compared with the net on batches of
@@ -74,15 +74,17 @@ def export(run: LoadedNet, format: str, folder: Path) -> Exported:
     """
     check_export(format)
     chosen = FORMATS[format]
-    net = copy.deepcopy(run.net).cpu().to(memory_format=torch.contiguous_format)
-    module = PixelsToLogits(net, run.mean, run.std).eval()
-    metadata = describe(run)
+    net = copy.deepcopy(loaded.net).cpu().to(memory_format=torch.contiguous_format)
+    module = PixelsToLogits(net, loaded.mean, loaded.std).eval()
+    metadata = describe(loaded)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"model.{chosen.suffix}"
     with _beside(target) as temporary:
         path = Path(temporary) / target.name
-        chosen.write(module, _noise(3, run.image_size), metadata, path)
-        difference, scale = verify(module, lambda pixels: chosen.run(path, pixels), run.image_size)
+        chosen.write(module, _noise(3, loaded.image_size), metadata, path)
+        difference, scale = verify(
+            module, lambda pixels: chosen.run(path, pixels), loaded.image_size
+        )
         description = target.with_name(f"{target.name}.json")
         measured = {"max_abs_difference": difference, "max_abs_logit": scale}
         write_atomic(description, json.dumps(metadata | measured, indent=2) + "\n")
@@ -130,24 +132,24 @@ def verify(
     return difference, scale
 
 
-def describe(run: LoadedNet) -> dict[str, Any]:
+def describe(loaded: LoadedNet) -> dict[str, Any]:
     """The description of an exported model: classes, input, preprocessing, and its run."""
-    size, record = run.image_size, run.record
+    size, record = loaded.image_size, loaded.record
     return {
-        "classes": list(run.classes),
+        "classes": list(loaded.classes),
         "input": {
             "name": "pixels",
             "type": "uint8",
             "shape": ["batch", 3, size, size],
             "colour": "RGB, 0 to 255",
         },
-        "output": {"name": "logits", "type": "float32", "shape": ["batch", len(run.classes)]},
+        "output": {"name": "logits", "type": "float32", "shape": ["batch", len(loaded.classes)]},
         "preprocessing": {
             "before": f"resize the shorter side to {size} pixels (bilinear, antialiased), crop the "
             "centre",
             "inside": "(pixels / 255 - mean) / std",
-            "mean": list(run.mean),
-            "std": list(run.std),
+            "mean": list(loaded.mean),
+            "std": list(loaded.std),
         },
         "run": {
             "model": record.model,

@@ -200,6 +200,7 @@ def _from_pixels(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if pixels.ndim == 3 and channels == 1 else pixels)
 
 
-def _kind(run: LoadedNet) -> str:
-    size = f"{run.image_size}x{run.image_size}"
-    return f"{run.record.name} has {len(run.classes)} classes, {run.classes[0]} ..., at {size} px"
+def _kind(loaded: LoadedNet) -> str:
+    size = f"{loaded.image_size}x{loaded.image_size}"
+    count, first = len(loaded.classes), loaded.classes[0]
+    return f"{loaded.record.name} has {count} classes, {first} ..., at {size} px"

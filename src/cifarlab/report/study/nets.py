@@ -21,7 +21,7 @@ log = logging.getLogger("cifarlab")
 Weights = Float[np.ndarray, "filters channels height width"]
 
 
-def chosen(results: StudyResults) -> Line | None:
+def best_row(results: StudyResults) -> Line | None:
     """The row with the highest validation accuracy; ``None`` if no row has runs."""
     lines = [line for line in results.measured if not line.row.like]
     return max(lines, key=lambda line: mean(line, "val_acc"), default=None)
@@ -38,7 +38,7 @@ def pictures(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
 
     They are of the row that validation chooses; what its folders do not have is left out.
     """
-    line = chosen(results)
+    line = best_row(results)
     if line is None:
         return
     found = [found for run in line.runs if (found := _predictions(run))]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import isnan
 
 from cifarlab.report.document import Block, Chip, Code, Entry, Grid, Heading, Items, Picture, Text
-from cifarlab.report.study.nets import chosen, mean
+from cifarlab.report.study.nets import best_row, mean
 from cifarlab.report.study.results import Line, StudyResults
 from cifarlab.report.study.verdicts import (
     CONTRADICTED,
@@ -125,7 +125,7 @@ def winner(results: StudyResults) -> str:
     if len(lines) < 2:
         return ""
 
-    first = chosen(results)
+    first = best_row(results)
     assert first is not None
     best = max(lines, key=lambda line: mean(line, "test_acc"))
     text = f"Validation accuracy chooses {first.label} ({mean(first, 'val_acc'):.2%}; "

@@ -21,13 +21,13 @@ _OURS = ("axis_*.png", "heatmap.png", "main_effects.png", "pareto_*.png", "searc
 
 def draw_all(results: Results) -> None:
     """Draw the figures into the sweep's folder ``figures`` and remove those of an earlier call."""
-    made, place = set(), results.sweep.folder / "figures"
+    made, folder = set(), results.sweep.folder / "figures"
     drawn = search_figures(results) if results.sweep.is_search else figures(results)
     for name, figure in drawn:
-        save(figure, place / name)
+        save(figure, folder / name)
         made.add(name)
     for pattern in _OURS:
-        for path in place.glob(pattern):
+        for path in folder.glob(pattern):
             if path.name not in made:
                 path.unlink()
 
