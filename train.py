@@ -48,13 +48,13 @@ def main(cfg: DictConfig) -> float | None:
 def draw_evaluation(finished: "Run") -> None:
     """``figures/evaluation.png``; of single runs, since nobody looks at each cell of a sweep."""
     from cifarlab.report.evaluation import SHEET, write_sheet  # matplotlib
-    from cifarlab.run.session import shown
+    from cifarlab.run.session import short_path
 
     sheet = finished.folder / SHEET
     if sheet.is_file() and sheet.stat().st_mtime >= finished.written:  # else the run went on
         return
     write_sheet(finished)
-    logging.getLogger("cifarlab").info("evaluation %s", shown(finished.folder / SHEET))
+    logging.getLogger("cifarlab").info("evaluation %s", short_path(finished.folder / SHEET))
 
 
 if __name__ == "__main__":

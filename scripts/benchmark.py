@@ -66,7 +66,7 @@ def main(cfg: DictConfig) -> None:
 
     result = {
         "what": config["what"],
-        "hardware": hardware.describe(device, 1, precision(config["trainer"])),
+        "hardware": hardware.describe(device, 1, precision(config["trainer"]["precision"], device)),
         "versions": hardware.versions(),
         "overrides": config["overrides"],
         "cases": timing.as_data(timed),

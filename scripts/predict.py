@@ -10,6 +10,8 @@ from omegaconf import DictConfig
 
 from cifarlab.base import cli
 from cifarlab.base.errors import UserError, printable
+from cifarlab.base.kinds import Count, Whole
+from cifarlab.base.schema import Key
 
 SHOWN = 10  # predictions on the screen
 SOME_SKIPPED = 3  # exit code
@@ -17,9 +19,8 @@ SOME_SKIPPED = 3  # exit code
 
 @cli.app(Path(__file__).parents[1] / "conf", "predict")
 def main(cfg: DictConfig) -> None:
-    for key, least in (("batch_size", 1), ("sheet", 0)):
-        if not isinstance(cfg[key], int) or cfg[key] < least:
-            raise UserError(f"{key}={cfg[key]}: must be a whole number, {least} or more")
+    Key("batch_size", cfg.batch_size, Count).check()
+    Key("sheet", cfg.sheet, Whole).check()
     from cifarlab.data.pictures import find
 
     paths = find(cli.several(cfg.images))  # before torch is imported: a slip is answered at once

@@ -9,28 +9,29 @@ from omegaconf import DictConfig, ListConfig
 
 from cifarlab.base import cli
 from cifarlab.base.errors import UserError
+from cifarlab.base.kinds import Count
+from cifarlab.base.schema import Key
 
 
 @cli.app(Path(__file__).parents[1] / "conf", "shifts")
 def main(cfg: DictConfig) -> None:
-    if cfg.images is not None and (not isinstance(cfg.images, int) or cfg.images < 1):
-        raise UserError(f"images={cfg.images}: must be a whole number, 1 or more, or null")
+    Key("images", cfg.images, Count | None).check()
     from cifarlab.report.compare.selection import find_runs, labels
 
     paths = cfg.run if isinstance(cfg.run, ListConfig) else [cfg.run]
-    cells = [cell for path in paths for cell in find_runs("run", str(path))]
-    cells = list({cell.folder: cell for cell in cells}.values())
-    for cell in cells:
-        if cell.record is None:
-            logging.getLogger("cifarlab").warning("left out: %s", cell.reason)
-    cells = [cell for cell in cells if cell.record]
+    runs = [run for path in paths for run in find_runs("run", str(path))]
+    runs = list({run.folder: run for run in runs}.values())
+    for run in runs:
+        if run.record is None:
+            logging.getLogger("cifarlab").warning("left out: %s", run.reason)
+    runs = [run for run in runs if run.record]
     with cli.quick_imports():
         from cifarlab.report.shifts import write_shifts
     rows = []
-    for cell, label in zip(cells, labels(cells), strict=True):
-        assert cell.record is not None
-        found, images = measured(cell.folder, cfg)
-        common = {"label": label, "run": str(cell.folder), "seed": cell.record.seed}
+    for run, label in zip(runs, labels(runs), strict=True):
+        assert run.record is not None
+        found, images = measured(run.folder, cfg)
+        common = {"label": label, "run": str(run.folder), "seed": run.record.seed}
         rows += [common | {"images": images} | dataclasses.asdict(each) for each in found]
     print(write_shifts(rows, Path(cfg.out), cfg.padding))
 

@@ -1,7 +1,6 @@
 """Filters, activations and Grad-CAM of a net: ``python scripts/visualize.py run=<run folder>``."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,8 @@ from omegaconf import DictConfig
 from cifarlab.base import cli
 from cifarlab.base.compose import plain
 from cifarlab.base.errors import UserError
+from cifarlab.base.kinds import Count, Whole
+from cifarlab.base.schema import Key
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "examples" / "photo.png"
@@ -31,9 +32,9 @@ def main(cfg: DictConfig) -> None:
 
     given = config["image"] or SAMPLE
     image = decode(Path(given).expanduser(), f"image={given}")
-    chosen = {key: config[key] for key in ("filters", "maps", "layer", "val_images")}
-    for subject in subjects(config):
-        for line in visualize(subject, image, Options(**chosen, label=config["class"])):
+    chosen = {key: config[key] for key in ("filters", "maps", "layer", "val_images", "size")}
+    for net, folder in nets(config):
+        for line in visualize(net, image, Options(**chosen, label=config["class"]), folder):
             print(line, flush=True)
 
 
@@ -53,30 +54,26 @@ def check(config: Mapping[str, Any]) -> None:
         raise UserError(f"out={out}: runs with the same name would overwrite each other's figures")
     if config["weights"] is not None and "weights" not in (model or {}):
         raise UserError(f"weights={config['weights']}: goes with a model that has ImageNet weights")
-    for key, low in {"size": 1, "val_images": 0, "seed": 0}.items():
-        value = config[key]
-        whole = isinstance(value, int) and not isinstance(value, bool) and value >= low
-        if not whole and (key, value) != ("size", None):
-            raise UserError(f"{key}={value}: must be a whole number, {low} or more")
+    if config["size"] is not None:
+        Key("size", config["size"], Count).check()
+    for key in ("val_images", "seed"):
+        Key(key, config[key], Whole).check()
 
 
-def subjects(config: Mapping[str, Any]) -> Iterator[Any]:
-    """The nets to look at, one at a time."""
-    from cifarlab.use.visualize import of_model, of_run
+def nets(config: Mapping[str, Any]) -> Iterator[tuple[Any, Path]]:
+    """The nets to look at, one at a time, and the folder for the figures of each."""
+    from cifarlab.store.checkpoint import load_run
+    from cifarlab.use.visualize import of_model
 
-    size = {} if config["size"] is None else {"size": config["size"]}
     out = None if config["out"] is None else Path(config["out"])
     if config.get("model"):
         choice = HydraConfig.get().runtime.choices["model"]
         name = "-".join(filter(None, [choice, config["model"].get("name")]))
-        folder = out or Path("outputs") / "figures" / name
-        yield replace(of_model(config["model"], choice, folder, config["seed"]), **size)
-        return
+        net = of_model(config["model"], choice, config["seed"])
+        yield net, out or Path("outputs") / "figures" / name
     for run in map(Path, config["run"]):
-        subject = replace(of_run(run), **size)
-        if out is not None:
-            subject = replace(subject, folder=out / run.name if len(config["run"]) > 1 else out)
-        yield subject
+        several = len(config["run"]) > 1
+        yield load_run(run), (out / run.name if several else out) if out else run / "figures"
 
 
 if __name__ == "__main__":

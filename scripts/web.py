@@ -2,17 +2,18 @@
 
 import signal
 from pathlib import Path
+from typing import Annotated
 
+from annotated_types import Interval
 from omegaconf import DictConfig
 
 from cifarlab.base import cli
-from cifarlab.base.errors import UserError
+from cifarlab.base.schema import Key
 
 
 @cli.app(Path(__file__).parents[1] / "conf", "web")
 def main(cfg: DictConfig) -> None:
-    if not isinstance(cfg.port, int) or not 0 <= cfg.port < 65536:
-        raise UserError(f"port={cfg.port}: must be a whole number from 0 to 65535")
+    Key("port", cfg.port, Annotated[int, Interval(ge=0, lt=65536)]).check()
     from cifarlab.use.predictor import load
     from cifarlab.use.web import serve
 

@@ -14,7 +14,7 @@ from cifarlab.base.checks import check_export
 from cifarlab.base.errors import UserError
 from cifarlab.base.options import EXPORT_FORMATS
 from cifarlab.data.synthetic import CLASSES, draw
-from cifarlab.store.checkpoint import LoadedRun, build_net, load_run
+from cifarlab.store.checkpoint import LoadedNet, build_net, load_run
 from cifarlab.use.export import FORMATS, VerificationError, export
 from cifarlab.use.predictor import Predictor
 from tests.conftest import plain
@@ -27,7 +27,7 @@ SMALL = {  # additions, concatenations, resizing; all of conf/model was tried by
 
 
 @pytest.fixture(scope="module")
-def run(trained: Path) -> LoadedRun:
+def run(trained: Path) -> LoadedNet:
     return load_run(trained)
 
 
@@ -44,7 +44,7 @@ def needs(format: str) -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_run(run: LoadedRun, format: str, tmp_path: Path) -> None:
+def test_a_run(run: LoadedNet, format: str, tmp_path: Path) -> None:
     """Used as by somebody who has only the files."""
     needs(format)
     exported = export(run, format, tmp_path / "there")
@@ -75,7 +75,7 @@ def test_a_run(run: LoadedRun, format: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", SMALL)
-def test_other_architectures(run: LoadedRun, model: str, tmp_path: Path) -> None:
+def test_other_architectures(run: LoadedNet, model: str, tmp_path: Path) -> None:
     needs("onnx")
     torch.manual_seed(0)
     net = build_net(plain(f"model={model}", *SMALL[model])["model"], num_classes=10, image_size=32)
@@ -91,13 +91,13 @@ class TwoFaced(nn.Module):
         return logits * 1.01 if torch.compiler.is_exporting() else logits
 
 
-def test_what_does_not_verify_leaves_no_file(run: LoadedRun, tmp_path: Path) -> None:
+def test_what_does_not_verify_leaves_no_file(run: LoadedNet, tmp_path: Path) -> None:
     with pytest.raises(VerificationError, match="differ by up to .* from the net's"):
         export(dataclasses.replace(run, net=TwoFaced()), "torch_export", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_cannot_be_had(run: LoadedRun, tmp_path: Path, monkeypatch) -> None:
+def test_what_cannot_be_had(run: LoadedNet, tmp_path: Path, monkeypatch) -> None:
     assert FORMATS.keys() == EXPORT_FORMATS.keys()
     with pytest.raises(UserError, match="format=tflite: must be one of onnx, torch_export"):
         export(run, "tflite", tmp_path)

@@ -11,27 +11,28 @@ from cifarlab.run.build import precision, syncs_batchnorm
 
 
 def test_precision_follows_the_hardware(monkeypatch) -> None:
-    options = {"precision": "auto", "accelerator": "cpu"}
+    cpu = torch.device("cpu")
     monkeypatch.setattr(hardware, "_cpu_flags", lambda: {"avx512_bf16"})
-    assert precision(options) == "bf16-mixed"
+    assert precision("auto", cpu) == "bf16-mixed"
     monkeypatch.setattr(hardware, "_cpu_flags", lambda: {"avx512f"})
-    assert precision(options) == "32-true"
-    assert precision(options | {"precision": "bf16-mixed"}) == "bf16-mixed", "overridable"
+    assert precision("auto", cpu) == "32-true"
+    assert precision("bf16-mixed", cpu) == "bf16-mixed", "overridable"
 
 
 def test_precision_on_a_gpu(monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for capability, expected in (((7, 5), "32-true"), ((8, 0), "bf16-mixed")):
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, c=capability: c)
-        assert precision({"precision": "auto", "accelerator": "auto"}) == expected
+        assert precision("auto", hardware.find_device("auto")) == expected
 
 
 @pytest.mark.parametrize("gpu", [False, True])
 def test_batch_norm_is_of_all_gpus(monkeypatch, gpu: bool) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     for accelerator, on_gpu in (("auto", gpu), ("gpu", gpu), ("cpu", False)):
-        assert syncs_batchnorm({"accelerator": accelerator}) is on_gpu
-        assert not syncs_batchnorm({"accelerator": accelerator, "sync_batchnorm": False})
+        device = hardware.find_device(accelerator)
+        assert syncs_batchnorm({}, device) is on_gpu
+        assert not syncs_batchnorm({"sync_batchnorm": False}, device)
 
 
 def test_git_state(tmp_path) -> None:

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from cifarlab.base.errors import UserError
-from cifarlab.report.study.publish import appendix, command, gather, page, write_page
+from cifarlab.report.study.publish import (
+    appendix,
+    command,
+    gather,
+    page,
+    read_published,
+    write_page,
+)
 from cifarlab.report.study.results import read_study
 from cifarlab.report.sweep.results import collect
 from tests.report.test_study import CELLS, CONTENT, row, write
@@ -42,8 +49,8 @@ def test_only_records_of_finished_runs_are_kept(sweeps: Path, tmp_path: Path) ->
 def test_more_runs_are_added_to_those_that_are_published(sweeps: Path, tmp_path: Path) -> None:
     published = tmp_path / "results"
     gather(sweeps, published)
-    before = page(published)
-    assert gather(sweeps, published) == 0 and page(published) == before
+    before = page(published, read_published(published))
+    assert gather(sweeps, published) == 0 and page(published, read_published(published)) == before
     assert gather(tmp_path / "nowhere", published) == 0, "the page can be written without the runs"
     shutil.rmtree(sweeps / "s")
     write(sweeps / "s", typed("seed=3"), dict([row("a", 0.1, 3, 0.63)]))
@@ -78,7 +85,7 @@ def test_the_page_and_its_appendix(sweeps: Path, tmp_path: Path) -> None:
     path = write_page(published)
     assert path == tmp_path / "results.md"
     text = path.read_text()
-    assert text == page(published)
+    assert text == page(published, read_published(published))
     assert re.findall(r"^## (.*)$", text, re.M) == ["Made up"]
     assert "Of a toaster." in text and "### Remarks\n\nRow a surprised." in text
     assert re.search(r"a +\| test accuracy .*60.00 ± 2.48 .*\| agrees", text)
@@ -87,10 +94,12 @@ def test_the_page_and_its_appendix(sweeps: Path, tmp_path: Path) -> None:
     assert LINK.findall(text) == ["#made-up"]
 
     other = (tmp_path / "results_appendix.md").read_text()
-    assert other == appendix(published) and "Made up" not in other, "row a is whole in the page"
+    assert other == appendix(read_published(published)) and "Made up" not in other, (
+        "row a is whole in the page"
+    )
     for run in (published / "s").glob("a_*"):
         shutil.rmtree(run)
-    other = appendix(published)
+    other = appendix(read_published(published))
     assert re.findall(r"^## (.*)$", other, re.M) == ["Made up: shortened to 50% of the epochs"]
     assert "python train.py -m study=s study.scale=0.5 'study.only=[a]' seed=0" in other
     assert re.search(r"^\| a +\| 1 \| 40.00", other, re.M) and not re.search(r"^\| b ", other, re.M)

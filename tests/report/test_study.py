@@ -10,7 +10,7 @@ import yaml
 
 from cifarlab.base.errors import UserError
 from cifarlab.report.page import write_report
-from cifarlab.report.study.nets import chosen, first_layer, pictures
+from cifarlab.report.study.nets import best_row, first_layer, pictures
 from cifarlab.report.study.page import winner
 from cifarlab.report.study.results import read_study
 from cifarlab.report.sweep.results import collect
@@ -103,7 +103,7 @@ def test_the_nets_of_the_row_that_validation_chooses(tmp_path: Path) -> None:
         kept = {"cifarlab": {}, "layer": "conv", "state_dict": {"net.conv.weight": weight}}
         torch.save(kept, folder / "a_0_0" / path)
     results = read_study(collect(folder))
-    line = chosen(results)
+    line = best_row(results)
     assert line is not None and line.label == "a"
     found = first_layer(line.runs[0])
     assert found is not None and [part.mean() for part in found] == [0, 1]

@@ -1,5 +1,6 @@
 """The figures of a run, from their arrays, and what is told beside them."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from torch import nn
 from cifarlab.base.errors import UserError
 from cifarlab.data.pictures import decode
 from cifarlab.figures import curves
-from cifarlab.use.visualize import Options, Subject, of_model, of_run, visualize
+from cifarlab.store.checkpoint import INITIAL, LoadedNet, load_run, read_initial
+from cifarlab.use import visualize as visualizing
+from cifarlab.use.visualize import Options, of_model
 from tests.conftest import ROOT, launch, plain
 
 SAMPLE = decode(ROOT / "examples" / "photo.png", "photo.png")
@@ -39,14 +42,20 @@ def picture(figure: Figure, panel: int, layer: int = 0) -> np.ndarray:
     return np.asarray(figure.axes[panel].images[layer].get_array())
 
 
-def subject(net: nn.Module, tmp_path: Path, size: int = 12) -> Subject:
+def visualize(
+    net: LoadedNet, image: Image.Image, options: Options, out: Path = Path("nowhere")
+) -> list[str]:
+    return list(visualizing.visualize(net, image, options, out))
+
+
+def loaded(net: nn.Module, size: int = 12) -> LoadedNet:
     """Any net, images in [0, 1] not normalised."""
-    classes = ["cat", "dog", "big ship"]
-    return Subject(net, "net", classes, size, (0.0,) * 3, (1.0,) * 3, "untrained", tmp_path)
+    classes = ("cat", "dog", "big ship")
+    return LoadedNet(net, "net", classes, size, (0.0,) * 3, (1.0,) * 3, "untrained")
 
 
 @pytest.fixture
-def identity(tmp_path) -> Subject:
+def identity() -> LoadedNet:
     """Three filters that pass a colour each on, and one that never answers."""
     net = nn.Sequential(
         nn.Conv2d(3, 4, 3, padding=1),
@@ -58,12 +67,12 @@ def identity(tmp_path) -> Subject:
     nn.init.zeros_(net[0].weight)
     nn.init.dirac_(net[0].weight.data[:3])
     net[0].bias.data = torch.tensor([0.0, 0.0, 0.0, -1.0])
-    return subject(net, tmp_path)
+    return loaded(net)
 
 
 def test_an_identity_filter_and_a_dead_one(identity, drawn) -> None:
     options = Options(filters=[2, 0, 3], maps=[1, 3], label="dog")
-    lines = list(visualize(identity, SAMPLE, options))
+    lines = visualize(identity, SAMPLE, options)
     assert lines[1:3] == ["dead filters on the photo alone: 1 of 4", "  0: 3"]
     assert list(drawn) == ["first_layer.png", "filters.png", "feature_maps.png", "gradcam_dog.png"]
     figure = drawn["filters.png"]
@@ -83,7 +92,7 @@ def test_an_identity_filter_and_a_dead_one(identity, drawn) -> None:
 
 
 def test_before_and_after_training(folder, drawn) -> None:
-    lines = list(visualize(of_run(folder), SAMPLE, Options()))
+    lines = visualize(load_run(folder), SAMPLE, Options())
     assert lines[0].startswith("baseline, best epoch, 1: ")
     assert lines[1].startswith("dead filters on the photo and 30 validation images: ")
     figure = drawn["first_layer.png"]
@@ -91,15 +100,14 @@ def test_before_and_after_training(folder, drawn) -> None:
     before, after = picture(figure, 0), picture(figure, 1)
     assert before.shape == after.shape and not np.allclose(before, after)
     torch.manual_seed(99)
-    fresh = of_model(plain(*SMALL)["model"], "baseline", folder).net  # of seed 0, as the run's
-    started = of_run(folder).before
+    fresh = of_model(plain(*SMALL)["model"], "baseline").net  # of seed 0, as the run's
+    started = read_initial(folder, "features.conv1")
     assert torch.equal(fresh.features.conv1.weight, started)
 
 
 def test_everything_is_written_for_a_run_with_any_layer(folder, tmp_path) -> None:
-    there = replace(of_run(folder), folder=tmp_path)
     options = Options(layer="features.conv2", label=3, val_images=0)
-    *_, last = visualize(there, SAMPLE, options)
+    *_, last = visualize(load_run(folder), SAMPLE, options, tmp_path)
     assert last == str(tmp_path / "gradcam_frame.png")
     found = {path.name: decode(path, path.name).size for path in tmp_path.iterdir()}
     assert found.keys() == {
@@ -108,9 +116,9 @@ def test_everything_is_written_for_a_run_with_any_layer(folder, tmp_path) -> Non
     assert all(min(size) > 200 and max(size) < 2000 for size in found.values())
 
 
-def test_a_dense_layer_has_bars_and_a_net_without_convolutions_no_maps(tmp_path, drawn) -> None:
-    mlp = of_model(plain("model=mlp")["model"], "mlp", tmp_path)
-    lines = list(visualize(mlp, SAMPLE, Options()))
+def test_a_dense_layer_has_bars_and_a_net_without_convolutions_no_maps(drawn) -> None:
+    mlp = of_model(plain("model=mlp")["model"], "mlp")
+    lines = visualize(mlp, SAMPLE, Options())
     assert list(drawn) == ["first_layer.png"]
     assert [line.split(" ")[1][:-1] for line in lines if line.startswith("no ")] == [
         "filters.png",
@@ -120,7 +128,7 @@ def test_a_dense_layer_has_bars_and_a_net_without_convolutions_no_maps(tmp_path,
     assert "dead filters: none to be found, no activation follows a convolution" in lines
     assert picture(drawn["first_layer.png"], 0).shape == (14 * 33 - 1, 15 * 33 - 1, 3)
     drawn.clear()
-    list(visualize(mlp, SAMPLE, Options(layer="layers.fc1")))
+    visualize(mlp, SAMPLE, Options(layer="layers.fc1"))
     assert len(drawn["feature_maps_layers.fc1.png"].axes[1].patches) == 200
 
 
@@ -132,9 +140,9 @@ def test_imagenet_weights_from_a_file(tmp_path, drawn) -> None:
     torch.save(net.state_dict(), path)
     weights = net.features[0][0].weight.detach()
     model = plain("model=torchvision", "model.name=mobilenet_v3_small")["model"]
-    there = of_model(model | {"weights": str(path)}, "torchvision", tmp_path)
-    assert there.size == 224 and there.state == "ImageNet weights"
-    list(visualize(there, SAMPLE, Options(filters=[3])))
+    there = of_model(model | {"weights": str(path)}, "torchvision")
+    assert there.image_size == 224 and there.weights == "ImageNet weights"
+    visualize(there, SAMPLE, Options(filters=[3]))
     figure = drawn["filters.png"]
     assert picture(figure, 0).shape == (224, 224, 3) and picture(figure, 2).shape == (112, 112)
     expected = 0.5 + weights[3] / (2 * weights[3].abs().max())
@@ -162,7 +170,7 @@ def photo(path: Path, kind: str) -> None:
 def test_photos_of_any_kind(identity, tmp_path, drawn, kind: str) -> None:
     photo(tmp_path / "photo", kind)
     (path,) = tmp_path.glob("photo.*")
-    list(visualize(identity, decode(path, "photo"), Options()))
+    visualize(identity, decode(path, "photo"), Options())
     seen = picture(drawn["filters.png"], 0).astype(int)
     assert np.abs(seen[:, :5] - 50).max() < 5 and np.abs(seen[:, 7:] - 200).max() < 5
 
@@ -181,27 +189,28 @@ def test_photos_of_any_kind(identity, tmp_path, drawn, kind: str) -> None:
 )
 def test_wrong_options_are_told_in_a_line(identity, drawn, options, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        list(visualize(identity, SAMPLE, options))
+        visualize(identity, SAMPLE, options)
     assert not drawn, "nothing is drawn before all is checked"
 
 
-def test_a_net_with_nothing_to_show_is_told(tmp_path) -> None:
+def test_a_net_with_nothing_to_show_is_told() -> None:
     net = nn.Sequential(nn.BatchNorm2d(3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     with pytest.raises(UserError, match="^net: has neither a convolution nor a dense layer"):
-        list(visualize(subject(net, tmp_path), SAMPLE, Options()))
+        visualize(loaded(net), SAMPLE, Options())
 
 
 def test_a_run_whose_data_is_gone_is_told(folder, drawn) -> None:
-    there = of_run(folder)
+    there = load_run(folder)
     data = there.config["data"] | {"val_size": 5000}
     there = replace(there, config={**there.config, "data": data})
     with pytest.raises(UserError, match="^validation images of the run: .*val_images=0"):
-        list(visualize(there, SAMPLE, Options()))
-    assert list(visualize(there, SAMPLE, Options(val_images=0)))
+        visualize(there, SAMPLE, Options())
+    assert visualize(there, SAMPLE, Options(val_images=0))
 
 
-def test_a_run_of_before_kept_no_initial_weights(folder, drawn) -> None:
-    there = replace(of_run(folder), before=None)
-    lines = list(visualize(there, SAMPLE, Options(val_images=0)))
+def test_a_run_of_before_kept_no_initial_weights(folder, drawn, tmp_path) -> None:
+    older = shutil.copytree(folder, tmp_path / "older")
+    (older / INITIAL).unlink()
+    lines = visualize(load_run(older), SAMPLE, Options(val_images=0))
     assert any(line.startswith("the run kept no initial weights") for line in lines)
     assert len(drawn["first_layer.png"].axes) == 1

@@ -211,9 +211,8 @@ def scaling(config: RunConfig, batch: int, steps: int, warmup: int) -> Case:
 
 def autocast(config: RunConfig, device: torch.device) -> contextlib.AbstractContextManager:
     """The context of ``trainer.precision`` on a device."""
-    kind = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(
-        precision(config["trainer"])
-    )
+    name = precision(config["trainer"]["precision"], device)
+    kind = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(name)
     return torch.autocast(device.type, kind) if kind else contextlib.nullcontext()
 
 

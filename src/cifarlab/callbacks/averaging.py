@@ -1,8 +1,8 @@
-"""Averages of the weights along the training, validated, kept and measured in place of the last.
+"""Averages of the weights during training, which are validated, kept and measured instead of them.
 
-Lightning's ``WeightAveraging`` validates the average and puts it into the checkpoint as the weights
-(those that train are kept beside it, for resuming). So early stopping, the choice of the best epoch
-and the record of the run are all of the average.
+Lightning's ``WeightAveraging`` validates the average and writes it into the checkpoint as the
+weights. The weights that train are kept beside it, for resuming. So early stopping, the choice of
+the best epoch and the record of the run all belong to the average.
 """
 
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ from cifarlab.base.seams import average_of
 
 
 class _Averaging(WeightAveraging):
-    """Lightning's, and: until the averaging begins, the weights themselves are what is validated
-    and kept (Lightning 2.6: the untrained ones), and the average lies on the training device
-    (Lightning makes it before the model is moved there).
+    """As Lightning's class, with two differences.
 
-    The running mean and variance of batch norm are averaged as the weights are.
+    Until the averaging begins, the weights themselves are validated and kept; Lightning 2.6 takes
+    the untrained ones. And the average is on the training device; Lightning makes it before the
+    model is moved there. The running mean and variance of batch norm are averaged like the weights.
     """
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -40,20 +40,22 @@ class _Averaging(WeightAveraging):
 
 @torch.no_grad()
 def _follow(average: nn.Module, net: nn.Module) -> None:
-    """Make the average the weights as they are."""
+    """Set the average to the current weights."""
     for theirs, ours in _pairs(average, net):
         theirs.copy_(ours)
 
 
 def _pairs(average: nn.Module, net: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
-    """The parameters and buffers of both."""
+    """The parameters and buffers of both nets, in pairs."""
     yield from zip(average.parameters(), net.parameters(), strict=True)
     yield from zip(average.buffers(), net.buffers(), strict=True)
 
 
 class EMA(_Averaging):
-    """Exponential moving average: average = decay * average + (1 - decay) * weights, begun with the
-    weights at the first update (Polyak and Juditsky, 1992; as in arXiv:1703.01780).
+    """Exponential moving average: average = decay * average + (1 - decay) * weights.
+
+    It begins with the weights at the first update (Polyak and Juditsky, 1992; as in
+    arXiv:1703.01780).
 
     Args:
         decay: in [0, 1); the average reaches back about 1 / (1 - decay) updates.
@@ -75,8 +77,8 @@ class EMA(_Averaging):
         average.update_parameters = partial(self.update, average)  # type: ignore[method-assign]
 
     def update(self, average: AveragedModel, net: nn.Module) -> None:
-        """``AveragedModel``'s (torch 2.15), but its counter is not copied to the device at each
-        update: a copy that is waited for."""
+        """As ``AveragedModel.update_parameters`` (torch 2.15), without copying the counter to the
+        device at each update, which the training would wait for."""
         if average.n_averaged == 0:
             AveragedModel.update_parameters(average, net)
             return
@@ -97,9 +99,10 @@ class SWA(_Averaging):
     """Stochastic weight averaging (Izmailov et al., arXiv:1803.05407): the mean of the weights at
     the end of each epoch from ``start_epoch`` (counted from 1) on.
 
-    Taken before the validation of the epoch, which so is of the mean with the epoch's own weights
-    in it. The paper computes batch norm's statistics anew in a pass over the training images; here
-    they are averaged. The learning rate is the schedule's; the paper's is constant or cyclic.
+    The mean is updated before the validation of the epoch, so that this epoch's weights are part of
+    what is validated. The paper computes the statistics of batch norm anew in a pass over the
+    training images; here they are averaged. The learning rate follows the schedule of the run; in
+    the paper it is constant or cyclic.
     """
 
     def __init__(self, start_epoch: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints of a run's folder that go on being its best and last wherever the folder goes."""
+"""Callbacks that write checkpoints, also into a folder that was moved or copied."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -12,11 +12,11 @@ from cifarlab.store.checkpoint import BEST
 
 
 class ModelCheckpoint(callbacks.ModelCheckpoint):
-    """Lightning's, and: its state names files, not paths.
+    """As Lightning's class, but its state has names of files instead of paths.
 
-    Lightning (2.6) forgets the best epoch so far, and so overwrites it with a worse one, where a
-    run is resumed in a folder that was moved or copied. The class has Lightning's name because the
-    state in a checkpoint is found by it; states with paths, of before, are read as well.
+    If a run is resumed in a folder that was moved or copied, Lightning (2.6) forgets the best epoch
+    and overwrites it with a worse one. The class has the same name as Lightning's, since the state
+    in a checkpoint is found by it. States with paths, of earlier versions, can be read, too.
     """
 
     @cached_property
@@ -34,9 +34,13 @@ class ModelCheckpoint(callbacks.ModelCheckpoint):
 
 
 def apart(callback: Callback, name: str, folder: Path) -> Callback:
-    """A callback of the user's; a ``ModelCheckpoint`` without a folder gets ``checkpoints/<name>``.
+    """Prepare a callback of the user: a ``ModelCheckpoint`` without a folder gets
+    ``checkpoints/<name>``.
 
-    Raises ``UserError`` for one in the folder of ours, whose files it might overwrite.
+    Raises ``UserError`` for a ``ModelCheckpoint`` that might overwrite the run's own checkpoints.
+
+    name: of the callback in the configuration.
+    folder: of the run.
     """
     if not isinstance(callback, callbacks.ModelCheckpoint):
         return callback

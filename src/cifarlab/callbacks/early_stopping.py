@@ -1,12 +1,12 @@
-"""Early stopping that survives being interrupted after its decision."""
+"""Early stopping whose decision a resumed run remembers."""
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping as LightningEarlyStopping
 
 
 class EarlyStopping(LightningEarlyStopping):
-    """Lightning's, and: a run that had decided to stop when it was cut off does not train on when
-    it is resumed (Lightning restores the count but not the decision)."""
+    """As Lightning's class, but a run that was cut off after it had decided to stop does not train
+    on when it is resumed. Lightning restores the count of epochs, but not the decision."""
 
     @property
     def has_stopped(self) -> bool:

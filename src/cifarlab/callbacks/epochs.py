@@ -1,4 +1,4 @@
-"""One row and one line an epoch."""
+"""Records each epoch: a row in ``metrics.csv`` and a line on the screen."""
 
 import csv
 import io
@@ -26,15 +26,15 @@ COLUMNS = (
 class EpochRecorder(Callback):
     """Writes ``metrics.csv`` and logs a line at the end of each epoch.
 
-    ``train_loss`` and ``train_acc`` are means over the epoch's steps, while the weights moved and
-    with dropout and augmentation on. ``epoch_s`` is the whole epoch with validation;
-    ``images_per_s`` leaves validation out; ``lr`` is the highest of the parameter groups'. An epoch
-    that was cut off and resumed in its middle has the times of the resumed part.
+    ``train_loss`` and ``train_acc`` are means over the steps of the epoch, while the weights change
+    and with dropout and augmentation. ``epoch_s`` is the time of the whole epoch with validation,
+    ``images_per_s`` the speed without validation, ``lr`` the highest learning rate of the parameter
+    groups. An epoch that was resumed in its middle has the times of the resumed part.
 
-    Raises ``UserError`` when a loss is no longer finite.
+    The row is written before the checkpoint: when a run is resumed, a row without a checkpoint is
+    dropped, while a checkpoint without a row would leave a gap.
 
-    Comes before the checkpoint: a row without its checkpoint is dropped on resuming, a checkpoint
-    without its row would leave a hole.
+    Raises ``UserError`` if a loss is not finite.
     """
 
     def __init__(self, path: Path) -> None:
@@ -105,7 +105,7 @@ class EpochRecorder(Callback):
             self.rows = self.resumed_rows = read_metrics(self.path)
 
     def _write(self) -> None:
-        """All rows, in one step: other processes may just be reading them."""
+        """Write all rows in one step, since other processes may be reading them."""
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -119,7 +119,7 @@ class EpochRecorder(Callback):
 
 
 def _check_max_steps(trainer: Trainer) -> None:
-    """Raise ``UserError`` where the last epoch would be cut off, and so not validated."""
+    """Raise ``UserError`` if the last epoch would be cut off and so would not be validated."""
     steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
     if trainer.max_steps > 0 and trainer.max_steps % steps:
         raise UserError(

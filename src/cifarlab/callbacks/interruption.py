@@ -1,4 +1,4 @@
-"""Stopping when asked to: by Slurm before its time limit or a preemption, by ``kill``."""
+"""Stopping when a signal asks for it: from Slurm, before its time limit, or from ``kill``."""
 
 import contextlib
 import signal
@@ -14,7 +14,7 @@ from cifarlab.base.slurm import SIGNALS
 
 
 class Interrupted(Exception):
-    """A run was asked by a signal to stop, and did, its checkpoint written."""
+    """A run has stopped because a signal asked for it; its checkpoint is written."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
@@ -23,8 +23,8 @@ class Interrupted(Exception):
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Do not hear the signals that ask to stop: what is done within takes seconds, and would have
-    to be done again, reading the test set a second time."""
+    """Ignore the signals that ask to stop, for the seconds of the final evaluation: if it were cut
+    off, the test set would be read a second time."""
     in_main = threading.current_thread() is threading.main_thread()
     before = {s: signal.signal(s, signal.SIG_IGN) for s in SIGNALS} if in_main else {}
     try:
@@ -35,11 +35,11 @@ def undisturbed() -> Iterator[None]:
 
 
 class StopOnSignal(Callback):
-    """On SIGTERM, SIGUSR1 or SIGUSR2 write the checkpoint after the step under way, in the middle
-    of an epoch too, and raise ``Interrupted``.
+    """Stops the training on SIGTERM, SIGUSR1 or SIGUSR2.
 
-    Takes the place of Lightning's own handlers (2.6), which save on SIGUSR1 alone, requeue by
-    themselves, and on SIGTERM end the program as if it had succeeded.
+    After the current step, also in the middle of an epoch, it writes the checkpoint and raises
+    ``Interrupted``. It replaces the handlers of Lightning (2.6), which write a checkpoint only on
+    SIGUSR1, put the job into the queue by themselves, and on SIGTERM end as if all had succeeded.
 
     Args:
         path: of the checkpoint.
@@ -65,7 +65,8 @@ class StopOnSignal(Callback):
             raise Interrupted(self.received or signal.SIGTERM)
 
     def _is_asked(self, trainer: Trainer) -> bool:
-        """The same answer in every process; asked for every 10 steps, as it costs a message."""
+        """Whether any process was asked to stop. All processes get the same answer; as this costs a
+        message between them, it is asked for every 10 steps."""
         if trainer.world_size == 1:
             return self.received is not None
         if trainer.global_step % 10:

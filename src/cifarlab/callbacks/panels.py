@@ -1,4 +1,4 @@
-"""What TensorBoard shows beside the curves: speed, the net's graph, pictures of validation."""
+"""What TensorBoard shows besides the curves: speed, the graph of the net, pictures."""
 
 import logging
 from typing import Any
@@ -22,16 +22,16 @@ _SHOWN = 8  # images, in rows of four: TensorBoard shows them small
 
 
 class Panels(Callback):
-    """Logs, to TensorBoard if that is the run's logger:
+    """Logs the following, if the run's logger is TensorBoard:
 
     - ``speed/lr``, ``speed/images_per_s`` and ``speed/epoch_s`` of each epoch, as in metrics.csv;
-    - the net's graph, traced once;
-    - every ``images_every`` epochs a picture of the first layer's filters, as they are trained, and
-      of the validation just done the confusion matrix and the most confidently wrong images, from
-      the logits that validation computed anyway.
+    - the graph of the net, traced once;
+    - every ``images_every`` epochs, a picture of the filters of the first layer, and of the last
+      validation the confusion matrix and the most confidently wrong images, from the logits that
+      the validation has computed anyway.
 
-    Comes after the recorder, so that the time of drawing is not the epoch's. Only the first process
-    draws.
+    It runs after the recorder, so that the time for drawing does not count for the epoch. Only the
+    first process draws.
     """
 
     def __init__(self, recorder: EpochRecorder) -> None:
@@ -108,7 +108,7 @@ class Panels(Callback):
 def first_filters(
     net: nn.Module, image_size: int
 ) -> Float[np.ndarray, "filters channels height width"] | None:
-    """Weights of the first layer, at most 64 filters; ``None`` where there is no such layer."""
+    """The weights of the first layer, of at most 64 filters; ``None`` if there is no such layer."""
     first = first_layer(calls(net, image_size))
     if first is None:
         return None
@@ -128,7 +128,11 @@ def _board(trainer: Trainer) -> TensorBoard | None:
 def _gathered(
     mine: Float[Tensor, "m classes"], total: int, trainer: Trainer
 ) -> Float[Tensor, "total classes"]:
-    """Logits of all processes, in the order of the images, which the processes take in turns."""
+    """The logits of all processes in the order of the images, which the processes take in turns.
+
+    mine: the logits of this process.
+    total: the number of images.
+    """
     if trainer.world_size == 1:
         return mine
     share = -(-total // trainer.world_size)

@@ -1,4 +1,4 @@
-"""A live bar where there is a terminal."""
+"""A progress bar, if there is a terminal."""
 
 import os
 import sys
@@ -9,12 +9,12 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 
 
 def has_terminal() -> bool:
-    """Whether somebody may be watching; else one line an epoch has to do."""
+    """Whether there is a terminal; if not, one line for each epoch must be enough."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 class ProgressBar(TQDMProgressBar):
-    """Lightning's bar, cleared when training ends, counting epochs from 1 as every file does."""
+    """As Lightning's bar, but it is cleared at the end of training, and counts epochs from 1."""
 
     def on_train_start(self, trainer: Trainer, *_: Any) -> None:
         super().on_train_start(trainer)

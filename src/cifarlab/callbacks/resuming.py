@@ -1,4 +1,4 @@
-"""What a run needs, beyond Lightning's checkpoints, to go on as if it had not been cut off."""
+"""What a run needs besides Lightning's checkpoints to go on as if it had not been cut off."""
 
 from typing import Any
 
@@ -11,9 +11,11 @@ from cifarlab.base.seeding import derive
 
 
 class SeedEachStep(Callback):
-    """Seed the global generators before each step from (seed, epoch, batch): dropout and whatever
-    else draws from them then draws the same in a resumed run, and in each of several processes, for
-    which see ``WholeBatch``."""
+    """Seeds the global random generators before each step, from the seed, the epoch and the batch.
+
+    So dropout, and what else uses them, gets the same random numbers in a resumed run, and in all
+    processes of a run on several devices, see ``WholeBatch``.
+    """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -32,12 +34,12 @@ class SeedEachStep(Callback):
 
 
 class EpochPosition(Callback):
-    """Keep in the checkpoint how far an epoch has come: the training loader's position, and the
-    sums of which the epoch's training loss and accuracy will be means.
+    """Keeps in the checkpoint how far an epoch has come.
 
-    Lightning saves the first too but does not restore it where the number of steps was asked for
-    while the optimizers were configured (2.6: ``estimated_stepping_batches`` sets the loaders up
-    too early).
+    This is the position of the training loader, and the sums for the training loss and accuracy of
+    the epoch. Lightning (2.6) saves the position, too, but does not restore it if the optimizers
+    were configured with the number of steps: ``estimated_stepping_batches`` sets up the loaders too
+    early.
     """
 
     def __init__(self) -> None:
@@ -87,7 +89,7 @@ def _training_metrics(module: LightningModule) -> list[tuple[str, Metric]]:
 
 
 def _sums(metric: Metric) -> dict[str, Tensor]:
-    """The metric's states, summed over the processes."""
+    """The states of a metric, summed over the processes."""
     with metric.sync_context():
         states = metric.metric_state.items()
         return {name: value.clone() for name, value in states if isinstance(value, Tensor)}

@@ -1,4 +1,4 @@
-"""TensorBoard in the run folder itself."""
+"""A logger for TensorBoard that writes into the run's folder itself."""
 
 import contextlib
 import io
@@ -35,13 +35,13 @@ _ALWAYS = ("optimizer.lr", "batch_size", "max_epochs", "dropout", "seed")  # in 
 
 
 class TensorBoard(TensorBoardLogger):
-    """Lightning's logger, writing events straight into ``save_dir`` and no hparams.yaml: the run
-    folder's config.yaml holds all of it.
+    """As Lightning's logger, but it writes events straight into ``save_dir``, and no hparams.yaml,
+    since all of that is in the run's config.yaml.
 
     Args:
-        save_dir: the run folder.
+        save_dir: the folder of the run.
         images_every: epochs between pictures, see ``Panels``; ``None``: no pictures.
-        graph: draw the net's graph.
+        graph: whether the graph of the net is logged.
     """
 
     def __init__(self, save_dir: str, images_every: int | None = None, graph: bool = True) -> None:
@@ -49,11 +49,11 @@ class TensorBoard(TensorBoardLogger):
         self.images_every, self.graph = images_every, graph
 
     def go_on_from(self, step: int) -> None:
-        """Before anything is logged: what earlier sessions of the run logged at ``step`` or later
-        is done again, and no longer shown.
+        """Say, before anything is logged, that the run goes on from ``step``: what earlier sessions
+        have logged at this step or later will be done again, and is no longer shown.
 
-        TensorBoard reads the files of a folder by their names, which begin with the second in
-        which they were opened: the file of this session is opened in a later one than theirs.
+        TensorBoard reads the files of a folder in the order of their names, which begin with the
+        second in which they were opened. So this waits until the second of the last one is over.
         """
         seams.purge_from(self, step)
         now = time.time()
@@ -66,8 +66,9 @@ class TensorBoard(TensorBoardLogger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Lightning's closes the file at the end of training, and what is logged afterwards would
-        go to another one, which TensorBoard may read first: see ``go_on_from``."""
+        """Write out what was logged, but leave the file open, unlike Lightning's logger: what is
+        logged after the training would go to another file, which TensorBoard may read first, see
+        ``go_on_from``."""
         if status == "success" and self._experiment is not None:
             self.experiment.flush()
         else:
@@ -75,17 +76,17 @@ class TensorBoard(TensorBoardLogger):
 
     @rank_zero_only
     def close(self) -> None:
-        """Nothing more is logged."""
+        """Close the file; nothing can be logged after that."""
         super().finalize("success")
 
     @rank_zero_only
     def log_layout(self) -> None:
-        """Training and validation in one chart."""
+        """Have TensorBoard show training and validation in one chart."""
         self.experiment.add_custom_scalars(LAYOUT)
 
     @rank_zero_only
     def log_net(self, net: nn.Module, example: Tensor) -> str:
-        """Trace ``net`` and log its graph. Returns why there is none if it cannot be traced."""
+        """Trace the net and log its graph. If it cannot be traced, the reason is returned."""
         try:
             # evaluating: torch would put all modules into one mode afterwards
             with evaluating(net), torch.no_grad(), warnings.catch_warnings():
@@ -98,11 +99,12 @@ class TensorBoard(TensorBoardLogger):
 
     @rank_zero_only
     def log_config(self, config: Mapping[str, Any]) -> None:
-        """A row of the HPARAMS tab. To be called at the end of a run, when its metrics are logged:
-        ``log_hyperparams`` would log a metric of its own, at the start a made-up one.
+        """Log the row of the run in the tab HPARAMS.
 
-        Leaves out torch's list of columns, of which TensorBoard (2.21) takes the first run's for
-        all: without one it shows the keys of all runs, those that differ first.
+        This must be called at the end of a run, when its metrics are logged; ``log_hyperparams``
+        would log a made-up metric at the start. The list of columns that torch writes is left out:
+        TensorBoard (2.21) would use the first run's list for all, and without one it shows the keys
+        of all runs, first those that differ.
         """
         from torch.utils.tensorboard.summary import hparams  # takes half a second to import
 
@@ -112,7 +114,10 @@ class TensorBoard(TensorBoardLogger):
 
 
 def hyperparameters(config: Mapping[str, Any]) -> dict[str, bool | float | str]:
-    """Of a plain configuration: the options picked, what every run has, and all that was typed."""
+    """The hyperparameters of a run: the options of groups, what every run has, and what was typed.
+
+    config: plain.
+    """
     values: dict[str, Any] = dict(config["choices"])
     typed = [item.partition("=")[0].lstrip("+~") for item in config["overrides"]]
     for key in (*_ALWAYS, *typed):

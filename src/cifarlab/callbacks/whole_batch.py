@@ -1,4 +1,4 @@
-"""Random layers under several processes."""
+"""Random layers in a run on several devices."""
 
 from functools import partial
 from typing import Any
@@ -21,12 +21,12 @@ _BY_ROW = {"StochasticDepth": "p", "DropPath": "drop_prob"}  # torchvision's, ti
 
 
 class WholeBatch(Callback):
-    """Under several processes let the layers that draw, dropout and stochastic depth, work on the
-    whole batch of the step, of which each process fills in and keeps its own rows.
+    """Makes dropout and stochastic depth on several devices drop what they drop on one.
 
-    Where the generators stand alike in all processes (``SeedEachStep``), what is dropped of an
-    image is then what one process drops of it, to the last bit. In a single process nothing is
-    changed, and neither are evaluation and the names of the weights.
+    In each process, these layers work on the whole batch of the step, of which the process fills in
+    and keeps its own rows. The random generators are in the same state in all processes
+    (``SeedEachStep``), so of each image the same is dropped as in a run on one device, to the last
+    bit. Runs on one device, evaluation and the names of the weights do not change.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class WholeBatch(Callback):
 
 
 def share_out(net: nn.Module, rank: int, world_size: int) -> list[RemovableHandle]:
-    """Have the net's random layers draw for ``world_size`` times the rows that they are given."""
+    """Let the random layers of a net work on ``world_size`` times the rows that they get."""
     enlarge = partial(_enlarge, rank=rank, world_size=world_size)
     reduce = partial(_reduce, rank=rank, world_size=world_size)
     handles = []
@@ -54,7 +54,7 @@ def share_out(net: nn.Module, rank: int, world_size: int) -> list[RemovableHandl
 
 
 def is_random(layer: nn.Module) -> bool:
-    """Whether it draws in training, for each row of its input apart."""
+    """Whether the layer uses random numbers in training, for each row of its input separately."""
     if isinstance(layer, _DROPOUT):
         return layer.p > 0
     probability = _BY_ROW.get(type(layer).__name__)

@@ -4,9 +4,13 @@ import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from annotated_types import Gt, Interval, doc
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.kinds import Count
+from cifarlab.base.schema import Key
 from cifarlab.campaign.cost import Costs, Machine
 from cifarlab.campaign.queue import Estimate, Queue, estimates, threads
 from cifarlab.campaign.rows import Compose, Item, Waiting, open_items
@@ -17,24 +21,31 @@ from cifarlab.store.record import NEUTRAL_KEYS, RunRecord, config_hash, is_finis
 from cifarlab.store.run import Run
 from cifarlab.store.sweep import Sweep
 from cifarlab.studies.rows import key_of
-from cifarlab.studies.schema import Study, parse_study
+from cifarlab.studies.schema import Study, of_config, parse_study
 
 log = logging.getLogger("cifarlab")
 
 TRAINING_IMAGES = 50_000  # of CIFAR-10, before the split
-_SETTINGS = ("scale", "only", "id", "row")  # of the study part of a run's configuration
+_KINDS = {
+    "hours": Annotated[float, Gt(0), doc("a number above 0")],
+    "jobs": Count,
+    "nice": Annotated[int, Interval(ge=0, le=19)],
+    "device": Annotated[Literal["cpu", "gpu"], doc("cpu or gpu")],
+    "dry_run": bool,
+    "publish": bool,
+}
 
 
 class Campaign:
-    """What ``conf/campaign.yaml`` describes.
+    """Trains the open rows of studies, as ``conf/campaign.yaml`` describes it.
 
     Args:
         options: that configuration, plain.
         names: of the studies.
-        compose: overrides of ``train.py`` to its plain configuration.
+        compose: makes a plain configuration of ``train.py`` from overrides.
         command: that starts ``train.py``.
 
-    Raises ``UserError`` for options that are none and a device that is not there.
+    Raises ``UserError`` for wrong options and for a device that this machine does not have.
     """
 
     def __init__(
@@ -53,12 +64,13 @@ class Campaign:
         self.is_gpu = options["device"] == "gpu"
         self.typed: list[str] = options["overrides"]
         self.changes = [item for item in self.typed if key_of(item) not in NEUTRAL_KEYS]
-        self.studies = [self._study(name) for name in names]
+        configs = {name: compose([f"study={name}"])["study"] for name in names}
+        self.studies = [parse_study(of_config(name, found)) for name, found in configs.items()]
         self.folders = {study.id: self._folder(study.id) for study in self.studies}
         self.machine = self._machine()
 
     def run(self) -> None:
-        """Show the plan, train until the time is up, tell what is left."""
+        """Show the plan, train until the time is up, and show what is left."""
         log.info("reading %d studies and the runs that there are", len(self.studies))
         items, waiting = self._open()
         ordered = self._ordered(items)
@@ -81,20 +93,15 @@ class Campaign:
             raise SystemExit(128 + queue.stopped)
 
     def _command(self, item: Item) -> list[str]:
-        """A sweep over the item's seeds."""
+        """The command of a sweep over the seeds of an item."""
         seeds = ",".join(map(str, item.seeds))
         own = [f"study={item.study}", f"study.only=[{item.row}]", f"seed={seeds}"]
         own += ["logger=none", f"output_root={self.options['output_root']}"]
         own += [f"sweep={self.folders[item.study].name}"] if self.changes else []
         return [*self.command, "-m", *own, *self.typed]
 
-    def _study(self, name: str) -> Study:
-        settings = self.compose([f"study={name}"])["study"]
-        plain = {key: value for key, value in settings.items() if key not in _SETTINGS}
-        return parse_study({"id": name} | plain)
-
     def _folder(self, study: str) -> Path:
-        """A study's sweep; another one where runs are not what the study says."""
+        """The folder of a study's sweep; another one if the runs differ from the study."""
         if not self.changes:
             return self.sweeps / study
         return self.sweeps / f"{study}__{config_hash({'overrides': self.changes})[:8]}"
@@ -109,7 +116,7 @@ class Campaign:
         device = find_device(trainer["accelerator"])
         if self.is_gpu and device.type == "cpu":
             raise UserError("device=gpu: there is none on this machine; device=cpu")
-        described = describe(device, 1, precision(trainer))
+        described = describe(device, 1, precision(trainer["precision"], device))
         count = 0 if device.type == "cuda" else threads(self.jobs)
         return Machine(device.type, described["name"], described["precision"], count)
 
@@ -130,7 +137,7 @@ class Campaign:
         return open_items(self.studies, runs, self.seeds, self.typed, self.compose)
 
     def _records(self) -> list[RunRecord]:
-        """Of all finished runs that can be found, published ones included, each once."""
+        """The records of all finished runs, published ones included, each once."""
         found = {}
         for above in (self.published, self.sweeps):
             for path in sorted(above.glob("*/*/result.json")):
@@ -218,7 +225,7 @@ class Campaign:
 
 
 def _macs(item: Item) -> int:
-    """Of one image of 32x32 pixels, by building the net."""
+    """The multiply-accumulates for an image of 32x32 pixels, from the net itself."""
     from cifarlab.inspection import count_macs
     from cifarlab.store.checkpoint import build_net
 
@@ -232,24 +239,14 @@ def _gpus() -> int:
 
 
 def _check(options: Mapping[str, Any]) -> None:
-    hours, jobs, seeds = options["hours"], options["jobs"], options["seeds"]
-    nice = options["nice"]
-    if isinstance(hours, bool) or not isinstance(hours, int | float) or hours <= 0:
-        raise UserError(f"hours={hours}: must be a number above 0")
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
-        raise UserError(f"jobs={jobs}: must be a whole number, 1 or more")
-    if isinstance(nice, bool) or not isinstance(nice, int) or not 0 <= nice <= 19:
-        raise UserError(f"nice={nice}: must be a whole number from 0 to 19")
-    if options["device"] not in ("cpu", "gpu"):
-        raise UserError(f"device={options['device']}: must be cpu or gpu")
+    for key, kind in _KINDS.items():
+        Key(key, options[key], kind).check()
+    seeds = options["seeds"]
     good = isinstance(seeds, list) and seeds and len(set(seeds)) == len(seeds)
     if not good or not all(
         isinstance(s, int) and not isinstance(s, bool) and s >= 0 for s in seeds
     ):
         raise UserError(f"seeds={seeds}: must be a list of different whole numbers, [0,1,2]")
-    for key in ("dry_run", "publish"):
-        if not isinstance(options[key], bool):
-            raise UserError(f"{key}={options[key]}: must be true or false")
     for key in ("studies", "overrides"):
         if options[key] is not None and not isinstance(options[key], list):
             raise UserError(f"{key}={options[key]}: must be a list, {key}=[...]")

@@ -1,4 +1,4 @@
-"""How long a run will take, from the runs that there are."""
+"""How long a run will take, estimated from finished runs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ _BATCH = 64  # the default of the configuration
 
 @dataclass(frozen=True)
 class Machine:
-    """What decides the speed of a run besides the run: of a record's ``hardware``."""
+    """What the speed of a run depends on besides the run itself, from ``hardware`` of its
+    record."""
 
     device: str
     name: str
@@ -34,9 +35,11 @@ class Machine:
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds an image and epoch, validation included.
+    """The speed of a finished run.
 
-    what: model and batch size. macs: of one image.
+    what: the model and the batch size.
+    macs: multiply-accumulates for one image.
+    seconds: for one image in one epoch, validation included.
     """
 
     machine: Machine
@@ -53,11 +56,12 @@ class Speed:
 
 
 class Costs:
-    """Estimates for ``machine`` from ``records`` of it and of others.
+    """Estimates for a machine, from records of runs on it and on others.
 
-    A model that was measured there with that batch size takes what it took, in the median. Else it
-    takes what it took on the machine that shares most of what was measured with this one, times the
-    median ratio over that. Else, what a line through seconds over multiply-accumulates says.
+    If a model was measured on this machine with this batch size, its median time counts. Else its
+    time on another machine counts, multiplied by the median ratio of the two machines; the machine
+    that has most models in common with this one is taken first. Else a line through the times over
+    the multiply-accumulates is used.
     """
 
     def __init__(self, records: Iterable[RunRecord], machine: Machine) -> None:
@@ -82,7 +86,10 @@ class Costs:
         return (model, batch) in self._seconds
 
     def seconds(self, model: str, batch: int, macs: int, images: int) -> float:
-        """Of an epoch of ``images`` training images. macs: used where that is unknown."""
+        """The seconds of an epoch of ``images`` training images.
+
+        macs: for one image; used if the model was not measured with this batch size.
+        """
         if (model, batch) in self._seconds:
             return images * self._seconds[model, batch]
         fixed, each = self._line
@@ -90,13 +97,14 @@ class Costs:
 
 
 def batch_size(overrides: Iterable[str]) -> int:
-    """As typed, else the default."""
+    """The batch size among the overrides, else the default."""
     typed = [item.partition("=")[2] for item in overrides if item.startswith("batch_size=")]
     return int(typed[-1]) if typed else _BATCH
 
 
 def epochs(config: Mapping[str, Any], finished: Sequence[RunRecord]) -> float:
-    """That a run will have: the mean over finished ones of its row, else all of them."""
+    """How many epochs a run will have: the mean of finished runs of its row, else the most it
+    can."""
     if finished:
         return sum(record.epochs_run for record in finished) / len(finished)
     return float(config["max_epochs"])
@@ -114,7 +122,7 @@ def train_images(config: Mapping[str, Any], available: int) -> int:
 
 
 def _line(macs: Sequence[float], seconds: Sequence[float]) -> tuple[float, float]:
-    """Seconds without multiply-accumulates and for each of them, neither below zero."""
+    """The line ``fixed + each * macs`` through the seconds; neither number is below zero."""
     if not macs:
         return DEFAULT, 0.0
     from scipy.optimize import nnls

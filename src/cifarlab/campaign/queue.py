@@ -1,4 +1,5 @@
-"""The queue: what is open, in order of worth for cost, trained until the time is up."""
+"""The queue: it trains open items until the time is up, first those with most worth for their
+cost."""
 
 import contextlib
 import logging
@@ -23,23 +24,24 @@ _LOOK = 0.5  # s between two looks at what is running
 
 @dataclass(frozen=True)
 class Estimate:
-    """An item with its cost: ``seconds`` of all its seeds, one run after another."""
+    """An item with its cost: the seconds for all its seeds, one run after another."""
 
     item: Item
     seconds: float
 
     @property
     def rate(self) -> float:
-        """Worth an hour."""
+        """The worth for each hour."""
         return 3600 * self.item.worth / self.seconds
 
 
 def estimates(
     items: Sequence[Item], costs: Costs, macs: Callable[[Item], int], images: int
 ) -> list[Estimate]:
-    """The items, the most worth for its cost first.
+    """The items with their costs, those with the most worth for their cost first.
 
-    macs: of a model that has not been measured, for one image. images: that there are to train on.
+    macs: returns the multiply-accumulates for one image, for a model that was not measured.
+    images: how many there are to train on.
     """
     found = []
     for item in items:
@@ -61,9 +63,9 @@ class _Job:
 class Queue:
     """Trains items in their order, ``jobs`` at a time, until ``seconds`` are over.
 
-    Each is a process, which resumes, locks and notes failures as any sweep does; what it prints
-    goes to ``<logs>/<study>.<row>.log``. When the time is up, or a signal says so, the runs under
-    way write their checkpoints and the queue ends.
+    Each item is a sweep in a process of its own, and behaves as any sweep does. What it prints is
+    written into ``<logs>/<study>.<row>.log``. When the time is up, or a signal asks for it, the
+    current runs write their checkpoints and the queue ends.
 
     Args:
         command: that trains an item, a sweep of its own.
@@ -177,8 +179,8 @@ def give_way(process: int, nice: int) -> None:
 
 
 def threads(jobs: int) -> int:
-    """That each of ``jobs`` at once computes with: its share of the cores, unless OMP_NUM_THREADS
-    says otherwise."""
+    """The number of threads for each of ``jobs`` at once: OMP_NUM_THREADS, else a share of the
+    cores."""
     if os.environ.get("OMP_NUM_THREADS", "").isdecimal():
         return int(os.environ["OMP_NUM_THREADS"])
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -1,4 +1,4 @@
-"""What is still to be trained: rows of studies and their seeds, each with its worth."""
+"""Which rows of studies, with which seeds, are still to be trained, and what they are worth."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,11 +18,12 @@ Compose = Callable[[list[str]], RunConfig]
 
 @dataclass(frozen=True)
 class Item:
-    """A row's open seeds.
+    """The open seeds of a row.
 
-    config: with one seed or another. worth: reported figures and claims that the row's runs decide,
-    in all studies. finished: records of its other seeds. twins: studies and their rows that are the
-    same experiment, which its runs fill too.
+    config: of the row, with any of the seeds.
+    worth: how many reported figures and claims the runs of the row decide, in all studies.
+    finished: the records of the row's other seeds.
+    twins: rows, with their studies, that are the same experiment and will use the same runs.
     """
 
     study: str
@@ -54,15 +55,16 @@ def open_items(
     typed: Sequence[str],
     compose: Compose,
 ) -> tuple[list[Item], list[Waiting]]:
-    """All rows that lack a seed, and those that wait for something.
+    """The rows that lack seeds, and the rows that cannot be trained here.
 
-    A seed is there if its run has the row's configuration, in every key that both have: keys that
-    the code has got since do not make a run another one.
+    A seed is there if a run has the configuration of the row in every key that both have: a key
+    that was added to the code later does not make it another run.
 
     Args:
-        runs: of a study, those that there are.
+        runs: returns the runs of a study.
+        seeds: that each row should have.
         typed: overrides of every run.
-        compose: overrides to a plain configuration.
+        compose: makes a plain configuration from overrides.
     """
     items: dict[str, Item] = {}
     waiting = []
@@ -98,7 +100,8 @@ def open_items(
 
 
 def worth(study: Study, row: Row) -> float:
-    """Figures printed for the row or for one like it, and claims that speak of it; at least 1."""
+    """How many figures are reported for the row or for one like it, and how many claims are about
+    it; at least 1."""
     same = {row.id} | {other.id for other in study.rows if other.like == row.id}
     figures = sum(len(other.reported) for other in study.rows if other.id in same)
     claims = sum(bool(claim.rows & same) for claim in study.claims)
@@ -106,8 +109,11 @@ def worth(study: Study, row: Row) -> float:
 
 
 def agrees(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two configurations are the same but for the seed, in every key that both have,
-    neutral ones left out. What is the seed in both, under whatever key, is no difference."""
+    """Whether two configurations are the same in every key that both have, without seeds.
+
+    Keys that change no result do not count, and neither does a key that has the value of the seed
+    in both.
+    """
     left, right = dict(leaves(one)), dict(leaves(other))
 
     def same(key: str) -> bool:

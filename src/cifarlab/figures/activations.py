@@ -1,7 +1,6 @@
 """What layers answer to a photo: next to their filters, as maps, over the photo, as bars."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -25,14 +24,14 @@ def pairs(
     dead: Sequence[int] = (),
     title: str = "",
 ) -> Figure:
-    """The photo on the left, then a column a filter: its weights above its activation.
+    """The photo on the left, then a column for each filter: its weights and below its activation.
 
-    Weights are on one scale, grey is zero; each activation is on its own, from its lowest value,
-    black, to its highest.
+    All weights have the same scale, in which grey is zero. Each activation has its own scale, from
+    its lowest value, which is black, to its highest.
 
     Args:
         photo: as the net sees it.
-        filters, activations: one a column.
+        filters, activations: one for each column.
         numbers: of the filters in their layer, above the columns.
         dead: those of ``numbers`` to cross out.
     """
@@ -40,17 +39,11 @@ def pairs(
     columns = _beside_photo(figure, photo, len(numbers))
     limit = float(np.abs(filters).max())
     tiles = colours(filters, limit)
-    for column, number in enumerate(numbers):
-        top, bottom = columns[column]
+    for column, (number, (top, bottom)) in enumerate(zip(numbers, columns, strict=True)):
         top.imshow(tiles[column], interpolation="nearest")
         bottom.imshow(activations[column], cmap="gray", interpolation="nearest")
-        _name(top, number, number in dead)
-        if number in dead:
-            cross(top, 0, 0, tiles.shape[1])
-        bare(top)
-        bare(bottom)
-    for axes, name in zip(columns[0], ("filter", "activation"), strict=True):
-        axes.set_ylabel(name, fontsize=9)
+        _name(top, number, tiles.shape[1] if number in dead else None)
+    _name_rows(columns, "filter", "activation")
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
@@ -63,30 +56,24 @@ def maps(
     dead: Sequence[int] = (),
     title: str = "",
 ) -> Figure:
-    """The photo on the left, then a column a map: alone, and over the photo at 50 % opacity.
+    """The photo on the left, then a column for each map: alone, and over the photo at 50 % opacity.
 
-    Each map is on its own scale, from its lowest value, dark, to its highest; a constant map is
-    dark.
+    Each map has its own scale, from its lowest value, which is dark, to its highest; a constant map
+    is dark.
 
     Args:
         photo: as the net sees it.
-        activations: one a column.
+        activations: one for each column.
         numbers: of the maps in their layer, above the columns.
         dead: those of ``numbers`` to mark.
     """
     figure = Figure(figsize=(1.2 * (len(numbers) + 1) + 0.3, 3.0), layout="constrained")
     columns = _beside_photo(figure, photo, len(numbers))
-    for column, number in enumerate(numbers):
-        above, below = columns[column]
+    for column, (number, (above, below)) in enumerate(zip(numbers, columns, strict=True)):
         above.imshow(activations[column], cmap=_MAPS, interpolation="nearest")
         _overlay(below, photo, activations[column], _MAPS)
-        _name(above, number, number in dead)
-        if number in dead:
-            cross(above, 0, 0, activations.shape[1])
-        bare(above)
-        bare(below)
-    for axes, name in zip(columns[0], ("map", "over the photo"), strict=True):
-        axes.set_ylabel(name, fontsize=9)
+        _name(above, number, activations.shape[1] if number in dead else None)
+    _name_rows(columns, "map", "over the photo")
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
@@ -150,9 +137,20 @@ def _show_photo(axes: Axes, photo: Photo) -> None:
     bare(axes)
 
 
-def _name(axes: Axes, number: int, is_dead: bool) -> None:
-    colour: dict[str, Any] = {"color": MARK, "fontweight": "bold"} if is_dead else {}
-    axes.set_title(f"{number} dead" if is_dead else str(number), fontsize=9, **colour)
+def _name(axes: Axes, number: int, dead: int | None) -> None:
+    """The number above a column. dead: height in pixels of what is crossed out, if it is."""
+    if dead is None:
+        axes.set_title(str(number), fontsize=9)
+    else:
+        axes.set_title(f"{number} dead", fontsize=9, color=MARK, fontweight="bold")
+        cross(axes, 0, 0, dead)
+
+
+def _name_rows(columns: list[tuple[Axes, Axes]], above: str, below: str) -> None:
+    for axes in (axes for column in columns for axes in column):
+        bare(axes)
+    for axes, name in zip(columns[0], (above, below), strict=True):
+        axes.set_ylabel(name, fontsize=9)
 
 
 def _overlay(

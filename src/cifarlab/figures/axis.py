@@ -15,7 +15,7 @@ from cifarlab.figures.style import (
     accuracy_axis,
     are_numbers,
     in_legend,
-    place,
+    level_axis,
     plain,
     short,
 )
@@ -25,8 +25,8 @@ _MOST = 7  # series with intervals
 
 @dataclass(frozen=True)
 class Point:
-    """Accuracies (fractions) of one level: their mean, the half width of its interval (NaN: there
-    is none), and the single runs. A level without runs has the mean NaN."""
+    """The accuracies (fractions) at one level: the mean, half the width of its interval (NaN if
+    there is none), and the single runs. A level without runs has the mean NaN."""
 
     mean: float
     half: float
@@ -34,7 +34,7 @@ class Point:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Of the interval."""
+        """The ends of the interval."""
         return self.mean - self.half, self.mean + self.half
 
 
@@ -57,7 +57,7 @@ def draw(
     columns = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     everything = [p for series in panels.values() for points in series.values() for p in points]
     for axes, (name, series) in zip(columns, panels.items(), strict=True):
-        x, joined = place(axes, levels), are_numbers(levels) or len(panels) > 1
+        x, joined = level_axis(axes, levels), are_numbers(levels) or len(panels) > 1
         for i, (label, points) in enumerate(series.items()):
             _series(axes, x, points, i, len(series), label, joined)
         axes.set(title=name, xlabel=key)
@@ -77,11 +77,11 @@ def draw(
 
 
 def strip(values: Mapping[str, Sequence[float]], names: Sequence[str], title: str = "") -> Figure:
-    """Runs that differ in nothing but the seed: a column of dots for each of ``values``, those of
-    one run joined.
+    """Runs that differ only in the seed: a column of dots for each of ``values``, with lines that
+    join the dots of a run.
 
     Args:
-        values: label to accuracies (fractions), one a run.
+        values: by label, the accuracy of each run (fractions).
         names: of the runs, beside their dots where there are few.
     """
     figure = Figure(figsize=(5.5, 4), layout="constrained")

@@ -21,7 +21,7 @@ def draw(precision: np.ndarray, recall: np.ndarray, classes: Sequence[str]) -> F
 def draw_on(
     figure: FigureBase, precision: np.ndarray, recall: np.ndarray, classes: Sequence[str]
 ) -> None:
-    """Two points a class, lowest recall on top; of many classes those alone.
+    """Two points for each class, the one with the lowest recall on top; of many classes only those.
 
     Args:
         precision, recall: ``(classes,)``, fractions; NaN is not drawn.

@@ -12,12 +12,11 @@ _MOST = 4  # panels in a row
 
 
 def draw(factors: Mapping[str, Mapping[str, Point]], title: str = "") -> Figure:
-    """One panel a factor, all on one scale: at each level the mean with its interval, what went
-    into it as dots, and the mean of all as a dashed line.
+    """A panel for each factor, all on one scale: at each level the mean with its interval, the
+    values that it is the mean of as dots, and the mean of all levels as a dashed line.
 
-    Args:
-        factors: name of the factor to its levels to accuracies; ``runs`` of a point are what the
-            mean is of, one value a combination of the other factors.
+    Args: factors: for each factor, by name, the accuracy at each level. The ``runs`` of a point are
+        the values that it is the mean of, one for each combination of the other factors.
     """
     across = min(_MOST, len(factors))
     down = math.ceil(len(factors) / across)

@@ -1,4 +1,4 @@
-"""What ingredients add to a network, one after the other and each for itself."""
+"""What ingredients add to a network: one after the other, and each by itself."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ Steps = Sequence[tuple[str, Point]]  # name, difference of accuracy with its int
 
 
 def waterfall(start: float, steps: Steps, note: str = "") -> Figure:
-    """The base, what each ingredient adds where the one before ended, and where that leads.
+    """A waterfall: the base, what each ingredient adds to those before it, and the result.
 
     start: validation accuracy of the base (a fraction).
     """
@@ -45,7 +45,7 @@ def waterfall(start: float, steps: Steps, note: str = "") -> Figure:
 
 
 def differences(steps: Steps, note: str = "") -> Figure:
-    """A difference a line, with its interval, beside a line at zero."""
+    """A line for each difference, with its interval, and a vertical line at zero."""
     figure = Figure(figsize=(7.5, tall(len(steps))), layout="constrained")
     axes = figure.subplots()
     label_rows(axes, [name for name, _ in steps])

@@ -30,7 +30,10 @@ _NEAR, *_FAR = (5, 18, 32, 48, 66)  # points from there; a line leads to the far
 
 
 def front(costs: Sequence[float], accuracies: Sequence[float]) -> list[int]:
-    """Points that no other beats: none is as cheap and better, or cheaper and as good. By cost."""
+    """The positions of the points that no other beats, sorted by cost.
+
+    A point beats another if it is as cheap and better, or cheaper and as good.
+    """
     order = sorted(range(len(costs)), key=lambda i: (costs[i], -accuracies[i]))
     best, found = float("-inf"), []
     for i in order:
@@ -43,13 +46,14 @@ def front(costs: Sequence[float], accuracies: Sequence[float]) -> list[int]:
 def draw(
     costs: Sequence[float], accuracies: Sequence[float], labels: Sequence[str], cost: str
 ) -> Figure:
-    """Validation accuracy (fractions) against cost, on a logarithmic axis, one point a label.
+    """Validation accuracies (fractions) over costs on a logarithmic axis, with a label for each
+    point.
 
-    The front is drawn as the step that it is: what can be had at a cost. Its points are always
-    labelled, the others where there is room and if they are few.
+    The front is drawn as steps: the best accuracy at each cost. Its points always have their label,
+    the others if they are few and there is room.
 
     Args:
-        cost: name and unit, below the axis.
+        cost: the name and the unit of the costs, below the axis.
     """
     figure = Figure(figsize=(7.5, 4.8), dpi=120, layout="constrained")
     axes = figure.subplots()

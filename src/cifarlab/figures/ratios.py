@@ -1,4 +1,4 @@
-"""Costs of ours by those of another way, one below the other, on a logarithmic axis."""
+"""The costs of cifarlab divided by those of another way, on a logarithmic axis."""
 
 from collections.abc import Mapping, Sequence
 

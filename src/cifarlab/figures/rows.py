@@ -1,4 +1,4 @@
-"""The rows of a table as pictures: ours beside the report's, gaps, curves."""
+"""The rows of a study as pictures: ours beside the report's, gaps, curves."""
 
 import math
 import textwrap
@@ -17,8 +17,10 @@ _HEIGHT = 0.34  # inches a row
 
 @dataclass(frozen=True)
 class Pair:
-    """Ours and the report's of one row, each ``None`` where there is none; ``reported`` is the two
-    ends of a range, equal for a number, infinite where open."""
+    """The result of a row, ours and the report's; each is ``None`` if there is none.
+
+    reported: the two ends of a range, equal for a number, infinite for an open end.
+    """
 
     ours: Point | None
     reported: tuple[float, float] | None
@@ -27,11 +29,12 @@ class Pair:
 def beside_reported(
     rows: Sequence[str], panels: Mapping[str, Sequence[Pair]], note: str = ""
 ) -> Figure:
-    """A panel a quantity, a line a row: our mean with its interval and single runs, and the figure
-    that the report prints.
+    """A panel for each quantity, with a line for each row: our mean with its interval and single
+    runs, and the figure that the report prints.
 
     Args:
-        rows: names, from the top; panels: title to a pair a row (fractions).
+        rows: their names, from the top.
+        panels: by title, a pair for each row (fractions).
     """
     figure = Figure(figsize=(3.4 + 3.4 * len(panels), tall(len(rows))), layout="constrained")
     columns = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
@@ -82,15 +85,15 @@ def gaps(rows: Sequence[str], train: Sequence[float], test: Sequence[float], not
 
 @dataclass(frozen=True)
 class Curve:
-    """One run: ``columns`` of its metrics.csv, all of one length, and its best epoch."""
+    """The curve of a run: the columns of its metrics.csv, and its best epoch."""
 
     columns: Mapping[str, Sequence[float]]
     best_epoch: int
 
 
 def curves(rows: Mapping[str, Sequence[Curve]], metric: str, note: str = "") -> Figure:
-    """A panel a row, all on one scale: training and validation over the epochs, a line a run, the
-    best epoch of each marked.
+    """A panel for each row, all on one scale: training and validation over the epochs, with a line
+    for each run, on which its best epoch is marked.
 
     Args:
         metric: ``acc`` (fractions) or ``loss`` (nats).
@@ -135,12 +138,12 @@ def curves(rows: Mapping[str, Sequence[Curve]], metric: str, note: str = "") -> 
 
 
 def tall(rows: int) -> float:
-    """Height of a figure with a line a row (inches)."""
+    """The height of a figure with a line for each row (inches)."""
     return max(2.2, _HEIGHT * rows + 1.3)
 
 
 def label_rows(axes: Axes, rows: Sequence[str]) -> None:
-    """A line a row from the top down."""
+    """Give each row a line, from the top down, with its name."""
     axes.set_yticks(range(len(rows)), [short(row, 44) for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     plain(axes)
@@ -150,7 +153,7 @@ def label_rows(axes: Axes, rows: Sequence[str]) -> None:
 
 
 def interval(axes: Axes, at: float, point: Point) -> None:
-    """Mean, interval and single runs, lying."""
+    """Draw a mean, its interval and the single runs on a horizontal line."""
     if len(point.runs) > 1:
         axes.plot(point.runs, [at] * len(point.runs), ".", color=OURS, alpha=0.35, ms=5)
     if point.half > 0:
@@ -172,7 +175,7 @@ def _reported(axes: Axes, at: float, reported: tuple[float, float]) -> None:
 
 
 def _fit(axes: Axes, pairs: Sequence[Pair]) -> None:
-    """Wide enough for every figure; an interval of two runs may be wider than the axis."""
+    """Make the axis wide enough for all numbers; an interval of two runs may be wider than it."""
     finite = [v for pair in pairs for v in pair.reported or () if math.isfinite(v)]
     finite += [v for pair in pairs if pair.ours for v in (pair.ours.mean, *pair.ours.runs)]
     if not finite:
@@ -182,7 +185,7 @@ def _fit(axes: Axes, pairs: Sequence[Pair]) -> None:
 
 
 def add_note(figure: Figure, note: str) -> None:
-    """What keeps the runs from being the report's, in the picture itself: pictures are copied."""
+    """Write into the picture why the runs are not the report's, since pictures are copied."""
     if note:
         lines = textwrap.fill(note, int(14 * figure.get_figwidth()))
         figure.suptitle(lines, fontsize=9, color="#8a3500", x=0.01, ha="left")

@@ -1,4 +1,4 @@
-"""A search: what its cells came to, one after the other, over each key, and which keys mattered."""
+"""The figures of a search: its cells one after the other, over each key, and which keys matter."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,8 @@ _COLUMNS = 3  # of panels
 def history(accuracies: Sequence[float], pruned: Sequence[bool]) -> Figure:
     """Validation accuracy of the cells in their order, and the best of the finished ones so far.
 
-    Args:
-        accuracies: fractions, NaN for a cell that has none; of a pruned one that of its last epoch.
-        pruned: of each cell.
+    Args: accuracies: of each cell (fractions); NaN if it has none. For a pruned cell it is the
+        accuracy of its last epoch. pruned: whether each cell was pruned.
     """
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
@@ -50,7 +49,7 @@ def history(accuracies: Sequence[float], pruned: Sequence[bool]) -> Figure:
 
 
 def importance(shares: Mapping[str, float]) -> Figure:
-    """Share of each key in what makes cells good (they sum to 1), the largest at the top."""
+    """The importance of each key (their sum is 1), the largest on top."""
     figure = Figure(figsize=(7, 0.45 * len(shares) + 1.3), layout="constrained")
     axes = figure.subplots()
     ranked = sorted(shares.items(), key=lambda item: item[1])

@@ -21,7 +21,8 @@ def draw(
     """A panel for each of ``PANELS``, a line for each of ``series``, means with intervals.
 
     Args:
-        shifts: pixels. series: label to panel to a point a shift (fractions).
+        shifts: in pixels.
+        series: by label and panel, a point for each shift (fractions).
         title: above all panels.
     """
     figure = Figure(figsize=(11, 3.9), layout="constrained")

@@ -93,14 +93,15 @@ def log_axis(axes: Axes) -> None:
 
 
 class _PlainLog(LogFormatter):
-    """Matplotlib's choice of what gets a number, and ``0.001``, ``1e-05`` for the numbers."""
+    """As matplotlib's formatter, which chooses the ticks with numbers, but writes ``0.001`` and
+    ``1e-05``."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
         return f"{x:g}" if super().__call__(x, pos) else ""
 
 
 def plain(axes: Axes) -> None:
-    """No frame above and on the right, a faint grid."""
+    """Remove the frame above and on the right, and draw a faint grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     axes.set_axisbelow(True)
@@ -147,7 +148,8 @@ def are_numbers(levels: Sequence[str]) -> bool:
 
 
 def is_log(values: Sequence[float]) -> bool:
-    """Positive, and over two decades or more."""
+    """Whether the values are positive and span two decades or more, so that a log axis suits
+    them."""
     return min(values) > 0 and _wide(values)
 
 
@@ -155,7 +157,7 @@ def _wide(values: Sequence[float]) -> bool:
     return bool(values) and max(values) >= 100 * min(values)
 
 
-def place(axes: Axes, levels: Sequence[str]) -> list[float]:
+def level_axis(axes: Axes, levels: Sequence[str]) -> list[float]:
     """Set up the horizontal axis for the levels of a factor and return where each is."""
     values = numbers(levels)
     if values is None:
@@ -178,7 +180,7 @@ def place(axes: Axes, levels: Sequence[str]) -> list[float]:
 
 
 def name_ticks(axes: Axes, levels: Sequence[str]) -> None:
-    """One tick a level, its name below, slanted where it is long."""
+    """Give each level a tick with its name, which is slanted if it is long."""
     names = [short(level) for level in levels]
     axes.set_xticks(range(len(names)), names)
     if sum(map(len, names)) * 0.085 + 0.15 * len(names) > _width(axes):
@@ -188,7 +190,7 @@ def name_ticks(axes: Axes, levels: Sequence[str]) -> None:
 
 
 def _width(axes: Axes) -> float:
-    """Of the panel, before the layout is made (inches)."""
+    """The width of the panel in inches, before the layout is made."""
     whole = axes.get_figure()
     assert whole is not None
     return axes.get_position().width * whole.bbox.width / whole.dpi

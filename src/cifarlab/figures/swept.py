@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from cifarlab.figures.axis import Point, aside
 from cifarlab.figures.rows import add_note
-from cifarlab.figures.style import COLOURS, MARKERS, Figure, accuracy_axis, place, plain
+from cifarlab.figures.style import COLOURS, MARKERS, Figure, accuracy_axis, level_axis, plain
 
 Reported = Mapping[float, float]  # of the axis, accuracy
 
@@ -25,7 +25,7 @@ def draw(
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     axes = figure.subplots()
     values = sorted({x for series in (*ours.values(), *reported.values()) for x in series})
-    place(axes, [f"{x:g}" for x in values])
+    level_axis(axes, [f"{x:g}" for x in values])
     accuracies: list[float] = []
     intervals: list[float] = []
     names = list(dict.fromkeys([*ours, *reported]))

@@ -1,4 +1,4 @@
-"""Filters that never answer."""
+"""Dead filters: filters whose activation is always zero."""
 
 from collections.abc import Callable
 from typing import Any
@@ -76,7 +76,7 @@ class DeadFilters:
 
     @property
     def filters(self) -> int:
-        """Of all those convolutions together."""
+        """The number of filters of all those convolutions together."""
         return sum(len(alive) for alive in self._alive.values())
 
     @property
@@ -105,7 +105,7 @@ class _Activations(TorchFunctionMode):
 
 
 def _answers(maps: Float[Tensor, "batch channels height width"]) -> Bool[Tensor, " channels"]:
-    """Which channels are not zero everywhere."""
+    """Whether each channel is anywhere not zero."""
     return (maps != 0).any(dim=3).any(dim=2).any(dim=0)
 
 

@@ -15,9 +15,11 @@ Output = Float[Tensor, "maps map_height map_width"] | Float[Tensor, " units"]
 
 
 class Call(NamedTuple):
-    """One module's answer to one image.
+    """One call of a module, for one image.
 
-    name: path of the module in the net; shape: of its output, batch first.
+    name: the path of the module in the net.
+    module: itself.
+    shape: of its output, batch first.
     """
 
     name: str
@@ -41,7 +43,7 @@ class Call(NamedTuple):
 
 @contextmanager
 def evaluating(net: nn.Module) -> Iterator[None]:
-    """Eval mode inside; every module in its own mode again afterwards."""
+    """Put the net into eval mode; afterwards every module gets its own mode back."""
     modes = [(module, module.training) for module in net.modules()]
     net.eval()
     try:
@@ -52,7 +54,8 @@ def evaluating(net: nn.Module) -> Iterator[None]:
 
 
 def count_macs(net: nn.Module, image_size: int) -> int:
-    """Multiply-accumulates of convolutions and matrix products for one image, counted by torch."""
+    """The multiply-accumulates of convolutions and matrix products for one image, counted by
+    torch."""
     with counted_operations(net) as counter, torch.inference_mode():
         net(torch.zeros(1, 3, image_size, image_size))
     return counter.get_total_flops() // 2

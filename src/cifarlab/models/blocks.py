@@ -1,6 +1,6 @@
 """What several architectures share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
@@ -35,6 +35,30 @@ def activation_layer(name: str) -> nn.Module:
     if name not in ACTIVATIONS:
         raise UserError(f"model.activation={name}: must be one of {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]()
+
+
+def stages(
+    channels: int,
+    widths: Sequence[int],
+    depths: Sequence[int],
+    block: Callable[[int, int, int], nn.Module],
+) -> nn.Sequential:
+    """The stages of a residual network, which halve the maps from the second one on.
+
+    Args:
+        channels: of the maps that go into the first stage.
+        widths: channels of each stage.
+        depths: blocks in each stage.
+        block: makes one from the channels in front of it and behind it and its stride.
+    """
+    found = nn.Sequential()
+    for number, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+        blocks = []
+        for position in range(depth):
+            blocks.append(block(channels, width, 2 if number > 0 and position == 0 else 1))
+            channels = width
+        found.append(nn.Sequential(*blocks))
+    return found
 
 
 def initialize(net: nn.Module, init: str, activation: str = "relu") -> None:

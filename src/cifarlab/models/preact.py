@@ -2,13 +2,14 @@
 and the wide ones among them (Zagoruyko and Komodakis, arXiv:1605.07146)."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from cifarlab.base.schema import check_arguments
-from cifarlab.models.blocks import dropout_layer, initialize
+from cifarlab.models.blocks import dropout_layer, initialize, stages
 
 
 class PreActBlock(nn.Module):
@@ -64,19 +65,11 @@ class PreActResNet(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = nn.Conv2d(in_channels, stem, 3, padding=1, bias=False)
-        channels = stem
-        self.stages = nn.Sequential()
-        for number, (width, depth) in enumerate(zip(widths, depths, strict=True)):
-            blocks = []
-            for position in range(depth):
-                stride = 2 if number > 0 and position == 0 else 1
-                blocks.append(PreActBlock(channels, width, stride, dropout))
-                channels = width
-            self.stages.append(nn.Sequential(*blocks))
-        self.norm = nn.BatchNorm2d(channels)
+        self.stages = stages(stem, widths, depths, partial(PreActBlock, dropout=dropout))
+        self.norm = nn.BatchNorm2d(widths[-1])
         self.relu = nn.ReLU()
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(channels, num_classes)
+        self.fc = nn.Linear(widths[-1], num_classes)
         initialize(self, init)
 
     def forward(

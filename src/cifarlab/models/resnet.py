@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from cifarlab.models.blocks import dropout_layer, initialize
+from cifarlab.models.blocks import dropout_layer, initialize, stages
 
 
 class BasicBlock(nn.Module):
@@ -63,18 +63,10 @@ class ResNet(nn.Module):
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(),
         )
-        channels = widths[0]
-        self.stages = nn.Sequential()
-        for number, (width, depth) in enumerate(zip(widths, depths, strict=True)):
-            blocks = []
-            for position in range(depth):
-                stride = 2 if number > 0 and position == 0 else 1
-                blocks.append(BasicBlock(channels, width, stride))
-                channels = width
-            self.stages.append(nn.Sequential(*blocks))
+        self.stages = stages(widths[0], widths, depths, BasicBlock)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.drop = dropout_layer(dropout)
-        self.fc = nn.Linear(channels, num_classes)
+        self.fc = nn.Linear(widths[-1], num_classes)
         initialize(self, init)
 
     def forward(

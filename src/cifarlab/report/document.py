@@ -1,4 +1,5 @@
-"""A document of blocks, as Markdown and as one self-contained HTML page: every report is one."""
+"""A document made of blocks. Every report is one: as Markdown and as one HTML page with all in
+it."""
 
 import io
 from base64 import b64encode
@@ -18,7 +19,7 @@ from cifarlab.store.files import write_atomic
 
 @dataclass(frozen=True)
 class Chip:
-    """A word with a colour: ``good``, ``bad``, ``open`` or ``none``."""
+    """A coloured word. tone: ``good``, ``bad``, ``open`` or ``none``."""
 
     text: str
     tone: str
@@ -26,7 +27,7 @@ class Chip:
 
 @dataclass(frozen=True)
 class Link:
-    """target: a path relative to the page."""
+    """A link. target: a path relative to the page, or ``#`` and a heading."""
 
     text: str
     target: str
@@ -37,7 +38,7 @@ Entry = str | Chip | Link
 
 @dataclass(frozen=True)
 class Heading:
-    """level: 2 below the page's title, 3 below one of level 2."""
+    """A heading. level: 2 below the title of the page, 3 below a heading of level 2."""
 
     text: str
     level: int = 2
@@ -45,7 +46,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; ``tone``: ``plain``, ``small``, or ``warn`` for what must not be missed."""
+    """A paragraph. tone: ``plain``, ``small``, or ``warn`` for what a reader must not miss."""
 
     text: str
     tone: str = "plain"
@@ -60,18 +61,18 @@ class Items:
 
 @dataclass(frozen=True)
 class Code:
-    """Commands to type, a line each."""
+    """Commands to type, one on each line."""
 
     lines: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A table; a last column with nothing in it is left out.
+    """A table. A last column that is empty is left out.
 
-    header: of each column; where all are empty, the page shows none. words: indices of the columns
-    of text, set to the left as the first one is. merged: a first entry equal to the one above it is
-    shown once.
+    header: of each column; if all are empty, the page shows no header.
+    words: the indices of columns with text, which is set to the left as in the first column.
+    merged: whether a first entry that is equal to the one above it is not repeated.
     """
 
     header: Sequence[str]
@@ -86,16 +87,17 @@ class Grid:
 
     @classmethod
     def of(cls, table: Table, words: Sequence[int] = ()) -> "Grid":
-        """A table whose first row is the header."""
+        """A grid from a table whose first row is the header."""
         return cls(table[0], table[1:], words)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with a name and the sentence below it.
+    """A figure with a name and a sentence below it.
 
-    png: what the page shows; without it the picture is not on the page. file: where Markdown finds
-    it, relative to the document; without it the picture is not in Markdown.
+    png: the file's content, for the page; if it is empty, the page does not show the picture.
+    file: the file's path relative to the document, for Markdown; if it is empty, Markdown does not
+        show the picture.
     """
 
     name: str
@@ -105,7 +107,7 @@ class Picture:
 
     @classmethod
     def read(cls, path: Path, folder: Path, caption: str = "") -> "Picture":
-        """The picture at ``path``, for a document in ``folder``."""
+        """Read the picture at ``path`` for a document in ``folder``."""
         file = path.relative_to(folder).as_posix()
         return cls(path.stem, path.read_bytes(), caption, file)
 
@@ -118,7 +120,7 @@ _MANY = 3  # headings: a page with more has links to them above
 
 
 def write_document(folder: Path, title: str, blocks: Sequence[Block], name: str = "report") -> Path:
-    """Write ``<name>.md`` and ``<name>.html`` into ``folder`` and return the path of the latter."""
+    """Write ``<name>.md`` and ``<name>.html`` into ``folder``; return the path of the page."""
     page = folder / f"{name}.html"
     write_atomic(folder / f"{name}.md", to_markdown(title, blocks))
     write_atomic(page, to_html(title, blocks))
@@ -126,18 +128,18 @@ def write_document(folder: Path, title: str, blocks: Sequence[Block], name: str 
 
 
 def to_markdown(title: str, blocks: Sequence[Block]) -> str:
-    """The document as Markdown that is also easy to read as plain text."""
+    """The document as Markdown, which is easy to read as plain text, too."""
     return f"# {as_markdown(title)}\n\n{markdown(blocks)}"
 
 
 def markdown(blocks: Sequence[Block]) -> str:
-    """The same without a title."""
+    """The blocks as Markdown, without a title."""
     shown = _shown(blocks, lambda picture: bool(picture.file))
     return "\n\n".join(map(_as_markdown, shown)) + "\n"
 
 
 def to_html(title: str, blocks: Sequence[Block]) -> str:
-    """One page with the figures in it; nothing is loaded from elsewhere."""
+    """The document as one HTML page with the figures in it; it loads nothing from elsewhere."""
     shown = _shown(blocks, lambda picture: bool(picture.png))
     headings = [block.text for block in shown if isinstance(block, Heading) and block.level == 2]
     links = headings if len(headings) > _MANY else []
@@ -145,7 +147,10 @@ def to_html(title: str, blocks: Sequence[Block]) -> str:
 
 
 def _shown(blocks: Sequence[Block], has: Callable[[Picture], bool]) -> list[Block]:
-    """The blocks without pictures that it has not, and without headings that nothing follows."""
+    """The blocks to show: without pictures that are missing here, and without headings of nothing.
+
+    has: whether a picture can be shown.
+    """
     kept: list[Block] = []
     for block in reversed(blocks):
         below = kept[-1] if kept else Heading("", level=1)
@@ -176,7 +181,7 @@ def _as_markdown(block: Block) -> str:
 
 
 def _once(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    """First entries that repeat the one above left out."""
+    """The rows, each with an empty first entry if that would repeat the one above."""
     above, shown = None, []
     for first, *others in rows:
         shown.append(["" if first == above else first, *others])
@@ -185,7 +190,7 @@ def _once(rows: Sequence[Sequence[str]]) -> list[list[str]]:
 
 
 def _href(target: str) -> str:
-    """A path as an address: it may have a colon, which is no scheme then."""
+    """A path as the address of a link, in which a colon does not mean a scheme."""
     return quote(target, safe="/#")
 
 
@@ -199,7 +204,7 @@ def _plain(entry: Entry) -> str:
 
 
 class _Cell(NamedTuple):
-    """Of a table on the page. style: its classes; down: how many lines it is beside."""
+    """An entry of a table on the page. style: its CSS classes; down: how many lines it spans."""
 
     entry: Entry
     style: str
@@ -207,7 +212,7 @@ class _Cell(NamedTuple):
 
 
 def _lines(grid: Grid) -> Iterator[list[_Cell]]:
-    """The lines of a table; one whose first cell is that of a line above has a cell less."""
+    """The lines of a table; one below a cell that spans several lines has a cell less."""
     groups = groupby(grid.rows, key=lambda row: row[0]) if grid.merged else None
     for rows in (list(group) for _, group in groups) if groups else ([row] for row in grid.rows):
         for number, row in enumerate(rows):
@@ -223,7 +228,8 @@ def _style(grid: Grid, column: int, entry: Entry) -> str:
 
 
 def _width(png: bytes) -> int | None:
-    """Pixels on the page, by the inches that the picture is wide; ``None``: not known."""
+    """The width of a picture on the page in pixels, from its width in inches; ``None`` if
+    unknown."""
     with Image.open(io.BytesIO(png)) as image:
         dpi = image.info.get("dpi")
         return round(image.width * _SCREEN / dpi[0]) if dpi else None

@@ -1,4 +1,4 @@
-"""How good the net of a run is, from the files of its folder alone."""
+"""The evaluation of a run's net, from the files in its folder: one sheet, and blocks for a page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,11 +30,14 @@ _SHOWN = sheet_figure.COLUMNS  # images, of the wrong ones and of the samples
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is computed from a run's predictions.
+    """What follows from a run's predictions.
 
-    counts: of the test images, see ``cifarlab.stats.answers.confusion``.
-    temperature: fitted on validation, applied to test in ``after``; ``loss`` (nats) is the test
-    loss at it.
+    counts: how many test images of each class were answered with each class, see
+        ``cifarlab.stats.answers.confusion``.
+    precision, recall: of each class, on test images.
+    before: the reliability on test images, as the net was trained.
+    after: the same at ``temperature``, which was fitted on validation images.
+    loss: the test loss at that temperature (nats).
     """
 
     counts: np.ndarray
@@ -47,7 +50,8 @@ class Evaluation:
 
 
 def evaluate(answers: RunPredictions) -> Evaluation:
-    """Count and calibrate. Validation decides the temperature, test is only measured."""
+    """Evaluate a run's predictions. The temperature is fitted on validation; test is only
+    measured."""
     val, test = answers.val, answers.test
     counts, temperature = confusion(test), fit_temperature(val)
     return Evaluation(
@@ -64,7 +68,7 @@ def evaluate(answers: RunPredictions) -> Evaluation:
 def write_sheet(run: Run) -> tuple[Evaluation, Sheet]:
     """Write ``figures/evaluation.png`` of a finished run and return what is on it.
 
-    Raises ``UserError`` where a file of the run is missing.
+    Raises ``UserError`` if a file of the run is missing or damaged.
     """
     evaluation = evaluate(run.answers)
     sheet = make_sheet(run, evaluation)
@@ -73,7 +77,7 @@ def write_sheet(run: Run) -> tuple[Evaluation, Sheet]:
 
 
 def make_sheet(run: Run, evaluation: Evaluation) -> Sheet:
-    """Everything on the sheet, the images too where they can be found."""
+    """All that is on the sheet; without images if they are not on this machine."""
     test, names = run.answers.test, run.answers.classes
     wrong = test.confidently_wrong(_SHOWN)
     drawn = np.random.RandomState(0).permutation(len(test.labels))[:_SHOWN]
@@ -83,7 +87,7 @@ def make_sheet(run: Run, evaluation: Evaluation) -> Sheet:
     except UserError as error:
         images, reason = None, f"the images are not here: {error}"
     return Sheet(
-        title(run.result),
+        run.result.title,
         _facts(run.result, evaluation),
         run.columns or None,
         evaluation.counts,
@@ -100,7 +104,7 @@ def make_sheet(run: Run, evaluation: Evaluation) -> Sheet:
 
 
 def blocks(run: Run, evaluation: Evaluation, sheet: Sheet) -> list[Block]:
-    """The same, panel by panel, for a page; Markdown has the sheet."""
+    """What is on the sheet as blocks for a page, each panel by itself; Markdown shows the sheet."""
     before, after = evaluation.before, evaluation.after
     calibration = [
         ("test set", "temperature", "calibration error", "loss"),
@@ -136,7 +140,8 @@ def blocks(run: Run, evaluation: Evaluation, sheet: Sheet) -> list[Block]:
 
 
 def class_table(evaluation: Evaluation, classes: Sequence[str]) -> Table:
-    """Each class: test images, precision, recall and the class it is most often taken for."""
+    """A table with a row for each class: how many test images, precision, recall, and the class
+    that it is most often taken for."""
     classes = beside_labels(classes)
     table = [("class", "images", "precision", "recall", "most often taken for")]
     for i, name in enumerate(classes):
@@ -148,10 +153,6 @@ def class_table(evaluation: Evaluation, classes: Sequence[str]) -> Table:
             evaluation.precision[i], evaluation.recall[i]))  # fmt: skip
         table.append((name, str(evaluation.counts[i].sum()), right, found, taken))
     return table
-
-
-def title(record: RunRecord) -> str:
-    return f"{record.model} on {record.data['name']}"
 
 
 def _facts(record: RunRecord, evaluation: Evaluation) -> list[str]:

@@ -13,9 +13,9 @@ from cifarlab.store.trust import check_trusted
 
 
 def images_of(run: Run) -> Images:
-    """The images of a finished run, from the cache or, without downloading, from their source.
+    """The images of a finished run, from the cache or from their source; nothing is downloaded.
 
-    Raises ``UserError`` where they are not there any more or are others than the run's.
+    Raises ``UserError`` if they are not there any more, or are not those that the run had.
     """
     data = stored_config(run.folder)["data"]
     check_trusted(data, run.folder / CONFIG)

@@ -1,4 +1,4 @@
-"""``report.md`` and a self-contained ``report.html`` of a run, a sweep, or runs side by side."""
+"""The report of a folder, ``report.md`` and ``report.html``: of a run, a sweep or a study."""
 
 import math
 import shlex
@@ -28,28 +28,32 @@ from cifarlab.store.sweep import is_study, is_sweep
 
 
 def write_report(folder: Path) -> str:
-    """Write both files into ``folder`` and return the Markdown.
+    """Write the report of a folder into it and return the text to show.
 
-    Of a run also ``figures/evaluation.png``; of a sweep or a study also what its end writes, at any
-    time; of a folder of studies an index. Raises ``UserError`` if ``folder`` is none of them.
+    For a sweep or a study this also writes, at any time, what is written at its end. For a folder
+    of studies it writes an index. Raises ``UserError`` if ``folder`` is none of these.
     """
     if is_finished(folder):
-        title, blocks = _run(Run.finished(folder))
-    elif is_study(folder):
+        return write_run(folder)
+    if is_study(folder):
         return write_results(folder)
-    elif is_sweep(folder):
-        title, blocks = f"Sweep {folder.name}", publish(collect(folder))
-    elif studies_in(folder):
+    if is_sweep(folder):
+        return write_page(folder, f"Sweep {folder.name}", publish(collect(folder)))
+    if studies_in(folder):
         return write_index(folder)
-    else:
-        raise UserError(f"path={folder}: neither a finished run nor a sweep, nor has it studies")
-    return write_page(folder, title, blocks)
+    raise UserError(f"path={folder}: neither a finished run nor a sweep, nor has it studies")
+
+
+def write_run(folder: Path) -> str:
+    """Write the report of a finished run, with its evaluation; return the text to show."""
+    run = Run.finished(folder)
+    return write_page(folder, run.result.title, _run(run))
 
 
 def write_page(folder: Path, title: str, blocks: Sequence[Block]) -> str:
     """Write ``report.md`` and ``report.html`` and return the text to show, without pictures.
 
-    Both end with the pictures in ``figures`` that no block shows.
+    Both files end with the pictures in ``figures`` that are not in any block.
     """
     shown = [block for block in blocks if isinstance(block, Picture)]
     names, files = {picture.name for picture in shown}, {picture.file for picture in shown}
@@ -64,9 +68,9 @@ def write_page(folder: Path, title: str, blocks: Sequence[Block]) -> str:
     return f"# {title}\n\n{text}\n{page}"
 
 
-def _run(run: Run) -> tuple[str, list[Block]]:
+def _run(run: Run) -> list[Block]:
     record = run.result
-    return f"{record.model} on {record.data['name']}", [
+    return [
         Grid.of(_results(record)),
         *_evaluation(run),
         Heading("The run"),
@@ -77,7 +81,7 @@ def _run(run: Run) -> tuple[str, list[Block]]:
 
 
 def _evaluation(run: Run) -> list[Block]:
-    """What the predictions say; one line where they are missing. Writes the sheet."""
+    """Write the sheet of the evaluation and return its blocks; one line if a file is missing."""
     from cifarlab.report import evaluation  # matplotlib takes a second to import
 
     try:

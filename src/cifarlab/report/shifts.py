@@ -1,4 +1,4 @@
-"""Table, CSV and figure of shifts: ``shifts.csv``, ``shifts.md``, ``shifts.png``."""
+"""How nets answer to shifted images: ``shifts.csv``, ``shifts.md`` and ``shifts.png``."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,9 +15,11 @@ _SHOWN = (0, 1, 2, 4, 8)  # pixels; shifts.csv has all
 
 
 def write_shifts(rows: Sequence[Mapping[str, Any]], folder: Path, padding: str) -> str:
-    """Write all three and return the table, runs of one label as means over seeds.
+    """Write all three files and return the table, in which runs of one label are averaged.
 
-    rows: one a run and shift: ``label``, ``run``, ``seed``, ``images``, ``shift`` and ``MEASURES``.
+    rows: one for each run and shift, with ``label``, ``run``, ``seed``, ``images``, ``shift``
+        (pixels) and ``MEASURES`` (fractions).
+    padding: what comes in at the edges, for the text.
     """
     by: dict[tuple[str, int], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:

@@ -27,12 +27,14 @@ _MOST = len(string.ascii_uppercase)
 
 
 def write_comparison(folders: Sequence[Path], out: Path | None) -> str:
-    """Write ``report.md``, ``report.html``, ``disagreements.csv`` and figures; return the Markdown.
+    """Write ``report.md``, ``report.html``, ``disagreements.csv`` and figures; return the text to
+    show.
 
-    out: the folder to write to; ``None``: ``outputs/compare/<the runs>``.
+    folders: of the runs.
+    out: the folder to write into; ``None``: ``outputs/compare/<the runs>``.
 
-    Raises ``UserError`` if a run is not finished, is named twice, or saw other images than the
-    first.
+    Raises ``UserError`` if a run is not finished, is named twice, or has other validation or test
+    images than the first one.
     """
     runs = load(folders)
     names = labels(runs)
@@ -65,7 +67,7 @@ def write_comparison(folders: Sequence[Path], out: Path | None) -> str:
 
 
 def load(folders: Sequence[Path]) -> list[Run]:
-    """The runs, which can be compared. Raises ``UserError``, see ``write_comparison``."""
+    """Read the runs and check that they can be compared. Raises as ``write_comparison`` does."""
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise UserError(f"path: names a run twice: {', '.join(map(str, folders))}")
     if len(folders) > _MOST:
@@ -77,8 +79,8 @@ def load(folders: Sequence[Path]) -> list[Run]:
 
 
 def _check_same_images(one: Run, other: Run) -> None:
-    """Raise ``UserError`` unless both were validated and tested on the same images. How many they
-    were trained on may differ (``data.fraction``)."""
+    """Raise ``UserError`` unless both runs were validated and tested on the same images; those that
+    they were trained on may differ (``data.fraction``)."""
     a, b = one.result.data, other.result.data
     first, second = one.answers, other.answers
     if a["name"] != b["name"] or not np.array_equal(first.test.labels, second.test.labels):
@@ -98,19 +100,21 @@ def _check_same_images(one: Run, other: Run) -> None:
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
-    """``A <name>``, ``B <name>``, ..."""
+    """The names of the runs in tables and figures: ``A <name>``, ``B <name>``, ..."""
     return [f"{a} {run.result.name}" for a, run in zip(string.ascii_uppercase, runs, strict=False)]
 
 
 def default_name(folders: Sequence[Path]) -> str:
-    """Of the folder to write to: the last two parts of each path, so that the same runs are
-    compared in the same place."""
+    """A name for the folder of a comparison, made of the last two parts of each path, so that the
+    same runs always get the same one."""
     return short_name("__".join("-".join(folder.resolve().parts[-2:]) for folder in folders))
 
 
 def disagreements(runs: Sequence[RunPredictions]) -> np.ndarray:
-    """Positions of the test images that not all runs answer alike, where they are surest first
-    (mean over runs of the confidence of each in its own answer)."""
+    """The positions of the test images to which the runs give different answers.
+
+    First come those with the highest confidence, averaged over the runs.
+    """
     answers = np.stack([run.test.answers for run in runs])
     differ = np.flatnonzero((answers != answers[0]).any(axis=0))
     sure = np.mean([run.test.confidence[differ] for run in runs], axis=0)
@@ -118,8 +122,8 @@ def disagreements(runs: Sequence[RunPredictions]) -> np.ndarray:
 
 
 def agreement(runs: Sequence[Run]) -> Table:
-    """How many test images all runs, none, or only one of them gets right, and how many all answer
-    alike."""
+    """A table of how many test images are answered right by all runs, by none, or by only one, and
+    how many get different answers."""
     right = np.stack([run.answers.test.is_right for run in runs])
     total, found = right.shape[1], right.sum(axis=0)
     rows = [("all right", (found == len(runs)).sum()), ("none right", (found == 0).sum())]
@@ -135,7 +139,8 @@ def agreement(runs: Sequence[Run]) -> Table:
 
 
 def side_by_side(runs: Sequence[Run]) -> Table:
-    """A row for each thing measured, and one for each key of the configurations that differs."""
+    """A table with a row for each quantity, and one for each key of the configurations that
+    differs."""
     table = [("", *labels(runs))]
     for metric in METRICS.values():
         for split in ("test", "val", "train"):
@@ -154,9 +159,9 @@ def side_by_side(runs: Sequence[Run]) -> Table:
 
 
 def differences(configs: Sequence[dict[str, Any]]) -> Table:
-    """A row for each key that differs: the options picked, then single values.
+    """A row for each key that differs between the configurations, first the options of groups.
 
-    Left out are keys that only some options have, and those that repeat a key at the top.
+    Left out are keys that not all configurations have, and those that repeat a key at the top.
     """
     flat = [_flat(config) for config in configs]
     rows: dict[str, list[str]] = {}
@@ -169,7 +174,8 @@ def differences(configs: Sequence[dict[str, Any]]) -> Table:
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Dotted keys to values, the options picked first; without what says where a run is kept."""
+    """The values of a configuration by dotted key, first the options of groups; without keys that
+    change no result."""
     found: dict[str, str] = {}
     if not prefix:
         found |= _flat(config.get("choices", {}), "choices.")
@@ -184,7 +190,7 @@ def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _rows(runs: Sequence[Run], which: np.ndarray) -> list[dict[str, Any]]:
-    """Of ``disagreements.csv``."""
+    """The rows of ``disagreements.csv``, for the images at the positions ``which``."""
     truth, names = runs[0].answers.test.labels, runs[0].answers.classes
     rows = []
     for i in which:
@@ -197,7 +203,7 @@ def _rows(runs: Sequence[Run], which: np.ndarray) -> list[dict[str, Any]]:
 
 
 def _draw(runs: Sequence[Run], which: np.ndarray, path: Path) -> str:
-    """Draw the first of ``which`` and return what to say about it."""
+    """Draw the first images of ``which`` and return a sentence about the picture."""
     path.unlink(missing_ok=True)
     if not len(which):
         return "All runs answer every test image alike."

@@ -1,4 +1,4 @@
-"""Tables as text."""
+"""Tables and other text as Markdown."""
 
 import re
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ _MEANT_IN_LABEL = re.compile(rf"{_MEANT.pattern}|[\[\]]")
 
 
 class Markup(str):
-    """Text that is Markdown already."""
+    """Text that is Markdown already, and is not escaped again."""
 
 
 def as_markdown(text: str, *, is_label: bool = False) -> str:
-    """Text, in which there may be names of others, as a line of Markdown that shows it as it is.
+    """One line of Markdown that shows the text as it is, whatever characters are in it.
 
-    is_label: of a link or a picture, between brackets.
+    is_label: whether it stands between the brackets of a link or a picture.
     """
     if isinstance(text, Markup):
         return text
@@ -42,6 +42,7 @@ def markdown_table(table: Table) -> str:
 
 
 def listed(names: Sequence[str], most: int = 10) -> str:
-    """``a, b, c``; of a long list the first ``most`` and how many more there are."""
+    """The names with commas between; of a long list the first ``most``, and how many more there
+    are."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f", … and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""From a plain configuration to the objects of a run."""
+"""Builds the objects of a run from its plain configuration: data, net, trainer."""
 
 import contextlib
 import copy
@@ -46,7 +46,8 @@ PROFILERS: dict[str, Callable[..., Profiler]] = {
 
 
 class Unprofiled(PassThroughProfiler):
-    """Lightning's, and: nothing is called around the 80 parts of a step that it would not time."""
+    """A profiler that does nothing. Unlike Lightning's, it does not even call a function around
+    each of the 80 parts of a step."""
 
     _nothing = contextlib.nullcontext("")
 
@@ -56,7 +57,7 @@ class Unprofiled(PassThroughProfiler):
 
 @contextlib.contextmanager
 def without_noise() -> Iterator[None]:
-    """Lightning's warnings of what is meant to be, left out."""
+    """Without Lightning's warnings about what cifarlab does on purpose."""
     with warnings.catch_warnings():
         for message in (
             ".*LeafSpec.* is deprecated",  # torch 2.15 and Lightning 2.6: inside Lightning
@@ -71,11 +72,13 @@ def without_noise() -> Iterator[None]:
 
 
 def build(config: RunConfig, *, pretrained: bool = True) -> tuple[Any, ImageClassifier]:
-    """Data, read and split, and a module with fresh weights, both as ``config["seed"]`` decides.
+    """The data, read and split, and a module with new weights; ``config["seed"]`` decides about
+    both.
 
-    The data are a ``LightningDataModule`` of the class that ``data._target_`` names.
+    The data are a ``LightningDataModule`` of the class that ``data._target_`` names. Raises
+    ``UserError`` for options that data or model refuse.
 
-    pretrained: see ``build_net``. Raises ``UserError`` for what data and model refuse.
+    pretrained: see ``build_net``.
     """
     seed_everything(config["seed"], verbose=False)
     data = instantiate(config["data"], _convert_="all")
@@ -83,8 +86,9 @@ def build(config: RunConfig, *, pretrained: bool = True) -> tuple[Any, ImageClas
     # after the data, whose reading must not decide which weights a seed means
     torch.manual_seed(derive("weights", config["seed"]))
     net = build_net(config["model"], len(data.classes), data.image_size, pretrained=pretrained)
-    if hasattr(net, "prepare"):
-        net.prepare(data.examples(_PREPARING))
+    prepare: Callable[[torch.Tensor], None] | None = getattr(net, "prepare", None)
+    if prepare is not None:
+        prepare(data.examples(_PREPARING))
     module = instantiate(config["transfer"], _convert_="all")(
         net.to(memory_format=torch.channels_last),
         num_classes=len(data.classes),
@@ -108,8 +112,10 @@ def build(config: RunConfig, *, pretrained: bool = True) -> tuple[Any, ImageClas
 
 
 def check_batch(config: RunConfig, data: Any, module: ImageClassifier, devices: int = 1) -> None:
-    """Raise ``UserError`` where a device gets a single image a step and the net normalises over the
-    images: a mean over one value says nothing, and torch refuses it."""
+    """Raise ``UserError`` if a device gets only one image in a step and the net has batch norm.
+
+    The mean of one value says nothing, and torch refuses it. devices: how many share a batch.
+    """
     if min(config["batch_size"], len(data.train_indices)) // devices > 1:
         return
     tried = copy.deepcopy(module).train()  # the pass below moves running statistics
@@ -133,19 +139,25 @@ def build_trainer(
     logger: Logger | bool = False,
     **more: Any,
 ) -> Trainer:
-    """A Trainer for the ``trainer`` part of a configuration, writing below ``folder`` only.
+    """Make the Trainer, which writes only below ``folder``.
 
-    ``compile`` is not the Trainer's but the module's, see ``build``.
+    Raises ``UserError`` for an accelerator or a number of devices that this machine does not have.
 
-    Raises ``UserError`` for an accelerator or a number of devices that this machine has not.
+    options: the ``trainer`` part of a configuration. Its ``compile`` is left out, see ``build``.
+    callbacks: of the run; ``WholeBatch`` is added.
+    more: further arguments of ``Trainer``.
     """
-    if hardware.find_device(options["accelerator"]).type == "cpu":
+    device = hardware.find_device(options["accelerator"])
+    if device.type == "cpu":
         hardware.keep_freed_memory()
     bars = any(isinstance(callback, ProgressBar) for callback in callbacks)
     try:
         return instantiate(
             {key: value for key, value in options.items() if key != "compile"}
-            | {"precision": precision(options), "sync_batchnorm": syncs_batchnorm(options)},
+            | {
+                "precision": precision(options["precision"], device),
+                "sync_batchnorm": syncs_batchnorm(options, device),
+            },
             profiler=profiler(options.get("profiler"), folder),
             benchmark=not options["deterministic"],  # cuDNN tries its algorithms once: one shape
             logger=logger,
@@ -172,23 +184,31 @@ def build_trainer(
         raise
 
 
-def syncs_batchnorm(options: Mapping[str, Any]) -> bool:
-    """Whether batch norm normalises over a step's images on all devices, unless
-    ``trainer.sync_batchnorm=false``; torch (2.15) has that for GPUs only."""
-    on_gpu = hardware.find_device(options["accelerator"]).type == "cuda"
-    return on_gpu and options.get("sync_batchnorm", True)
+def syncs_batchnorm(options: Mapping[str, Any], device: torch.device) -> bool:
+    """Whether batch norm normalises over the images of a step on all devices.
+
+    torch (2.15) can do that on GPUs only; there it is so unless ``trainer.sync_batchnorm=false``.
+
+    options: the ``trainer`` part of a configuration.
+    device: that the run trains on.
+    """
+    return device.type == "cuda" and options.get("sync_batchnorm", True)
 
 
 def profiler(name: str | None, folder: Path) -> Profiler:
-    """``+trainer.profiler``, which writes to ``folder``; see ``PROFILE``."""
+    """The profiler of the name in ``+trainer.profiler``, which writes into ``folder``; see
+    ``PROFILE``."""
     if name is None:
         return Unprofiled()
     return PROFILERS[name](dirpath=folder, filename=PROFILE)
 
 
-def precision(options: Mapping[str, Any]) -> str:
-    """``trainer.precision``, where ``auto`` means bf16-mixed where the hardware has bf16."""
-    if options["precision"] != "auto":
-        return options["precision"]
-    device = hardware.find_device(options["accelerator"])
+def precision(asked: str, device: torch.device) -> str:
+    """The precision to train in: what was asked for, where ``auto`` is bf16-mixed if the device is
+    fast in bf16, else 32-true.
+
+    asked: ``trainer.precision``.
+    """
+    if asked != "auto":
+        return asked
     return "bf16-mixed" if hardware.has_fast_bf16(device) else "32-true"

@@ -22,14 +22,15 @@ WINDOW = 21  # steps that a loss is averaged over: three quarters of a decade
 
 
 def find_lr(config: RunConfig, folder: Path) -> float | None:
-    """Raise the learning rate step by step, on training images alone (range test: Smith,
-    arXiv:1506.01186), and suggest that at which the loss fell fastest.
+    """Raise the learning rate step by step, on training images only, and suggest the one at which
+    the loss fell fastest (range test: Smith, arXiv:1506.01186).
 
-    Logs the suggestion as an override to type; writes ``lr_find.csv`` (lr, loss and smoothed loss
-    in nats) and ``figures/lr_find.png`` to ``folder``. ``None`` where the loss did not fall.
+    The suggestion is returned, and logged as an override to type; it is ``None`` if the loss did
+    not fall. ``lr_find.csv`` (lr, loss and smoothed loss in nats) and ``figures/lr_find.png`` are
+    written into ``folder``.
 
-    Raises ``UserError`` where the optimizer has several learning rates, since the test sets one,
-    and where the loss of the untrained net is not finite.
+    Raises ``UserError`` if the optimizer has several learning rates, since the test sets one, and
+    if the loss of the untrained net is not finite.
     """
     constant = {"_target_": "cifarlab.lit.optim.constant", "_partial_": True}
     data, module = build(config | {"scheduler": constant})
@@ -53,17 +54,17 @@ def find_lr(config: RunConfig, folder: Path) -> float | None:
 
 
 def smooth(losses: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Mean over ``WINDOW`` steps around each, fewer at the ends."""
+    """The mean over ``WINDOW`` steps around each one; fewer at the ends."""
     ones = np.ones(min(WINDOW, len(losses)))
     return np.convolve(losses, ones, "same") / np.convolve(np.ones_like(losses), ones, "same")
 
 
 def suggest(rates: Float[np.ndarray, " n"], losses: Float[np.ndarray, " n"]) -> float | None:
-    """The rate at which the smoothed loss falls most for a factor of the rate; ``None`` where it
-    falls by less than twice what the losses scatter about it.
+    """The rate at which the smoothed loss falls most per factor of the rate.
 
-    Lightning's own (2.6) takes the fall for a difference of the rate, which is largest where the
-    steps are smallest, of losses averaged over 50 steps back, and the first too low.
+    ``None`` if it falls by less than twice the scatter of the losses about it. Lightning's own
+    finder (2.6) takes the fall per difference of the rate, which is largest where steps are
+    smallest, and averages the losses over the 50 steps before.
     """
     smoothed = smooth(losses)
     lowest = int(np.nanargmin(smoothed)) + 1
@@ -75,12 +76,12 @@ def suggest(rates: Float[np.ndarray, " n"], losses: Float[np.ndarray, " n"]) -> 
 
 
 class RangeTest(Callback):
-    """Gives each optimizer step its own of ``rates`` and keeps its loss, in nats, in ``losses``:
-    the mean over the batches accumulated for the step and over the devices.
+    """Gives each optimizer step the next of ``rates`` and keeps the loss of the step in ``losses``.
 
-    It ends the training after the last rate, and where the loss is not finite, which is not kept,
-    or ``DIVERGED`` times the lowest so far. Lightning's own finder (2.6) keeps smoothed losses
-    only, one batch of each step, and leaves out all other callbacks.
+    The loss (nats) is the mean over the batches that are accumulated for the step and over the
+    devices. Training ends after the last rate, or when the loss is ``DIVERGED`` times the lowest so
+    far, or not finite; such a loss is not kept. Lightning's own finder (2.6) keeps only smoothed
+    losses of one batch of each step, and runs no other callbacks.
     """
 
     def __init__(self, rates: Float[np.ndarray, " steps"]) -> None:

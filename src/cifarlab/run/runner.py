@@ -1,7 +1,7 @@
 """One run: build, fit, evaluate, write the record.
 
-A run is a folder. With ``result.json`` it is finished and is never done again; without, it goes on
-from ``checkpoints/last.ckpt`` if there is one.
+A run is a folder. If it has a ``result.json``, the run is finished and is never done again. If not,
+the run goes on from ``checkpoints/last.ckpt``, or begins if there is no such file.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.base.plain import select
 from cifarlab.callbacks import Interrupted, undisturbed
-from cifarlab.run.session import TEST_READS, Session, shown
+from cifarlab.run.session import TEST_READS, Session, short_path
 from cifarlab.stats.quantities import METRICS
 from cifarlab.store.checkpoint import INITIAL, LAST, read_latest
 from cifarlab.store.configs import leaves
@@ -49,15 +49,17 @@ _WITHOUT_END = frozenset(  # schedules that do not depend on how long the run is
 
 
 def run(config: RunConfig, after: Callable[[Run], None] | None = None) -> float | None:
-    """Do one run, or what is left of it, and return its validation accuracy.
+    """Do a run, or what is left of it, and return its validation accuracy.
+
+    A run that fails before its first checkpoint leaves no folder behind. A run that a signal asks
+    to stop writes its checkpoint and exits.
 
     config: plain.
-    after: called with the finished run where its configuration asks for an ``evaluation``; of one
-        that was finished before, too, since a kill may have come in between.
+    after: called with the finished run if its configuration asks for an ``evaluation``. It is
+        called also if the run was finished before, since a kill may have prevented it then.
 
-    Raises ``UserError`` for what the user can mend, another process that trains in the folder among
-    it. A run that fails before its first checkpoint
-    leaves no folder behind. One that a signal asks to stop writes its checkpoint and exits.
+    Raises ``UserError`` for what the user can correct, for instance if another process trains in
+    the folder.
     """
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
@@ -66,14 +68,14 @@ def run(config: RunConfig, after: Callable[[Run], None] | None = None) -> float 
     if _rank() != 0:
         log.setLevel(logging.ERROR)
     if is_finished(folder) and not longer:
-        log.info("already finished: %s", shown(folder))
+        log.info("already finished: %s", short_path(folder))
         return _evaluate(folder, after)
     try:
         with RunLock(folder) if _rank() == 0 else contextlib.nullcontext():
             config = _configure(config, folder, longer=longer)
             train(config, folder)
     except Interrupted as error:
-        log.info("%s; to go on: python train.py %s", error, to_type("resume", shown(folder)))
+        log.info("%s; to go on: python train.py %s", error, to_type("resume", short_path(folder)))
         if slurm.is_job():
             slurm.give_way(error.signum)
         sys.exit(128 + error.signum)
@@ -85,7 +87,7 @@ def run(config: RunConfig, after: Callable[[Run], None] | None = None) -> float 
 
 
 def _evaluate(folder: Path, after: Callable[[Run], None] | None) -> float:
-    """What comes after a run, and its validation accuracy."""
+    """Do what comes after a run, and return its validation accuracy."""
     finished = Run.finished(folder)
     if after is not None and _rank() == 0 and (finished.config or {}).get("evaluation"):
         after(finished)
@@ -93,8 +95,10 @@ def _evaluate(folder: Path, after: Callable[[Run], None] | None) -> float:
 
 
 def train(config: RunConfig, folder: Path) -> RunRecord | None:
-    """Train, measure and record what a plain configuration describes, from the folder's last
-    checkpoint if it has one; ``None`` in all processes of a run but the first."""
+    """Train, measure and record a run, from the folder's last checkpoint if there is one.
+
+    Returns ``None`` in all processes of the run but the first. config: plain.
+    """
     session = Session(config, folder)
     session.announce()
     session.fit()
@@ -109,7 +113,7 @@ def train(config: RunConfig, folder: Path) -> RunRecord | None:
 
 
 def summary(record: RunRecord, folder: Path) -> str:
-    """The table shown at the end of a run."""
+    """The table that is short_path at the end of a run."""
     rows = [f"{'':10}" + "".join(f"{m.label:>12}" for m in METRICS.values())]
     measured = {name: record.metrics[name] for name in ("train", "val", "test")}
     if record.tta:
@@ -127,11 +131,11 @@ def summary(record: RunRecord, folder: Path) -> str:
         f"{record.time['total_s']:.0f} s, training at {record.time['images_per_s']:,.0f} images/s"
     )
     rows.append(f"best epoch {record.best_epoch} of {record.epochs_run} ({end}), {speed}")
-    return "\n".join(["", *rows, f"run folder {shown(folder)}"])
+    return "\n".join(["", *rows, f"run folder {short_path(folder)}"])
 
 
 def _discard(folder: Path) -> None:
-    """Remove what a run that never got going wrote, and the folder unless it holds other things."""
+    """Remove what a failed run has written, and its folder unless other things are in it."""
     files = (CONFIG, LOCK, "run.log", EPOCHS, f"{EVENTS}*", INITIAL.name)
     for pattern in (*files, SUMS, SUMS_LOCK):
         for place in (folder, folder / INITIAL.parent):
@@ -143,13 +147,16 @@ def _discard(folder: Path) -> None:
 
 
 def _rank() -> int:
-    """Of this process, as Lightning knows it before there is a Trainer."""
+    """The rank of this process, as Lightning knows it before there is a Trainer."""
     return rank_zero_only.rank  # type: ignore[attr-defined]  # set on the function
 
 
 def _check_unchanged(stored: Mapping[str, Any], folder: Path) -> None:
-    """Raise ``UserError``, naming a key, where ``config.yaml`` is not what the run has had so far:
-    it would be half obeyed, since a checkpoint has rates and counts of its own."""
+    """Raise ``UserError`` with a key if ``config.yaml`` is not the configuration the run began
+    with.
+
+    A changed one would be obeyed only in part: learning rates and counts are in the checkpoint.
+    """
     latest = read_latest(folder)
     if latest is None:
         return
@@ -168,9 +175,9 @@ def _check_unchanged(stored: Mapping[str, Any], folder: Path) -> None:
 
 
 def _is_longer(config: RunConfig, folder: Path, overrides: list[str]) -> bool:
-    """Whether ``max_epochs`` was typed beside ``resume=`` and is more than the run had.
+    """Whether ``max_epochs`` was typed beside ``resume=``, and is more than the run had.
 
-    Raises ``UserError`` for anything else that was typed, and where the run cannot go on so.
+    Raises ``UserError`` if anything else was typed, or if the run cannot have more epochs.
     """
     others = [item for item in overrides if not item.startswith("resume=")]
     if refused := [item for item in others if item.partition("=")[0] not in MAY_CHANGE]:
@@ -192,8 +199,8 @@ def _is_longer(config: RunConfig, folder: Path, overrides: list[str]) -> bool:
 
 
 def _check_goes_on(stored: Mapping[str, Any], folder: Path) -> None:
-    """Raise ``UserError`` unless with more epochs the run is what it would have been with as many
-    from the beginning."""
+    """Raise ``UserError`` unless the run, with more epochs, will be the same as one that was
+    planned with as many from the beginning."""
     schedule = select(stored, "scheduler._target_")
     if schedule not in _WITHOUT_END:
         raise UserError(
@@ -217,8 +224,11 @@ def _check_goes_on(stored: Mapping[str, Any], folder: Path) -> None:
 
 
 def _configure(config: RunConfig, folder: Path, *, longer: bool) -> RunConfig:
-    """That of the command, which is written into the folder; when resuming, that of the folder,
-    for more epochs if it is to be ``longer``."""
+    """The configuration of the run: the command's, which is written into the folder; when resuming,
+    that of the folder.
+
+    longer: whether the command's ``max_epochs`` replaces the one in the folder.
+    """
     if config["resume"] is not None:
         stored = stored_config(folder)
         check_trusted(stored, folder / CONFIG, targets(config))

@@ -47,10 +47,14 @@ TEST_READS = ".test_reads"  # there only between the first reading of the test s
 
 
 class Session:
-    """Everything of a run that lives in memory. ``config`` is plain, ``folder`` the run's.
+    """Everything of a run that lives in memory.
 
-    Starts from the folder's latest checkpoint if it has one, see ``read_latest``. Raises
-    ``UserError`` if that is of another model, and whatever data, model and trainer refuse.
+    It starts from the folder's latest checkpoint if there is one, see ``read_latest``. Raises
+    ``UserError`` if that is of another model, and for options that data, model or trainer refuse.
+
+    Args:
+        config: of the run, plain.
+        folder: of the run.
     """
 
     def __init__(self, config: RunConfig, folder: Path) -> None:
@@ -101,7 +105,8 @@ class Session:
                 f"batch_size={config['batch_size']}: counts the images of a step on all devices "
                 f"together, so it must be a multiple of the {self.trainer.world_size} devices"
             )
-        self.shares = 1 if syncs_batchnorm(config["trainer"]) else self.trainer.world_size
+        together = syncs_batchnorm(config["trainer"], self.trainer.strategy.root_device)
+        self.shares = 1 if together else self.trainer.world_size
         check_batch(config, self.data, self.module, self.shares)
 
     @property
@@ -143,10 +148,11 @@ class Session:
             log.info(
                 "batch norm: over each device's share of a step's images, not over all of them"
             )
-        log.info("%s %s", "resume" if self.last else "folder", shown(self.folder))
+        log.info("%s %s", "resume" if self.last else "folder", short_path(self.folder))
 
     def fit(self) -> None:
-        """Train to the end. Raises ``KeyboardInterrupt`` when interrupted, saying how to go on."""
+        """Train to the end. If it is interrupted, this logs how to go on and raises
+        ``KeyboardInterrupt``."""
         if self.last is None and self.trainer.is_global_zero:
             first = first_layer(calls(self.module.net, self.data.image_size))
             if first is not None:
@@ -161,15 +167,16 @@ class Session:
             except SystemExit as end:  # Lightning's after a KeyboardInterrupt; not a signal's
                 if end.code != 1 or self.trainer.state.status != TrainerStatus.INTERRUPTED:
                     raise
-                again = to_type("resume", shown(self.folder))
+                again = to_type("resume", short_path(self.folder))
                 log.info("interrupted; to go on: python train.py %s", again)
                 raise KeyboardInterrupt from None
         if self.trainer.is_global_zero:
             for path in sorted(self.folder.glob(f"fit-{PROFILE}*")):
-                log.info("profile %s", shown(path))
+                log.info("profile %s", short_path(path))
 
     def finish(self) -> RunRecord:
-        """Measure the best weights, write predictions, TensorBoard's last lines and the record."""
+        """Measure the best weights; write the predictions, the last values for TensorBoard, and the
+        record."""
         best = self.folder / BEST
         if not best.exists():
             raise UserError("the run was stopped before its first epoch ended: nothing to evaluate")
@@ -184,9 +191,10 @@ class Session:
         return record
 
     def _evaluate(self) -> tuple[dict[str, Evaluation], int]:
-        """Train, validation and test with the best weights, and how often test has now been read.
+        """Measure the best weights on train, validation and test images.
 
-        On one device, whatever trained: the numbers are exact and need no padding.
+        Returns, too, how often the test set has been read by now. One device measures, however
+        many have trained, so that no image is counted twice.
         """
         device = self.trainer.strategy.root_device
         module = self.module.to(device)
@@ -259,7 +267,7 @@ class Session:
 
 
 def _read_count(path: Path) -> int:
-    """How often the test set was read by sessions that came to no record."""
+    """How often the test set was read by sessions that did not come to a record."""
     try:
         return int(read_checked(path))
     except UserError:
@@ -269,7 +277,7 @@ def _read_count(path: Path) -> int:
 
 
 def with_views(views: str | None, results: dict[str, Evaluation]) -> dict[str, Any] | None:
-    """The ``tta`` entry of the record."""
+    """The entry ``tta`` of the record. views: the name of the test-time augmentation."""
     if views is None:
         return None
     measured = {name: r.tta.metrics for name, r in results.items() if r.tta is not None}
@@ -290,15 +298,17 @@ def time_to(accuracy: float | None, rows: Sequence[Mapping[str, float]]) -> dict
 
 
 def normalises(net: torch.nn.Module) -> bool:
-    """Whether batch norm is trained in the net, and so normalises over the images of a step."""
+    """Whether the net has batch norm that is being trained and so normalises over a step's
+    images."""
     kinds = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)
     return any(isinstance(module, kinds) and module.training for module in net.modules())
 
 
 def best_and_last(folder: Path) -> list[callbacks.ModelCheckpoint]:
-    """Keep the epoch of the lowest validation loss, and the latest; test has no say in it.
+    """The callbacks that keep the epoch with the lowest validation loss, and the last one.
 
-    Two callbacks: ``save_last`` (Lightning 2.6) writes the latest only where it is also the best.
+    They are two, since ``save_last`` (Lightning 2.6) writes the last one only if it is also the
+    best.
     """
     common: dict[str, Any] = {
         "dirpath": folder / BEST.parent,
@@ -312,11 +322,11 @@ def best_and_last(folder: Path) -> list[callbacks.ModelCheckpoint]:
 
 
 def half(logits: np.ndarray) -> np.ndarray:
-    """float16, the few that are too large for it at its limit."""
+    """Logits in float16; the few that are too large become its largest number."""
     limit = np.finfo(np.float16).max
     return logits.clip(-limit, limit).astype(np.float16)
 
 
-def shown(folder: Path) -> str:
-    """Relative to where the user is, if below."""
+def short_path(folder: Path) -> str:
+    """The folder as shown to the user: relative to the working directory if it is below that."""
     return str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)

@@ -14,32 +14,40 @@ from scipy.special import log_softmax, softmax
 
 @dataclass(frozen=True)
 class Predictions:
-    """Logits and true labels of the same images, in the same order."""
+    """What a net answered to ``n`` images: the logits and the true labels, in the same order."""
 
     logits: Float[np.ndarray, "n classes"]
     labels: Int[np.ndarray, " n"]
 
     @cached_property
     def answers(self) -> Int[np.ndarray, " n"]:
+        """The class that the net chose for each image."""
         return self.logits.argmax(axis=1)
 
     @cached_property
     def confidence(self) -> Float[np.ndarray, " n"]:
-        """Probability of the answer."""
+        """The probability of each answer, in [0, 1]."""
         return softmax(self.logits, axis=1).max(axis=1)
 
     @cached_property
     def is_right(self) -> Bool[np.ndarray, " n"]:
+        """Whether each answer is the true label."""
         return self.answers == self.labels
 
     @cached_property
     def loss(self) -> Float[np.ndarray, " n"]:
-        """Cross-entropy of each image (nats)."""
+        """The cross-entropy of each image (nats)."""
         truth = np.arange(len(self.labels)), self.labels
         return -log_softmax(self.logits, axis=1)[truth]
 
+    def at(self, temperature: float) -> "Predictions":
+        """The same answers with the logits divided by a temperature: only the confidence of each
+        changes."""
+        return Predictions(self.logits / temperature, self.labels)
+
     def confidently_wrong(self, most: int) -> Int[np.ndarray, " k"]:
-        """Positions of the wrong answers of highest confidence, at most ``most``, highest first."""
+        """The positions of the ``most`` wrong answers with the highest confidence, highest
+        first."""
         wrong = np.flatnonzero(~self.is_right)
         return wrong[np.argsort(-self.confidence[wrong], kind="stable")][:most]
 
@@ -50,7 +58,8 @@ class Predictions:
 
 
 def confusion(predictions: Predictions) -> Int[np.ndarray, "classes classes"]:
-    """How many images of class ``row`` were answered with class ``column``."""
+    """Count the images: row ``i``, column ``j`` has those of class ``i`` answered as class
+    ``j``."""
     from torch import from_numpy  # slow to import
     from torchmetrics.functional.classification import multiclass_confusion_matrix
 
@@ -62,12 +71,18 @@ def confusion(predictions: Predictions) -> Int[np.ndarray, "classes classes"]:
 
 
 def precision(counts: Int[np.ndarray, "classes classes"]) -> Float[np.ndarray, " classes"]:
-    """Of the answers with each class, the share that is right; NaN where there is none."""
+    """The share of the answers with each class that is right; NaN where nothing was answered so.
+
+    counts: as ``confusion`` returns them.
+    """
     return _share(np.diag(counts), counts.sum(axis=0))
 
 
 def recall(counts: Int[np.ndarray, "classes classes"]) -> Float[np.ndarray, " classes"]:
-    """Of the images of each class, the share that was found; NaN where there is none."""
+    """The share of the images of each class that is answered right; NaN where there is no image.
+
+    counts: as ``confusion`` returns them.
+    """
     return _share(np.diag(counts), counts.sum(axis=1))
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
 
 from cifarlab.stats.answers import Predictions
 
@@ -15,11 +14,13 @@ _COLDEST, _HOTTEST = 1e-2, 1e2
 
 @dataclass(frozen=True)
 class Reliability:
-    """Answers in bins of equal width of their confidence.
+    """Answers sorted into bins of equal width by their confidence.
 
-    edges: of the bins, from 0 to 1; a bin has its lower edge, the last has both.
-    confidence, accuracy: means of each bin, NaN where it is empty; count: answers in it.
-    ece: expected calibration error.
+    edges: of the bins, from 0 to 1. Each bin includes its lower edge, the last bin both edges.
+    confidence: the mean in each bin; NaN where the bin is empty.
+    accuracy: the share of right answers in each bin; NaN where the bin is empty.
+    count: how many answers are in each bin.
+    ece: the expected calibration error, in [0, 1].
     """
 
     edges: Float[np.ndarray, " edges"]
@@ -32,13 +33,14 @@ class Reliability:
 def reliability(
     predictions: Predictions, temperature: float = 1.0, bins: int = BINS
 ) -> Reliability:
-    """How often the answers are right, by their confidence at a temperature.
+    """How often answers of each confidence are right, with the logits divided by a temperature.
 
     The error is that of ``torchmetrics.classification.MulticlassCalibrationError(norm="l1")``: the
-    mean over answers of their bin's distance between accuracy and confidence (Naeini et al., 2015),
-    where a confidence of exactly 1 is in a bin of its own. The bins returned have it in the last.
+    distance between accuracy and confidence in each bin, averaged over the answers (Naeini et al.,
+    2015). For the error, a confidence of exactly 1 has a bin of its own; among the bins that are
+    returned, it is in the last one.
     """
-    sure = softmax(predictions.logits / temperature, axis=1).max(axis=1)
+    sure = predictions.at(temperature).confidence
     right = predictions.is_right.astype(float)
     edges = np.linspace(0, 1, bins + 1)
     place = np.searchsorted(edges, sure, side="right") - 1
@@ -53,10 +55,10 @@ def reliability(
 
 
 def fit_temperature(predictions: Predictions) -> float:
-    """The temperature that makes the cross-entropy lowest (Guo et al., arXiv:1706.04599), between
-    0.01 and 100. Right answers alone would be best off at 0.
+    """The temperature between 0.01 and 100 that makes the cross-entropy lowest (Guo et al.,
+    arXiv:1706.04599). If all answers were right, the best one would be 0: hence the lower bound.
 
-    To be fitted on validation images: on test images it would be chosen by what it is judged on.
+    Fit it on validation images: fitted on test images, it would be judged by what chose it.
     """
 
     def loss(log_temperature: float) -> float:
@@ -67,6 +69,5 @@ def fit_temperature(predictions: Predictions) -> float:
 
 
 def cross_entropy(predictions: Predictions, temperature: float = 1.0) -> float:
-    """Mean over images (nats)."""
-    truth = np.arange(len(predictions.labels)), predictions.labels
-    return float(-log_softmax(predictions.logits / temperature, axis=1)[truth].mean())
+    """The mean cross-entropy of the images (nats), with the logits divided by a temperature."""
+    return float(predictions.at(temperature).loss.mean())

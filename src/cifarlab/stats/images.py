@@ -1,8 +1,9 @@
 """Statistics over images: what two nets, or two sets of nets, do on the same images.
 
-Scores are of one image and one net: 1 or 0 for right or wrong, or a loss. Two things vary: which
-seed a net was trained with, and which images it is measured on. The interval over seeds holds the
-images fixed, the one over images holds the nets fixed; ``crossed`` lets both vary.
+A score belongs to one image and one net: 1 or 0 for a right or a wrong answer, or a loss. Two
+things vary: the seed that a net was trained with, and the images that it is measured on. An
+interval over seeds holds the images fixed; one over images holds the nets fixed; ``crossed`` lets
+both vary.
 """
 
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ EXACT_BELOW = 25  # images that only one net gets right: below, McNemar's test i
 
 @dataclass(frozen=True)
 class Disagreement:
-    """How many images both, one or none of two nets gets right, and McNemar's p.
+    """How many images both, one or none of two nets get right, and the p of McNemar's test.
 
-    p is of the hypothesis that each is as likely as the other to be the one that is right.
+    The test's hypothesis: where only one of the nets is right, each is as likely to be that one.
+    exact: whether p is binomial, else it is from the chi-squared distribution.
     """
 
     both: int
@@ -33,8 +35,11 @@ class Disagreement:
 
 
 def mcnemar(a: Bool[np.ndarray, " images"], b: Bool[np.ndarray, " images"]) -> Disagreement:
-    """McNemar's test of two nets: exact where few images tell them apart, else chi-squared with
-    continuity correction (Edwards, 1948)."""
+    """McNemar's test of two nets, from whether each is right on each image.
+
+    It is exact where only one net is right on fewer than ``EXACT_BELOW`` images, else chi-squared
+    with continuity correction (Edwards, 1948).
+    """
     from statsmodels.stats import contingency_tables  # brings pandas: 0.15 s
 
     both, only_a = int(np.sum(a & b)), int(np.sum(a & ~b))
@@ -45,10 +50,11 @@ def mcnemar(a: Bool[np.ndarray, " images"], b: Bool[np.ndarray, " images"]) -> D
 
 
 def bootstrap(difference: Float[np.ndarray, " images"]) -> Estimate:
-    """Mean over images and its bootstrap interval (percentiles); the nets are held fixed.
+    """The mean over images with its bootstrap interval (percentiles); the nets are held fixed.
 
-    difference: of the scores, image by image, so that images are resampled in pairs. The resampling
-    is seeded: the same predictions give the same interval.
+    The resampling has a fixed seed: the same predictions always give the same interval.
+
+    difference: of the scores of two nets on each image, so that images are resampled in pairs.
     """
     mean = float(difference.mean())
     if len(difference) < 2:
@@ -64,16 +70,17 @@ def bootstrap(difference: Float[np.ndarray, " images"]) -> Estimate:
 def crossed(
     a: Float[np.ndarray, "seeds_a images"], b: Float[np.ndarray, "seeds_b images"], *, paired: bool
 ) -> Estimate:
-    """Mean difference of scores with the interval over seeds and images together.
+    """The mean difference of scores, ``a`` minus ``b``, with an interval over seeds and images.
 
-    Seeds and images are crossed: each net sees all images. The variance of the mean is that over
-    seeds, plus that over images, less the part of both that is the same (the interaction of seeds
-    with images), by the mean squares of a two-way layout without repetitions; degrees of freedom by
-    Satterthwaite (1946). Where that is narrower than the interval over seeds or images alone, which
-    few seeds can bring about, it is the wider one of these: the interval errs on the wide side.
+    Seeds and images are crossed: each net sees all images. The variance of the mean is the variance
+    over seeds plus the one over images, less what both contain (the interaction of seeds with
+    images). They come from the mean squares of a two-way layout without repetitions; the degrees of
+    freedom are Satterthwaite's (1946). With few seeds the result can be narrower than the interval
+    over seeds or over images alone; then the wider one of these is returned instead.
 
-    paired: whether row k of ``a`` and of ``b`` have the seed in common. Without two seeds on each
-    side there is no interval.
+    With fewer than two seeds on a side there is no interval.
+
+    paired: whether row k of ``a`` and row k of ``b`` are of nets with the same seed.
     """
     means = a.mean(axis=0) - b.mean(axis=0)
     value = float(means.mean())
@@ -101,19 +108,23 @@ def crossed(
 
 
 def _satterthwaite(parts: list[tuple[float, int]]) -> float:
-    """Degrees of freedom of a sum of variances, each with its own."""
+    """The degrees of freedom of a sum of variances, each given with its own."""
     return sum(part for part, _ in parts) ** 2 / sum(part**2 / df for part, df in parts)
 
 
 def single(a: Bool[np.ndarray, " images"], b: Bool[np.ndarray, " images"]) -> Estimate:
-    """Of one net each: difference of the shares of right answers, its bootstrap interval over
-    images, and McNemar's p. Says nothing about other seeds."""
+    """Compare one net with one other, by whether each is right on each image.
+
+    Returns the difference of their accuracies with its bootstrap interval over images and the p of
+    McNemar's test. It says nothing about nets of other seeds.
+    """
     interval = bootstrap(a.astype(float) - b.astype(float))
     return Estimate(interval.value, interval.low, interval.high, mcnemar(a, b).p)
 
 
 def _interaction(side: Float[np.ndarray, "seeds images"]) -> float:
-    """Variance of the mean of all scores by what is peculiar to a seed on an image."""
+    """The part of the variance of the mean of all scores that is due to the interaction of seeds
+    and images."""
     seeds, images = side.shape
     rest = side - side.mean(axis=1, keepdims=True) - side.mean(axis=0) + side.mean()
     return float((rest**2).sum() / ((seeds - 1) * (images - 1)) / (seeds * images))

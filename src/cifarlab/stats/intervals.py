@@ -1,7 +1,7 @@
 """Statistics over seeds: intervals, tests, sizes of an effect, correction for many tests.
 
-Distributions and tests are scipy's and statsmodels'. What an interval over seeds leaves out, that
-the images are a sample too, is in ``images.py``; how many seeds it would take, in ``power.py``.
+Distributions and tests are those of scipy and statsmodels. An interval over seeds leaves out that
+the images are a sample, too: see ``images.py``. How many seeds are needed is in ``power.py``.
 """
 
 import math
@@ -22,10 +22,12 @@ Values = Sequence[float] | np.ndarray
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its interval and the p of the hypothesis that it is 0; NaN where there is none.
+    """A value, its 95 % interval, and the p of the hypothesis that it is 0.
 
-    df: degrees of freedom of Student's t that interval and p are made with.
-    n: repetitions, of a difference those of the smaller side; 0 where that says nothing.
+    low, high, p: NaN where they cannot be known.
+    df: the degrees of freedom of Student's t, from which interval and p follow.
+    n: how many repetitions there are, for a difference on the smaller side; 0 where that does not
+        apply.
     how: ``mean``, or how a difference was made, see ``cifarlab.stats.pairing``.
     """
 
@@ -43,17 +45,17 @@ class Estimate:
 
     @property
     def half(self) -> float:
-        """Half the width of a symmetric interval."""
+        """Half the width of the interval, if it is symmetric."""
         return self.value - self.low
 
     @property
     def decided(self) -> bool:
-        """Whether the interval leaves out 0."""
+        """Whether 0 lies outside the interval."""
         return self.low > 0 or self.high < 0
 
 
 def mean_interval(values: Values, level: float = LEVEL) -> tuple[float, float, float]:
-    """Mean, sample standard deviation, and half width of Student's t interval of the mean.
+    """The mean, the sample standard deviation, and half the width of Student's t interval.
 
     With a single value the last two are NaN: one run says nothing about the spread.
     """
@@ -66,7 +68,7 @@ def mean_interval(values: Values, level: float = LEVEL) -> tuple[float, float, f
 
 
 def estimate(values: Values) -> Estimate | None:
-    """The mean of the numbers among ``values`` and its interval; ``None`` where there is none."""
+    """The mean and its interval of the values that are finite; ``None`` if none of them is."""
     there = [value for value in values if math.isfinite(value)]
     if not there:
         return None
@@ -75,10 +77,10 @@ def estimate(values: Values) -> Estimate | None:
 
 
 def paired(a: Values, b: Values) -> Estimate:
-    """Mean of ``a - b`` over pairs of one seed each, by the paired t test.
+    """The mean of ``a - b`` over pairs that share a seed, by the paired t test.
 
-    No interval from fewer than two pairs, nor where all differences are the same number: a spread
-    of 0 is not known to be 0.
+    There is no interval from fewer than two pairs, nor where all differences are equal: from that
+    one cannot conclude that they do not vary.
     """
     differences = np.subtract(a, b)
     mean = float(differences.mean())
@@ -88,7 +90,7 @@ def paired(a: Values, b: Values) -> Estimate:
 
 
 def welch(a: Values, b: Values) -> Estimate:
-    """Difference of the means of two independent samples, by Welch's t test."""
+    """The difference of the means of two independent samples, by Welch's t test."""
     mean = float(np.mean(a) - np.mean(b))
     if min(len(a), len(b)) < 2 or (_no_spread(a) and _no_spread(b)):
         return Estimate(mean)
@@ -96,15 +98,15 @@ def welch(a: Values, b: Values) -> Estimate:
 
 
 def _test(test: Callable[..., Any], a: Values, b: Values, **options: Any) -> Any:
-    """A test of SciPy's, without its remark that values which are nearly the same have few digits
-    that differ."""
+    """Run a test of SciPy without its warning about values that are nearly equal."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Precision loss occurred", RuntimeWarning)
         return test(a, b, **options)
 
 
 def wilcoxon(a: Values, b: Values) -> float:
-    """p of Wilcoxon's signed-rank test of pairs; NaN below ``WILCOXON_PAIRS`` pairs that differ."""
+    """The p of Wilcoxon's signed-rank test of pairs; NaN if fewer than ``WILCOXON_PAIRS``
+    differ."""
     if np.count_nonzero(np.subtract(a, b)) < WILCOXON_PAIRS:
         return NAN
     return float(stats.wilcoxon(a, b).pvalue)
@@ -113,9 +115,9 @@ def wilcoxon(a: Values, b: Values) -> float:
 def effect_paired(a: Values, b: Values) -> Estimate:
     """Hedges' g of pairs: the mean difference in standard deviations of the differences.
 
-    Cohen's d_z times the correction of small samples; the interval by the noncentral t
-    distribution (Goulet-Pelletier and Cousineau, 2018). None from fewer than three pairs: of two,
-    the correction is 0.
+    It is Cohen's d_z times the correction for small samples; its interval follows from the
+    noncentral t distribution (Goulet-Pelletier and Cousineau, 2018). With fewer than three pairs
+    all is NaN, since the correction for two pairs is 0.
     """
     differences = np.subtract(a, b)
     if len(differences) < 3 or _no_spread(differences):
@@ -127,7 +129,7 @@ def effect_paired(a: Values, b: Values) -> Estimate:
 def effect_independent(a: Values, b: Values) -> Estimate:
     """Hedges' g of two samples: the difference of the means in pooled standard deviations.
 
-    The interval assumes that both spread alike.
+    The interval assumes that both samples have the same spread.
     """
     df = len(a) + len(b) - 2
     if min(len(a), len(b)) < 2 or (_no_spread(a) and _no_spread(b)):
@@ -143,9 +145,9 @@ def pooled_std(a: Values, b: Values) -> float:
 
 
 def holm(p_values: Values) -> list[float]:
-    """Adjusted so that all tests together err with the probability of one (Holm, 1979).
+    """p values adjusted so that all tests together err no more often than one (Holm, 1979).
 
-    What is no number stays so and is not counted.
+    NaN stays NaN and does not count as a test.
     """
     there = [p for p in p_values if not math.isnan(p)]
     if not there:
@@ -162,7 +164,7 @@ def _student(mean: float, test: Any) -> Estimate:
 
 
 def _hedges(d: float, root: float, df: int) -> Estimate:
-    """g and its interval from d; ``root * d`` is the t statistic."""
+    """Hedges' g with its interval, from Cohen's d; ``root * d`` is the t statistic."""
     correction = math.exp(math.lgamma(df / 2) - math.lgamma((df - 1) / 2)) / (df / 2) ** 0.5
     tails = (1 + LEVEL) / 2, (1 - LEVEL) / 2
     low, high = (float(special.nctdtrinc(df, tail, root * d)) / root for tail in tails)
@@ -170,5 +172,5 @@ def _hedges(d: float, root: float, df: int) -> Estimate:
 
 
 def _no_spread(values: Values) -> bool:
-    """Whether all values are one number, up to rounding."""
+    """Whether all values are equal up to rounding."""
     return bool(np.ptp(values) <= 1e-12 * np.max(np.abs(values)))

@@ -1,7 +1,8 @@
-"""Two groups of repetitions held against each other: which of them, and their difference.
+"""Which repetitions of two sides are compared, and what the difference is.
 
-The one rule, for sweeps, studies and comparisons alike: over what both sides share (the same seed
-and fold) where that is two or more, or all that a side has; else as independent samples.
+Sweeps, studies and comparisons use the same rule. A repetition is known by its seed and fold. If
+the two sides share two or more repetitions, or all that one of them has, these are compared in
+pairs; else all repetitions are compared as independent samples.
 """
 
 from collections.abc import Hashable, Mapping
@@ -18,10 +19,10 @@ Key = TypeVar("Key", bound=Hashable)
 class Pairing:
     """Which repetitions of the two sides are compared, and how.
 
-    how: ``paired``, one by one; ``welch``, as independent samples; ``single``, one of each, which
-        allows no statement about repetitions.
-    a, b: their keys; unless ``welch``, those at one position belong together.
-    unused: keys of either side, that the comparison leaves out.
+    how: ``paired``: one by one; ``welch``: as independent samples; ``single``: one repetition of
+        each side, from which nothing follows about others.
+    a, b: the keys of the repetitions; unless ``how`` is ``welch``, position k of both is a pair.
+    unused_a, unused_b: the keys that the comparison leaves out.
     """
 
     how: str
@@ -32,7 +33,10 @@ class Pairing:
 
 
 def match(a: Mapping[Key, object], b: Mapping[Key, object]) -> Pairing:
-    """Of two sides, by key (seed and fold), each with one repetition or more."""
+    """Choose the repetitions to compare, by the rule above.
+
+    a, b: the repetitions of each side by key (seed and fold), at least one each.
+    """
     shared = tuple(key for key in a if key in b)
     fewest = min(len(a), len(b))
     if len(shared) >= 2 or (len(shared) == 1 and fewest == 1):
@@ -45,9 +49,9 @@ def match(a: Mapping[Key, object], b: Mapping[Key, object]) -> Pairing:
 
 
 def difference(a: Mapping[Key, float], b: Mapping[Key, float]) -> Estimate | None:
-    """Mean of ``a`` minus mean of ``b`` with its 95 % interval; ``None`` where a side is empty.
+    """The mean of ``a`` minus the mean of ``b``, with its 95 % interval, by the rule above.
 
-    One of each has no interval: one repetition says nothing of the spread.
+    ``None`` where a side is empty. With one repetition on each side there is no interval.
     """
     if not a or not b:
         return None

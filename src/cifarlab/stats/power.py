@@ -1,7 +1,7 @@
-"""How many more seeds would settle it.
+"""How many seeds would decide a comparison.
 
-Both answers take the difference and the spread that were measured for the true ones. From few seeds
-they are not well known, so the answers say how large the effort is, not the exact number.
+Both functions assume that the measured difference and spread are the true ones. Few seeds do not
+tell these well, so the results say how large the effort would be, not the exact number.
 """
 
 from collections.abc import Callable
@@ -16,9 +16,12 @@ MOST = 1000  # seeds; beyond, nobody would
 
 
 def seeds_to_show(a: Values, b: Values, *, paired: bool) -> int | None:
-    """Seeds on each side, in all, with which a t test finds the measured difference at the level of
-    5 % with probability ``POWER``; ``None`` if more than ``MOST``. Needs two values a side and some
-    spread."""
+    """The number of seeds on each side, in all, with which a t test at the 5 % level finds the
+    measured difference with probability ``POWER``; ``None`` if it is more than ``MOST``.
+
+    a, b: the measured values, at least two each, which must not all be equal.
+    paired: whether the values at one position share a seed.
+    """
     from statsmodels.stats.power import TTestIndPower, TTestPower  # brings pandas: 0.15 s
 
     if paired:
@@ -30,8 +33,11 @@ def seeds_to_show(a: Values, b: Values, *, paired: bool) -> int | None:
 
 
 def seeds_for_width(a: Values, b: Values, half: float, *, paired: bool) -> int | None:
-    """Seeds on each side, in all, until the 95 % interval of the difference is at most ``half`` to
-    either side; ``None`` if more than ``MOST``."""
+    """The number of seeds on each side, in all, with which the 95 % interval of the difference
+    reaches at most ``half`` to either side; ``None`` if it is more than ``MOST``.
+
+    a, b, paired: as in ``seeds_to_show``.
+    """
     if paired:
         std, samples = float(np.std(np.subtract(a, b), ddof=1)), 1
     else:
@@ -45,7 +51,7 @@ def seeds_for_width(a: Values, b: Values, half: float, *, paired: bool) -> int |
 
 
 def _least(enough: Callable[[int], bool]) -> int | None:
-    """The smallest number of seeds, 2 or more, that is enough; what is enough stays so."""
+    """The smallest number of seeds, 2 or more, that is enough; all larger ones must be, too."""
     low, high = 1, 2
     while not enough(high):
         if high >= MOST:

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Quantity:
-    """One number of a run.
+    """A number that can be asked of a run.
 
-    unit: ``%`` (a fraction, written in per cent, differences in points), ``nats``, ``epochs``,
-        ``images/s``, or nothing.
-    label: words for tables and axes.
-    in_epochs: means nothing for a shortened run.
-    digits: after the point, as shown.
+    unit: ``%`` (stored as a fraction, shown in per cent, differences in points), ``nats``,
+        ``epochs``, ``images/s``, or empty.
+    label: its name in tables and on axes.
+    in_epochs: whether it counts epochs, so that it means nothing for a shortened run.
+    digits: how many digits after the point are shown.
     """
 
     name: str
@@ -32,11 +32,14 @@ class Quantity:
     digits: int = 2
 
     def from_text(self, number: float) -> float:
-        """A number as a study's file has it."""
+        """The value of a number in a study's file, where accuracies are in per cent."""
         return number / 100 if self.unit == "%" else float(number)
 
     def shown(self, value: float, *, sign: bool = False) -> str:
-        """``81.30 %``, ``0.8652``, ``11``; a difference with its sign."""
+        """The value as text, without its unit: ``81.30`` of 0.813, ``0.865``, ``11``; ``-`` of NaN.
+
+        sign: whether a plus is shown, too, as in differences.
+        """
         if math.isnan(value):
             return "-"
         if self.unit == "epochs" and value == int(value) and not sign:
@@ -47,12 +50,15 @@ class Quantity:
         return text.replace("-", "−")
 
     def estimated(self, estimate: "Estimate", *, sign: bool = False) -> str:
-        """``81.30 ± 0.40``; a difference with its sign; the mean alone where it has no interval."""
+        """A mean with its interval as text, ``81.30 ± 0.40``; without interval the mean alone.
+
+        sign: whether a plus is shown, too, as in differences.
+        """
         mean = self.shown(estimate.value, sign=sign)
         return f"{mean} ± {self.shown(estimate.half)}" if estimate.has_interval else mean
 
     def short(self, value: float) -> str:
-        """``81.30%``, ``0.8652``, for narrow columns."""
+        """The value as text for narrow columns: ``81.30%``, ``0.8652``."""
         return self.shown(value) + ("%" if self.unit == "%" and not math.isnan(value) else "")
 
     @property
@@ -62,9 +68,9 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Metric(Quantity):
-    """A mean over the images of a split.
+    """A quantity that is a mean over the images of a split.
 
-    scores: the property of ``Predictions`` that has the value for each image.
+    scores: the name of the property of ``Predictions`` that has the value for each image.
     """
 
     scores: str = ""
@@ -114,9 +120,10 @@ _EPOCHS_TO = "epochs_to_"
 
 
 def quantity(name: str) -> Quantity:
-    """By name; ``epochs_to_60`` is the first epoch that validates at 60 % or more.
+    """The quantity with that name.
 
-    Raises ``UserError`` for an unknown one.
+    ``epochs_to_60`` is the first epoch with a validation accuracy of 60 % or more. Raises
+    ``UserError`` for an unknown name.
     """
     if name in QUANTITIES:
         return QUANTITIES[name]
@@ -130,7 +137,7 @@ def quantity(name: str) -> Quantity:
 
 
 def threshold(name: str) -> float | None:
-    """Of ``epochs_to_60``: 0.6."""
+    """The accuracy that ``epochs_to_60`` asks for, 0.6; ``None`` for all other quantities."""
     text = name.removeprefix(_EPOCHS_TO)
     if text == name:
         return None

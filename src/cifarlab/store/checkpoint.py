@@ -1,11 +1,12 @@
 """Checkpoints: written whole, read without running what is in them, and a net rebuilt from one.
 
-Every checkpoint carries, under ``cifarlab``, the plain configuration of its run and what the data
-told the net (classes, image size, mean, standard deviation), so that it can be used by itself.
+Every checkpoint has an entry ``cifarlab``, its identity: the plain configuration of the run and
+what the net needs to know of the data (classes, image size, mean, standard deviation). So a
+checkpoint can be used without anything else.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from cifarlab.base.errors import UserError
 from cifarlab.base.weights import read_weights
 from cifarlab.store.files import copy_whole, open_checked, written_whole
 from cifarlab.store.record import RunRecord
+from cifarlab.store.run import Run
 from cifarlab.store.trust import check_trusted
 
 BEST = Path("checkpoints") / "best.ckpt"
@@ -28,14 +30,14 @@ _PREFIX = "net."  # of the net's entries in the LightningModule's state
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's, but read by ``read_checkpoint`` and renamed into place: a kill leaves the old
-    checkpoint, not half a new one.
+    """Writes checkpoints so that a kill leaves the old one, not half a new one.
 
-    Lightning's own writes to the system's temporary folder and moves the file, which is a copy, and
-    can be cut, where that folder is on another disk.
+    Lightning's own class writes to the system's temporary folder and moves the file. If that folder
+    is on another disk, moving is copying, and can be cut off. This one renames the file in its own
+    folder, and reads by ``read_checkpoint``.
 
-    An epoch that is the best yet is kept twice, as ``best.ckpt`` and then as ``last.ckpt``: the
-    second is a copy of the first. (Not a link: one may go on where the other is damaged.)
+    An epoch that is the best so far is kept twice, as ``best.ckpt`` and then as ``last.ckpt``. The
+    second is a copy of the first, not a link, so that a run can go on if one of them is damaged.
     """
 
     def __init__(self) -> None:
@@ -59,32 +61,47 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """On the CPU, and nothing in it is run, whatever is asked for; as ``read_checkpoint``."""
+        """Read by ``read_checkpoint``: on the CPU, and without running anything that is in it,
+        whatever the other arguments say."""
         return read_checkpoint(Path(path))
 
 
 @dataclass(frozen=True)
-class LoadedRun:
-    """A trained net, in eval mode on the CPU, and what is needed to use it.
+class LoadedNet:
+    """A net that is ready to answer: in eval mode, on the CPU, with what is needed to use it.
 
-    mean, std: of the normalisation, by channel, for images in [0, 1].
+    title: the name of the model, for figures.
+    classes: the names of the classes, in the order of the logits.
+    image_size: height and width of the images in pixels.
+    mean, std: of each channel, by which images in [0, 1] are normalised.
+    weights: which weights the net has, in words.
+    run: the finished run that the weights are from; ``None`` for a net without a run.
+    config: the configuration of the run; empty for a net without a run.
     """
 
     net: nn.Module
-    record: RunRecord
-    config: dict[str, Any]
+    title: str
     classes: tuple[str, ...]
     image_size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    weights: str
+    run: Run | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def record(self) -> RunRecord:
+        """The record of the run, for a net that is known to have one."""
+        assert self.run is not None, f"{self.title} is not of a run"
+        return self.run.result
 
 
 def build_net(
     model: Mapping[str, Any], num_classes: int, image_size: int, *, pretrained: bool = True
 ) -> nn.Module:
-    """The net that the ``model`` part of a configuration describes, with fresh weights.
+    """Build the net that the ``model`` part of a configuration describes, with new weights.
 
-    pretrained: ``False`` leaves out ``model.weights``, where a checkpoint is loaded afterwards.
+    pretrained: ``False`` ignores ``model.weights``, if a checkpoint is loaded afterwards anyway.
     """
     options = dict(model)
     if not pretrained and "weights" in options:
@@ -92,35 +109,39 @@ def build_net(
     return instantiate(options, num_classes=num_classes, image_size=image_size, _convert_="all")
 
 
-def load_run(folder: str | Path) -> LoadedRun:
+def load_run(folder: str | Path) -> LoadedNet:
     """Rebuild the net of a finished run with its best weights.
 
-    Raises ``UserError`` where the folder holds no finished run, its checkpoint does not fit, or its
-    configuration names what no run may name, see ``cifarlab.store.trust``.
+    Raises ``UserError`` if the folder holds no finished run, if its checkpoint does not fit its
+    configuration, or if that names what no run may name, see ``cifarlab.store.trust``.
     """
-    folder = Path(folder)
-    record = RunRecord.load(folder)
-    checkpoint = read_checkpoint(folder / BEST)
+    run = Run.finished(Path(folder))
+    path = run.folder / BEST
+    checkpoint = read_checkpoint(path)
     identity = checkpoint["cifarlab"]
-    check_trusted(identity["config"], folder / BEST)
-    sizes = len(identity["classes"]), identity["image_size"]
-    net = build_net(identity["config"]["model"], *sizes, pretrained=False)
-    load_weights(net, checkpoint, folder / BEST)
-    return LoadedRun(
+    config, classes = identity["config"], tuple(identity["classes"])
+    check_trusted(config, path)
+    net = build_net(config["model"], len(classes), identity["image_size"], pretrained=False)
+    load_weights(net, checkpoint, path)
+    return LoadedNet(
         net.eval(),
-        record,
-        identity["config"],
-        tuple(identity["classes"]),
+        " ".join(filter(None, [run.result.model, config["model"].get("name")])),
+        classes,
         identity["image_size"],
         tuple(identity["mean"]),
         tuple(identity["std"]),
+        f"best epoch, {run.result.best_epoch}",
+        run,
+        config,
     )
 
 
 def save_initial(net: nn.Module, layer: str, identity: Mapping[str, Any], folder: Path) -> None:
-    """Keep the weights of ``layer`` in the run folder, as a checkpoint of that layer alone: of the
-    whole net it would be as large as the others, for each run of a sweep.
+    """Keep the weights of one layer in the run's folder, as ``initial.ckpt``.
 
+    Of the whole net this would be as large as the other checkpoints, in each run of a sweep.
+
+    layer: the name of a module of ``net``.
     identity: as in every checkpoint.
     """
     state = net.get_submodule(layer).state_dict(prefix=f"{_PREFIX}{layer}.")
@@ -129,15 +150,20 @@ def save_initial(net: nn.Module, layer: str, identity: Mapping[str, Any], folder
 
 
 def read_initial(folder: Path, layer: str) -> torch.Tensor | None:
-    """The weight of ``layer`` before training; ``None`` where the run kept none of it. Raises
-    ``UserError`` where the file is damaged."""
+    """The weight of ``layer`` before training; ``None`` if the run did not keep it.
+
+    Raises ``UserError`` if the file is damaged.
+    """
     if not (folder / INITIAL).is_file():
         return None
     return net_weights(read_checkpoint(folder / INITIAL)).get(f"{layer}.weight")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint of ours, on the CPU. Raises ``UserError`` if missing, damaged or not ours."""
+    """Read a checkpoint of cifarlab, onto the CPU.
+
+    Raises ``UserError`` if the file is missing, damaged or not a checkpoint of cifarlab.
+    """
     try:
         checkpoint = read_weights(path, f"{path}: the checkpoint is damaged", open_checked)
     except FileNotFoundError:
@@ -149,7 +175,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Latest:
-    """What a run goes on from. remark: one line where it is not the last checkpoint."""
+    """The checkpoint that a run goes on from.
+
+    remark: why it is not the last one, in one line; empty if it is.
+    """
 
     path: Path
     checkpoint: dict[str, Any]
@@ -157,11 +186,11 @@ class Latest:
 
 
 def read_latest(folder: Path) -> Latest | None:
-    """A run's last checkpoint, or, where that is damaged, its best, which is the last of an earlier
-    epoch; ``None`` where the run has not come to any.
+    """A run's last checkpoint, or its best one if the last is damaged; ``None`` if there is none
+    yet.
 
-    Raises ``UserError`` where neither can be read, and where the best one cannot, which the run is
-    measured by.
+    Raises ``UserError`` if the best one is damaged, since the run will be measured with its
+    weights, and if the last one is damaged and there is no best one.
     """
     last, best = folder / LAST, folder / BEST
     if not last.exists():
@@ -187,20 +216,24 @@ def _read_best(path: Path) -> dict[str, Any]:
 
 
 def load_weights(net: nn.Module, checkpoint: Mapping[str, Any], path: Path) -> None:
-    """Put the checkpoint's weights into ``net``. Raises ``UserError`` if it is of another net."""
+    """Put the weights of a checkpoint into ``net``.
+
+    Raises ``UserError`` if they are those of another net. path: of the checkpoint, for the message.
+    """
     weights = net_weights(checkpoint)
     check_fits(net, weights, path)
     net.load_state_dict(weights)
 
 
 def net_weights(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """The net's part of the LightningModule's state."""
+    """The weights of the net in a checkpoint, which has the state of the whole LightningModule."""
     state = checkpoint["state_dict"].items()
     return {name.removeprefix(_PREFIX): value for name, value in state if name.startswith(_PREFIX)}
 
 
 def check_fits(net: nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Raise ``UserError``, naming the first difference, unless ``weights`` are those of ``net``."""
+    """Raise ``UserError``, with the first difference, unless names and shapes of ``weights`` are
+    those of ``net``. path: of the checkpoint, for the message."""
     expected = {name: tuple(value.shape) for name, value in net.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     for name in [*expected, *found]:

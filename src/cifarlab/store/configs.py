@@ -1,9 +1,8 @@
-"""Plain configurations: looking a key up, and what tells several apart.
+"""Configurations compared: in which keys they differ, and which of these nobody typed.
 
-Which keys of the configuration tell cells of a sweep apart although nobody typed them.
-
-A cell's folder is named by a hash of its whole configuration. After a change of the code that adds
-a key, or of a default, the same overrides make new cells, and old and new lie side by side.
+The folder of a cell is named by a hash of its whole configuration. If a change of the code adds a
+key or changes a default, the same overrides make new cells, and old and new ones lie side by side.
+They differ in a key that nobody typed.
 """
 
 import json
@@ -20,12 +19,13 @@ Flat = Mapping[str, str]  # leaf to its value as JSON
 
 
 def shown(value: Any) -> str:
-    """A value as it would be typed."""
+    """A value of a configuration as one would type it."""
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
 def as_shown(text: str) -> str:
-    """A typed value without quotes, a number as the configuration would show it."""
+    """A typed value as ``shown`` would return it: without quotes, numbers in their shortest
+    form."""
     for number in (int, float):
         try:
             return str(number(text))
@@ -38,25 +38,26 @@ def as_shown(text: str) -> str:
 def untyped(
     typed: Sequence[str], values: Sequence[Mapping[str, str]], configs: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    """Leaves of the configuration that differ without following from what was typed.
+    """The leaves of the configuration that differ although that does not follow from what was
+    typed.
 
-    A leaf follows if it is a function of the typed keys that reach it: those at or above it
-    (``model=`` reaches ``model.depth``) and the groups that set keys anywhere. Where it is not, it
-    follows if it repeats another leaf that is: an interpolation, ``model.dropout: ${dropout}`` or
-    ``data.augment: ${aug}``. So a leaf that differs between two cells of the same overrides never
-    follows. A leaf that only some cells have differs.
+    A leaf is a key whose value is no mapping. It follows from what was typed if it is a function of
+    the typed keys that reach it: those at or above it (``model=`` reaches ``model.depth``) and the
+    groups that set keys anywhere. It also follows if it repeats a leaf that does, as interpolations
+    do (``model.dropout: ${dropout}``). So a leaf never follows if it differs between two cells with
+    the same overrides. A leaf that only some cells have counts as different.
 
     Args:
-        typed: keys that were typed with different values.
-        values: of the typed keys, cell by cell.
-        configs: resolved configurations, cell by cell.
+        typed: the keys that were typed with different values.
+        values: the values of these keys, for each cell.
+        configs: the resolved configuration of each cell.
     """
     cells = [dict(leaves(config)) for config in configs]
     branches = {above for cell in cells for leaf in cell for above in _above(leaf)}
     found = [leaf for leaf in dict.fromkeys(k for c in cells for k in c) if leaf not in branches]
 
     def classes(leaf: str) -> list[list[Flat]]:
-        """The cells, those together in which everything that reaches ``leaf`` was typed alike."""
+        """The cells in groups, in each of which all that reaches ``leaf`` was typed alike."""
         reaching = [k for k in typed if k in GLOBAL_GROUPS or k == leaf or k in _above(leaf)]
         groups: dict[tuple, list[Flat]] = defaultdict(list)
         for cell, given in zip(cells, values, strict=True):
@@ -78,7 +79,7 @@ def untyped(
 
 
 def together(keys: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Keys that part the rows alike, in groups: each says the same about which rows differ."""
+    """The keys in groups: those of one group differ between the same rows."""
     groups: dict[tuple, list[str]] = defaultdict(list)
     for key in keys:
         column = [row[key] for row in rows]
@@ -87,8 +88,10 @@ def together(keys: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[lis
 
 
 def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Path and value of all that is not a mapping with something in it, neutral keys left out and
-    values as far as they can change the result."""
+    """The path and the value, as JSON, of each key whose value is no mapping, or an empty one.
+
+    Keys that change no result are left out; see ``weighed`` for what counts of a value.
+    """
     for key, value in config.items():
         path = f"{prefix}{key}"
         if is_neutral(path, value):
@@ -108,6 +111,6 @@ def _repeats(leaf: str, source: str, cells: Sequence[Flat]) -> bool:
 
 
 def _above(leaf: str) -> set[str]:
-    """``a.b.c``: ``a`` and ``a.b``."""
+    """The keys above a leaf: ``a`` and ``a.b`` for ``a.b.c``."""
     parts = leaf.split(".")
     return {".".join(parts[:i]) for i in range(1, len(parts))}

@@ -1,13 +1,13 @@
-"""Files of a run and of a sweep: written whole, with a checksum, read only as they were written.
+"""Files of a run and of a sweep: written in one step, with a checksum that is checked on reading.
 
-A folder has the SHA-256 of its files in ``SHA256SUMS``, in the format of the tool of that name, so
-that anybody can check them: ``sha256sum -c SHA256SUMS``. They are not in the files themselves,
-since JSON and CSV have no place for them that other readers would pass over.
+``SHA256SUMS`` in a folder has the SHA-256 of its files, in the format of the tool of that name, so
+that anybody can check them: ``sha256sum -c SHA256SUMS``. The sums are not in the files themselves,
+since JSON and CSV have no place for them that other programs ignore.
 
-A file and a line in another cannot change in one step. So the new sum is noted first, above that of
-the file that is still there, which stays as a comment, and then the file takes its place: killed at
-any moment, by a power cut too, the folder has a file with one of the sums that are noted. A file
-without a line, as in folders of earlier versions, is not checked.
+A file and its line in ``SHA256SUMS`` cannot change in one step. So the new sum is written first,
+above the sum of the file that is still there, which becomes a comment; then the new file replaces
+the old one. Whenever the process is killed, or the power fails, the file has one of the sums in its
+lines. A file without a line, as in folders of earlier versions, is not checked.
 """
 
 import contextlib
@@ -33,17 +33,20 @@ _LINE = re.compile(r"(?:# )?([0-9a-f]{64})  (.+)")  # a comment: the version bef
 
 
 def write_atomic(path: Path, text: str, *, summed: bool = False) -> None:
-    """Write a text file so that readers and crashes see the old or the new one, never a part.
+    """Write a text file in one step: a reader, or a crash, finds the old or the new one, never a
+    part.
 
-    summed: with a checksum, for what ``read_checked`` reads.
+    summed: whether its checksum is kept, too, for what ``read_checked`` reads.
     """
     with written_whole(path, summed=summed) as file:
         file.write(text.encode())
 
 
 def copy_whole(source: Path, path: Path) -> None:
-    """``path`` written as a copy of ``source``, a file of the same folder that this process has
-    just written with a checksum: so it need not be read for its own."""
+    """Write ``path`` as a copy of ``source``, a file in the same folder that has a checksum.
+
+    This process must have just written ``source``: its checksum is taken over, not computed anew.
+    """
     digest = _sums(path.parent)[source.name][0]
     with written_whole(path, summed=digest) as file, source.open("rb") as original:
         shutil.copyfileobj(original, file, 1 << 20)
@@ -51,12 +54,12 @@ def copy_whole(source: Path, path: Path) -> None:
 
 @contextlib.contextmanager
 def written_whole(path: Path, *, summed: bool | str = False) -> Iterator[IO[bytes]]:
-    """A file to write, which takes the place of ``path`` when it is complete and on the disk.
+    """A file to write, which replaces ``path`` when it is complete and on the disk.
 
-    Where that fails the old one stays and nothing is left beside it. Raises ``OSError`` that names
-    ``path`` where the disk is the cause, whatever torch makes of it.
+    If anything fails, the old file stays and nothing is left beside it. If the disk is the cause,
+    an ``OSError`` with ``path`` is raised, whatever torch has made of the error.
 
-    summed: as in ``write_atomic``; or the checksum itself, where it is known.
+    summed: as in ``write_atomic``; or the checksum itself, if it is known.
     """
     temporary = ""
     try:
@@ -85,9 +88,9 @@ def written_whole(path: Path, *, summed: bool | str = False) -> Iterator[IO[byte
 
 
 def open_checked(path: Path) -> BufferedReader:
-    """Open a file that has the checksum it was written with, or that has none.
+    """Open a file, after comparing it with its checksum if there is one.
 
-    Raises ``FileNotFoundError``, and ``UserError`` where the file is another.
+    Raises ``FileNotFoundError``, and ``UserError`` if the file is not the one that was written.
     """
     seen = None
     while True:
@@ -112,8 +115,10 @@ def open_checked(path: Path) -> BufferedReader:
 
 
 def read_checked(path: Path) -> bytes:
-    """What a file holds; raises as ``open_checked`` does, and ``UserError`` for one that is larger
-    than can be meant."""
+    """The content of a file, after comparing it with its checksum if there is one.
+
+    Raises what ``open_checked`` raises, and ``UserError`` for a file of absurd size.
+    """
     check_bytes(path, size_of(path))
     with open_checked(path) as file:
         return file.read()
@@ -132,7 +137,8 @@ def remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def _noted(path: Path, new: str) -> Iterator[None]:
-    """Note ``new``, the sum of what is about to become ``path``; none is noted meanwhile."""
+    """Write ``new``, the sum of what will replace ``path``, into ``SHA256SUMS``, and hold its
+    lock."""
     with FileLock(path.parent / SUMS_LOCK):
         sums = _sums(path.parent)
         known, noted = sums.get(path.name), [new]
@@ -146,8 +152,8 @@ def _noted(path: Path, new: str) -> Iterator[None]:
 
 
 def _sums(folder: Path) -> dict[str, list[str]]:
-    """Name to checksums, that of the newest version first; what is no line of ours is passed
-    over."""
+    """The checksums by the name of the file, the newest version's first; other lines are
+    ignored."""
     try:
         text = (folder / SUMS).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
@@ -169,7 +175,7 @@ def _write_sums(folder: Path, sums: dict[str, list[str]]) -> None:
 
 
 def _state(path: Path) -> tuple[int, int, int]:
-    """By which a file that was replaced or written to is told."""
+    """What changes when a file is replaced or written to."""
     found = path.stat()
     return found.st_ino, found.st_size, found.st_mtime_ns
 

@@ -1,7 +1,8 @@
-"""What Optuna was told of a sweep's studies, ``optuna.journal``: a line each (imports Optuna).
+"""The journal of a search, ``optuna.journal``: one line for each thing that Optuna was told.
 
-The lines are those of Optuna's own ``JournalFileBackend``, each with a checksum of the rest of it,
-``crc32``, which Optuna passes over. Lines without one, of earlier versions, are not checked.
+The lines are those of Optuna's own ``JournalFileBackend``. Each has one key more, which Optuna
+ignores: ``crc32``, a checksum of the others. Lines of earlier versions have none and are not
+checked. This module imports Optuna.
 """
 
 import json
@@ -23,8 +24,10 @@ _REMEDY = "delete it and type the search again: it is made anew from the cells"
 
 
 def open_journal(folder: Path) -> JournalStorage:
-    """The journal of a sweep's folder, empty where it is not there. Raises ``UserError`` if it is
-    damaged."""
+    """The journal in a sweep's folder, which is empty if there is no file yet.
+
+    Raises ``UserError`` if it is damaged.
+    """
     path = folder / JOURNAL
     try:
         return JournalStorage(_Journal(path))
@@ -36,8 +39,11 @@ def open_journal(folder: Path) -> JournalStorage:
 
 
 class _Journal(BaseJournalBackend):
-    """As Optuna's for files, and: damage is told, by line; a line that was cut off by a kill is
-    dropped by the next one (Optuna 5 writes on behind it, and refuses both from then on)."""
+    """As Optuna's journal in a file, with two differences.
+
+    Damage is reported with the number of the line. A line that a kill has cut off is removed when
+    the next one is written; Optuna 5 writes behind it, and can read neither from then on.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -82,5 +88,5 @@ class _Journal(BaseJournalBackend):
 
 
 def _sum(log: dict[str, Any]) -> int:
-    """Of what is left of it when it has been written and read."""
+    """The checksum of an entry, as it is after it has been written and read."""
     return zlib.crc32(json.dumps(json.loads(json.dumps(log)), sort_keys=True).encode())

@@ -1,6 +1,7 @@
-"""The lock of a run folder: held while a process trains there (standard library and filelock only).
+"""The lock of a run's folder, which a process holds while it trains there.
 
-flock, which the system releases when its holder dies, however it dies; the file itself stays.
+It is a flock: the system releases it when the process ends, however that comes about. The file
+stays. This module imports only the standard library and filelock.
 """
 
 import errno
@@ -18,7 +19,7 @@ _ASKING = 0.25  # s that ``is_held`` waits for others who only ask
 
 
 class RunLock:
-    """The right to train in ``folder``, of one process at a time.
+    """The right to train in ``folder``, which one process can have at a time.
 
         with RunLock(folder):
             ...
@@ -31,7 +32,10 @@ class RunLock:
         self._lock = FileLock(self.folder / LOCK, thread_local=False)
 
     def acquire(self, blocking: bool = False) -> bool:
-        """Take the lock, making the folder; ``False`` if another holds it and we do not wait."""
+        """Take the lock, and make the folder if it is not there; returns whether that succeeded.
+
+        blocking: whether to wait until another process releases the lock.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire(timeout=-1 if blocking else _PATIENCE)
@@ -40,7 +44,7 @@ class RunLock:
         return True
 
     def release(self) -> None:
-        """Give the lock back; nothing happens where it is not held."""
+        """Release the lock; nothing happens if it is not held."""
         self._lock.release()
 
     def __enter__(self) -> "RunLock":
@@ -58,7 +62,7 @@ class RunLock:
 
 
 def is_held(folder: str | Path) -> bool:
-    """Whether a process, this one included, holds the lock of ``folder``. Creates no file."""
+    """Whether a process, this one included, holds the lock of ``folder``. This creates no file."""
     path = Path(folder) / LOCK
     if not path.is_file():
         return False
@@ -74,7 +78,8 @@ def is_held(folder: str | Path) -> bool:
 
 
 def _is_held_by_a_writer(path: Path) -> bool:
-    """Of a lock that we may only read, as in an archive or in a folder of somebody else."""
+    """``is_held`` for a lock that we may only read, as in an archive or a folder of another
+    user."""
     if sys.platform == "win32":
         return False
     import fcntl

@@ -1,4 +1,4 @@
-"""A run's answers to its validation and test images: ``predictions.npz``, logits and labels."""
+"""What a run's net answered to validation and test images: ``predictions.npz``."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,10 @@ from cifarlab.store.record import PREDICTIONS
 
 @dataclass(frozen=True)
 class RunPredictions:
-    """A ``predictions.npz``.
+    """What ``predictions.npz`` holds: logits and labels of the validation and the test images.
 
-    val_indices: which of the source's training images ``val`` are. classes: names, numbers where
-        the file has none.
+    val_indices: the positions of the validation images among the training images of the source.
+    classes: their names; numbers if the file has no names.
     """
 
     val: Predictions
@@ -44,8 +44,3 @@ def load(folder: Path) -> RunPredictions:
         raise
     except DAMAGE as error:
         raise UserError(f"{path}: damaged ({type(error).__name__}: {error})") from error
-
-
-def find(folder: Path) -> RunPredictions | None:
-    """``None`` if a run has none. Raises ``UserError`` if they are damaged."""
-    return load(folder) if (folder / PREDICTIONS).exists() else None

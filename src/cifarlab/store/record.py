@@ -1,8 +1,9 @@
-"""The record of a run: ``result.json``, the only thing that runs pass on (imports nothing large).
+"""The record of a run, ``result.json``, and the names of the files in a run's and a sweep's folder.
 
 Accuracies are fractions in [0, 1], losses are mean cross-entropies in nats, times are seconds,
-epochs are counted from 1. ``metrics`` is measured with the weights of the best validation epoch, in
-eval mode, on images without augmentation, the training images included.
+epochs are counted from 1. ``metrics`` are measured with the weights of the best validation epoch,
+in eval mode, on images without augmentation, also the training images. This module imports nothing
+large.
 """
 
 import csv
@@ -73,16 +74,18 @@ class RunRecord:
 
     status: ``completed`` ran all epochs, ``early_stopped`` was ended by early stopping, ``stopped``
         by another limit (``trainer.max_time``, ``trainer.max_steps``).
-    num_params: trainable and frozen parameters of the net; macs: multiply-accumulates of one image.
-    tta: the same weights with test-time augmentation, which has no say in any choice: ``{"views":
-        ..., "val": {"loss", "acc"}, "test": {...}}``; ``None`` where it was not asked for.
-    target: when the validation accuracy of an epoch first was at least what was aimed at:
-        ``{"val_acc": ..., "epoch": ..., "fit_s": ...}``, the last two ``None`` where it never was;
-        ``None`` where nothing was.
+    num_params: the number of parameters of the net, trainable and frozen ones.
+    macs: multiply-accumulates for one image.
+    metrics: loss and accuracy of each split, ``{"train": {"loss": ..., "acc": ...}, ...}``.
+    tta: the same with test-time augmentation, which decides nothing: ``{"views": ..., "val":
+        {"loss": ..., "acc": ...}, "test": {...}}``; ``None`` if it was not asked for.
+    target: when the validation accuracy of an epoch first reached what was aimed at:
+        ``{"val_acc": ..., "epoch": ..., "fit_s": ...}``, the last two ``None`` if it never
+        did; ``None`` if there was no target.
     test_reads: how often the test set has been read for this run.
-    time: ``fit_s`` sums the epochs (validation and checkpoints included) of every session of the
-        run, ``total_s`` adds start-up and the final evaluation of the session that finished it,
-        ``images_per_s`` is the training throughput without validation.
+    time: ``fit_s`` is the sum of the epochs (validation and checkpoints included) of all sessions
+        of the run; ``total_s`` adds the start and the final evaluation of the session that finished
+        it; ``images_per_s`` is the speed of training without validation.
     """
 
     schema: int = SCHEMA
@@ -106,9 +109,17 @@ class RunRecord:
     tta: dict[str, Any] | None = None
     target: dict[str, Any] | None = None
 
+    @property
+    def title(self) -> str:
+        """The model and the data, as a title for pages and figures."""
+        return f"{self.model} on {self.data['name']}"
+
     @classmethod
     def load(cls, folder: str | Path) -> "RunRecord":
-        """Read ``folder/result.json``. Raises ``UserError`` if there is none or it is no record."""
+        """Read ``folder/result.json``.
+
+        Raises ``UserError`` if the file is missing or is not a record.
+        """
         path = Path(folder) / RESULT
         try:
             return _parse(read_checked(path), path)
@@ -116,9 +127,9 @@ class RunRecord:
             raise UserError(f"{path.parent}: no finished run here ({RESULT} is missing)") from None
 
     def save(self, folder: str | Path) -> None:
-        """Write ``folder/result.json`` in one step: it is there whole or not at all.
+        """Write ``folder/result.json`` in one step: it is there complete or not at all.
 
-        Raises ``UserError``, and writes nothing, where ``load`` would.
+        Raises ``UserError``, and writes nothing, if ``load`` could not read it.
         """
         path = Path(folder) / RESULT
         text = json.dumps(dataclasses.asdict(self), indent=2) + "\n"
@@ -142,7 +153,7 @@ def _parse(content: str | bytes, path: Path) -> RunRecord:
 
 
 def _check(record: RunRecord) -> None:
-    """Raise ``ValueError`` or ``KeyError`` for what no run can have come to."""
+    """Raise ``ValueError`` or ``KeyError`` for values that no run can have."""
     if record.status not in get_args(Status):
         raise ValueError(f"status={record.status}")
     for split in ("train", "val", "test"):
@@ -155,24 +166,27 @@ def _check(record: RunRecord) -> None:
 
 
 def is_finished(folder: str | Path) -> bool:
-    """Finished means written: a run with a ``result.json`` is done and is never redone."""
+    """Whether the folder has a ``result.json``: such a run is finished and is never done again."""
     return (Path(folder) / RESULT).is_file()
 
 
 def is_over(folder: str | Path) -> bool:
-    """Whether there is nothing left to train: finished, or pruned by a search."""
+    """Whether nothing is left to train: the run is finished, or a search has pruned it."""
     return is_finished(folder) or (Path(folder) / PRUNED).is_file()
 
 
 def write_failure(folder: str | Path, error: BaseException, traceback: str) -> None:
-    """Leave ``failure.json`` in place of a result; the next call of the same cell retries it."""
+    """Write ``failure.json`` instead of a result; the next call of the sweep tries the cell
+    again."""
     message = {"type": type(error).__name__, "message": str(error), "traceback": traceback}
     write_atomic(Path(folder) / FAILURE, json.dumps(message, indent=2) + "\n", summed=True)
 
 
 def read_pruned(folder: str | Path) -> tuple[str, float]:
-    """Why a search stopped a cell, and its validation accuracy then. Raises ``UserError`` where
-    ``pruned.json`` does not say."""
+    """Why a search stopped a cell, and the validation accuracy that it had then.
+
+    Raises ``UserError`` if ``pruned.json`` is damaged.
+    """
     path = Path(folder) / PRUNED
     try:
         fields = json.loads(read_checked(path))
@@ -184,10 +198,10 @@ def read_pruned(folder: str | Path) -> tuple[str, float]:
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The rows of a ``metrics.csv``; a last row that an earlier version was cut off in writing is
-    left out.
+    """The rows of a ``metrics.csv``, one for each epoch; none if the file is missing.
 
-    Raises ``UserError`` where it is damaged otherwise: what is no number, or a row that is missing.
+    A last row without an end, as killed runs of earlier versions have left it, is ignored. Raises
+    ``UserError`` for any other damage: a value that is no number, or a missing epoch.
     """
     if not path.is_file():
         return []
@@ -208,23 +222,25 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 
 
 def is_neutral(path: str, value: Any) -> bool:
-    """Whether a key with this value changes nothing of the result of a run."""
+    """Whether a key of the configuration, with this value, cannot change the result of a run."""
     return path in NEUTRAL_KEYS or (path in LATER_KEYS and value == LATER_KEYS[path])
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """16 hexadecimal digits over everything in a plain configuration that can change the result."""
+    """A hash, 16 hexadecimal digits, of all in a plain configuration that can change the result."""
     text = json.dumps(_without_neutral(config), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def weighed(path: str, value: Any) -> Any:
-    """Of a value what can change the result: of devices how many they are, not which."""
+    """The part of a value that can change the result: of devices their number, not which they
+    are."""
     return device_count(value) if path == "trainer.devices" else value
 
 
 def short_name(name: str) -> str:
-    """Of a folder: cut off where it is long, and told apart by a hash then."""
+    """A name that a folder can have: a long one is cut off and gets a hash that tells it from
+    others."""
     if len(name) <= _LONGEST_NAME and len(name.encode()) <= _MOST_BYTES:
         return name
     start = name[: _LONGEST_NAME - 9].encode()[: _MOST_BYTES - 9].decode(errors="ignore")

@@ -1,12 +1,12 @@
-"""One run's folder, whatever state it is in: read here, once, and handed down.
+"""A run's folder, in whatever state it is. It is read here, once, and handed down as ``Run``.
 
-How it stands, its record and what was typed are read at once; its configuration, epochs and
-predictions when they are first asked for.
+The state, the record and the overrides are read at once; configuration, epochs and predictions when
+they are asked for.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,14 +46,14 @@ MAX_ENTRIES = 100_000  # of a configuration; ours have a few hundred
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run by itself or a cell of a sweep, planned, under way, finished, failed or damaged.
+    """A run: by itself or a cell of a sweep; planned, under way, finished, failed or damaged.
 
-    folder: where it is, or would be.
-    status: one of ``FINISHED`` or ``UNFINISHED``; ``running`` holds the lock of its folder.
-    reason: one line, of a failed, damaged or pruned one.
-    typed: its overrides, without ``hydra.*``.
-    record: of a finished one.
-    planned: whether the plan of its sweep, where there is one, lists it.
+    folder: where it is, or will be.
+    status: one of ``FINISHED`` or ``UNFINISHED``; a ``running`` one holds the lock of its folder.
+    typed: its overrides, key to value, without ``hydra.*``.
+    reason: in one line, why it failed, was pruned or counts as damaged.
+    record: its record; ``None`` unless it is finished and undamaged.
+    planned: whether its sweep has planned it; ``True`` where there is no plan.
     """
 
     folder: Path
@@ -67,45 +67,55 @@ class Run:
     def read(
         cls, folder: Path, overrides: Sequence[str] | None = None, *, planned: bool = True
     ) -> "Run":
-        """overrides: of the plan, where the folder may have none to say."""
+        """The run of a folder, in whatever state it is.
+
+        overrides: those of the plan, where the folder itself may not have them yet.
+        """
         held = is_held(folder)  # asked first: who held it and wrote a result since is finished
-        common: dict[str, Any] = {"folder": folder, "planned": planned}
-        if is_finished(folder):
-            try:
+        status, reason, record = "missing", "", None
+        try:
+            if is_finished(folder):
                 record = RunRecord.load(folder)
-                typed = as_typed(overrides or record.overrides)
-                run = cls(**common, typed=typed, status=record.status, record=record)
-                run.check()
-                return run
-            except UserError as error:
-                said = overrides or (read_config(folder) or {}).get("overrides") or []
-                typed = as_typed(said)
-                return cls(**common, typed=typed, status="damaged", reason=str(error))
-        if overrides is None:
-            overrides = (read_config(folder) or {}).get("overrides") or []
-        common["typed"] = as_typed(overrides)
-        if held:
-            return cls(**common, status="running")
-        if (folder / PRUNED).is_file():
-            try:
-                return cls(**common, status="pruned", reason=read_pruned(folder)[0])
-            except UserError as error:
-                return cls(**common, status="damaged", reason=str(error))
-        if (folder / FAILURE).is_file():
-            return cls(**common, status="failed", reason=_reason(folder))
-        there = (folder / CONFIG).is_file()
-        return cls(**common, status="interrupted" if there else "missing")
+                status = record.status
+            elif held:
+                status = "running"
+            elif (folder / PRUNED).is_file():
+                status, reason = "pruned", read_pruned(folder)[0]
+            elif (folder / FAILURE).is_file():
+                status, reason = "failed", _reason(folder)
+            elif (folder / CONFIG).is_file():
+                status = "interrupted"
+        except UserError as error:
+            status, reason = "damaged", str(error)
+        if not overrides:
+            found = record.overrides if record else (read_config(folder) or {}).get("overrides")
+            overrides = found or []
+        run = cls(
+            folder=folder,
+            status=status,
+            typed=as_typed(overrides),
+            reason=reason,
+            record=record,
+            planned=planned,
+        )
+        try:
+            run.check()
+        except UserError as error:
+            return replace(run, status="damaged", reason=str(error), record=None)
+        return run
 
     @classmethod
     def finished(cls, folder: Path) -> "Run":
-        """A run by itself. Raises ``UserError`` unless it is finished."""
+        """The run in ``folder``. Raises ``UserError`` if it is not finished."""
         record = RunRecord.load(folder)
-        return cls(
-            folder=folder, status=record.status, typed=as_typed(record.overrides), record=record
-        )
+        typed = as_typed(record.overrides)
+        return cls(folder=folder, status=record.status, typed=typed, record=record)
 
     def check(self) -> None:
-        """Raise ``UserError`` where a file that tables and figures are made of is damaged."""
+        """Raise ``UserError`` if a file is damaged that tables and figures of a finished run
+        need."""
+        if self.record is None:
+            return
         for name in (CONFIG, PREDICTIONS):
             if (self.folder / name).exists():
                 open_checked(self.folder / name).close()
@@ -113,7 +123,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """That of its folder."""
+        """The name of the folder."""
         return self.folder.name
 
     @property
@@ -124,46 +134,57 @@ class Run:
 
     @cached_property
     def config(self) -> dict[str, Any] | None:
-        """The resolved configuration of a finished run; ``None`` if it is lost or cut short."""
+        """The resolved configuration of a finished run; ``None`` if it is missing or damaged."""
         return read_config(self.folder) if self.record else None
 
     @cached_property
     def epochs(self) -> Epochs:
-        """The rows of ``metrics.csv``; empty if it is not there."""
+        """The rows of ``metrics.csv``, one for each epoch; empty if the file is missing.
+
+        Raises ``UserError`` if it is damaged.
+        """
         return read_metrics(self.folder / EPOCHS)
 
     @property
     def columns(self) -> dict[str, list[float]]:
-        """The same, name by name."""
+        """The columns of ``metrics.csv`` by their names."""
         names = self.epochs[0] if self.epochs else ()
         return {name: [row[name] for row in self.epochs] for name in names}
 
     @cached_property
     def predictions(self) -> "RunPredictions | None":
-        """``None`` if the run has none. Raises ``UserError`` if they are damaged."""
+        """What the net answered to validation and test images; ``None`` if the file is missing.
+
+        Raises ``UserError`` if it is damaged.
+        """
         from cifarlab.store import predictions  # numpy
 
-        return predictions.find(self.folder)
+        there = (self.folder / PREDICTIONS).exists()
+        return predictions.load(self.folder) if there else None
 
     @property
     def answers(self) -> "RunPredictions":
-        """The predictions. Raises ``UserError`` if they are missing or damaged."""
+        """The same, but raises ``UserError`` if the file is missing, too."""
         from cifarlab.store import predictions
 
         return self.predictions or predictions.load(self.folder)
 
     @property
     def written(self) -> float:
-        """When its ``result.json`` was (s)."""
+        """When ``result.json`` was written, in seconds since 1970; 0 if the run is not finished."""
         return (self.folder / RESULT).stat().st_mtime if self.record else 0.0
 
     @property
     def replicate(self) -> tuple[int, str]:
-        """Seed and fold of a finished run: what two of different rows share that can be paired."""
+        """Seed and fold of a finished run. Runs of different settings with the same are a pair."""
         return self.result.seed, self.value("data.fold")
 
     def value(self, key: str) -> str:
-        """Of a key that was typed for this run or for others; ``ABSENT`` if there is none."""
+        """The value of a key that was typed, for this run or for others it is compared with.
+
+        It is the one in the configuration, else what was typed, else the option that was chosen for
+        a group; ``ABSENT`` if there is none.
+        """
         config = self.config or {}
         resolved = select(config, key)
         if resolved is not None and not isinstance(resolved, Mapping):
@@ -175,8 +196,10 @@ class Run:
         return shown(resolved) if has(config, key) and not resolved else ABSENT
 
     def measure(self, name: str) -> float:
-        """A quantity of a finished run, see ``cifarlab.stats.quantities``; accuracies as fractions,
-        NaN where it has none."""
+        """A quantity of a finished run, see ``cifarlab.stats.quantities``.
+
+        Accuracies are fractions. NaN if the run does not have the quantity.
+        """
         record = self.result
         split, _, kind = name.partition("_")
         if split in record.metrics and kind in METRICS:
@@ -193,13 +216,13 @@ class Run:
         return direct[name] if name in direct else of_epochs(self.epochs, name)
 
     def reaches(self, name: str) -> bool:
-        """Whether it gets to the level that ``epochs_to_60`` asks for; true of other quantities."""
+        """Whether the run reaches the accuracy that ``epochs_to_60`` names; true of other names."""
         level = threshold(name)
         return level is None or any(row["val_acc"] >= level for row in self.epochs)
 
 
 def read_config(folder: Path) -> dict[str, Any] | None:
-    """The resolved configuration in a run's folder; ``None`` if it is not there or damaged."""
+    """The resolved configuration in a run's folder; ``None`` if it is missing or damaged."""
     try:
         return stored_config(folder)
     except UserError:
@@ -207,7 +230,10 @@ def read_config(folder: Path) -> dict[str, Any] | None:
 
 
 def stored_config(folder: Path) -> dict[str, Any]:
-    """The same. Raises ``UserError`` if it is not there or damaged."""
+    """The resolved configuration in a run's folder.
+
+    Raises ``UserError`` if it is missing or damaged.
+    """
     try:
         config = yaml.load(read_checked(folder / CONFIG), _Loader)
     except (FileNotFoundError, UnicodeDecodeError, yaml.YAMLError):
@@ -218,8 +244,8 @@ def stored_config(folder: Path) -> dict[str, Any]:
 
 
 def _is_endless(config: Any) -> bool:
-    """Whether there are more values than can be meant: YAML's aliases make a few lines into more
-    than any memory holds."""
+    """Whether it has more than ``MAX_ENTRIES`` values: with YAML's aliases, a few lines can stand
+    for more than fits into any memory."""
     nodes, count = [config], 0
     while nodes and count <= MAX_ENTRIES:
         node = nodes.pop()
@@ -230,12 +256,15 @@ def _is_endless(config: Any) -> bool:
 
 
 def write_config(config: Mapping[str, Any], folder: Path) -> None:
-    """Put the plain, resolved configuration into a run's folder."""
+    """Write ``config.yaml`` into a run's folder. config: plain and resolved."""
     write_atomic(folder / CONFIG, yaml.safe_dump(config, sort_keys=False), summed=True)
 
 
 def of_epochs(epochs: Epochs, name: str) -> float:
-    """A quantity of the curve. One that is never reached counts as one epoch after the last."""
+    """A quantity of the learning curve; NaN if there are no epochs.
+
+    A level that is never reached counts as reached in the epoch after the last.
+    """
     if not epochs:
         return _NONE
     acc, loss = ([row[key] for row in epochs] for key in ("val_acc", "val_loss"))
@@ -269,6 +298,7 @@ def _reason(path: Path) -> str:
 
 
 def as_typed(overrides: Sequence[str]) -> dict[str, str]:
-    """Overrides, key to value: ``+`` and ``~`` in front of a key do not tell keys apart."""
+    """The values of overrides by their keys, which lose a ``+`` or ``~`` in front; without
+    ``hydra.*``."""
     pairs = (item.partition("=")[::2] for item in overrides if not item.startswith("hydra."))
     return {key.lstrip("+~"): "~" if key.startswith("~") else as_shown(v) for key, v in pairs}

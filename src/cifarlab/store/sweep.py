@@ -1,4 +1,4 @@
-"""What a sweep folder holds: its runs, planned, under way, finished or failed."""
+"""The folder of a sweep with its runs, which may be planned, under way, finished or failed."""
 
 import json
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from cifarlab.store.run import Run
 
 @dataclass(frozen=True)
 class Sweep:
-    """A folder of runs, read once.
+    """The folder of a sweep, read once.
 
-    runs: those of the plan in its order, then those of other folders by name.
+    runs: first those of the plan, in its order; then others that are in the folder, by name.
     """
 
     folder: Path
@@ -22,7 +22,10 @@ class Sweep:
 
     @classmethod
     def read(cls, folder: Path) -> "Sweep":
-        """Works while runs are under way. Raises ``UserError`` if the plan cannot be read."""
+        """Read the folder; runs may be under way meanwhile.
+
+        Raises ``UserError`` if the plan cannot be read.
+        """
         plan = read_plan(folder)
         names = dict.fromkeys(plan or {})
         others = [path.name for path in sorted(folder.iterdir()) if _is_run(path)]
@@ -34,16 +37,17 @@ class Sweep:
 
     @property
     def finished(self) -> list[Run]:
+        """The runs that are finished and undamaged."""
         return [run for run in self.runs if run.record]
 
     @property
     def is_search(self) -> bool:
-        """Whether Optuna chose its runs."""
+        """Whether Optuna chose the values of its runs."""
         return (self.folder / JOURNAL).is_file()
 
 
 def is_sweep(folder: Path) -> bool:
-    """Whether ``folder`` has a plan or runs."""
+    """Whether ``folder`` has a plan of cells, or runs."""
     return folder.is_dir() and (
         (folder / CELLS).is_file() or any(_is_run(path) for path in folder.iterdir())
     )
@@ -55,8 +59,10 @@ def is_study(folder: Path) -> bool:
 
 
 def read_plan(folder: Path) -> dict[str, list[str]] | None:
-    """The overrides of each cell that was planned; ``None`` where nothing was. Raises ``UserError``
-    where ``cells.json`` is damaged."""
+    """The overrides of each planned cell, from ``cells.json``; ``None`` if there is no such file.
+
+    Raises ``UserError`` if it is damaged.
+    """
     path = folder / CELLS
     try:
         plan = json.loads(read_checked(path))

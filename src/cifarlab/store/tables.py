@@ -1,4 +1,4 @@
-"""Tables for people, as CSV."""
+"""Tables in CSV files, which people open in spreadsheets."""
 
 import csv
 import io
@@ -12,10 +12,10 @@ _FORMULA = tuple("=+-@\t\n＝＋－＠")  # as OWASP lists them
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """All rows under the keys of the first, in one step.
+    """Write the rows in one step, with the keys of the first row as columns.
 
-    Text that a spreadsheet would take for a formula, and run, gets a ``'`` before it, as OWASP
-    recommends; numbers are left as they are. Bytes of a name that are no text are written out.
+    Text that a spreadsheet would run as a formula gets a ``'`` in front, as OWASP recommends;
+    numbers stay as they are. Bytes in a file's name that are not text are written as escapes.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")

@@ -1,11 +1,11 @@
 """Which classes a run's folder may name.
 
-A stored configuration says by ``_target_`` what is to be called with which arguments, and a folder
-may come from a stranger: ``torch.load`` with ``weights_only: false`` is a target, too. So before
-anything is built from a folder, all of its configuration is looked through. Allowed are cifarlab's
-networks, data, augmentations, optimizers, schedules and callbacks, torch's layers and optimizers,
-and what the user names: in ``CIFARLAB_TRUST``, a list of classes and packages with commas between,
-or in the configuration of the command itself.
+The key ``_target_`` in a stored configuration says what is called, and with which arguments. A
+folder may come from a stranger, and ``torch.load`` with ``weights_only: false`` is a target, too.
+So the whole configuration of a folder is checked before anything is built from it. Allowed are the
+networks, data, augmentations, optimizers, schedules and callbacks of cifarlab, the layers and
+optimizers of torch, and what the user names: in the environment variable ``CIFARLAB_TRUST``,
+classes and packages separated by commas, or in the configuration of the command itself.
 """
 
 import importlib.metadata
@@ -34,11 +34,14 @@ _EXACTLY = frozenset(
 
 
 def check_trusted(config: Any, source: Path, named: Collection[str] = ()) -> None:
-    """Raise ``UserError``, with the key and the target, unless all that ``config`` would call is
+    """Raise ``UserError``, with the key and the target, unless all that ``config`` names is
     allowed.
 
-    config: plain, as stored. source: the file it is from. named: targets that the user has named.
-    Interpolations are refused as well: what is stored is resolved, and resolvers are calls.
+    Interpolations are refused, too: a stored configuration is resolved, and resolvers are calls.
+
+    config: plain, as stored.
+    source: the file that it is from, for the message.
+    named: targets that the user has named.
     """
     trusted = {name for name in os.environ.get(VARIABLE, "").split(",") if name} | set(named)
     for key, value in _leaves(config):
@@ -55,7 +58,7 @@ def check_trusted(config: Any, source: Path, named: Collection[str] = ()) -> Non
 
 
 def targets(config: Any) -> set[str]:
-    """All that a configuration names as ``_target_``."""
+    """The values of all keys ``_target_`` in a configuration."""
     return {str(value) for key, value in _leaves(config) if key.rpartition(".")[2] == "_target_"}
 
 
@@ -95,10 +98,10 @@ def _is_allowed(target: str, trusted: Collection[str]) -> bool:
 
 
 def _may_be_the_users(target: Any) -> bool:
-    """Whether a refused target may be a class of the user's own, or of a library that has networks.
+    """Whether a refused target may be a class of the user's own, or of a library of networks.
 
-    Told by its name, since importing it would run code: nothing of Python's or ours, and of what is
-    installed only names like those of classes.
+    Only the name can tell, since importing it would run code. Python's and cifarlab's own modules
+    never are; of other installed packages only names that look like classes.
     """
     if not isinstance(target, str) or "." not in target:
         return False
@@ -109,8 +112,8 @@ def _may_be_the_users(target: Any) -> bool:
 
 
 def _ours(room: str, name: str) -> Any:
-    """What a module of cifarlab has under ``name``, where it or another of its room defines it and
-    it is not imported from elsewhere; ``None``: nothing."""
+    """The object ``name`` of a module of cifarlab; ``None`` if there is none or if it is not
+    defined in the same package but imported from elsewhere."""
     try:
         found = vars(importlib.import_module(room)).get(name)
     except ImportError:

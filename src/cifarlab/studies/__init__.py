@@ -1,5 +1,5 @@
-"""Studies: the rows of a report's table, what the report claims of them, ladders of ingredients.
+"""Studies: the rows of a report's table, what the report claims about them, ladders of ingredients.
 
-Data and their checks only; standard library. The sweeper makes runs of the rows,
-``cifarlab.report`` measures them.
+Here are only the data and their checks. The sweeper makes runs of the rows, and ``cifarlab.report``
+judges these.
 """

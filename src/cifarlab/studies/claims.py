@@ -1,7 +1,7 @@
-"""The claim language: what a report says of its rows, as statements that runs can support.
+"""The language of claims: what a report says about its rows, as statements that runs can support.
 
-A check compiles to comparisons: a quantity of one row, or its difference between two, lies in an
-interval. A claim holds where all its comparisons do.
+A check is translated into comparisons. A comparison says that a quantity of one row, or its
+difference between two rows, lies in an interval. A claim holds if all its comparisons do.
 """
 
 import math
@@ -30,7 +30,10 @@ class Comparison:
     high: float
 
     def says(self, name: Callable[[str], str] = str) -> str:
-        """Without the quantity, as a table shows it. name: of a row, to its shorter one."""
+        """The comparison as text for a table, without the quantity.
+
+        name: returns a shorter name for a row.
+        """
         q, is_difference = self.quantity, self.b is not None
         of = name(self.a) + (f" − {name(self.b)}" if self.b is not None else "")
         if math.isinf(self.high):
@@ -49,7 +52,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Claim:
-    """quote: the report's words; check: as written; comparisons: what it means."""
+    """A claim of a report.
+
+    quote: the words of the report.
+    check: as it is written in the study's file.
+    comparisons: what the check means.
+    """
 
     quote: str
     comparisons: tuple[Comparison, ...]
@@ -61,12 +69,13 @@ class Claim:
 
     @property
     def in_epochs(self) -> bool:
-        """Whether it speaks of epochs, about which a shortened study says nothing."""
+        """Whether the claim is about epochs; a shortened study cannot judge such claims."""
         return any(c.quantity.in_epochs for c in self.comparisons)
 
 
 def parse_claim(plain: Mapping[str, Any], where: str) -> Claim:
-    """Of a study's file: ``{quote, check, note}``; ``check`` is one statement or a list of them.
+    """Read a claim of a study's file: ``{quote, check, note}``, ``check`` being a statement or
+    several.
 
     Raises ``UserError`` beginning with ``where`` for whatever is not the language.
     """
@@ -86,7 +95,7 @@ def parse_claim(plain: Mapping[str, Any], where: str) -> Claim:
 
 
 class _Fields:
-    """The keys of one check; each is taken once, and none may be left."""
+    """The keys of one check. Each is taken once, and none may be left over."""
 
     def __init__(self, fields: Mapping[str, Any], where: str) -> None:
         self.fields, self.where = dict(fields), where
@@ -123,14 +132,14 @@ class _Fields:
 
 
 def _greater(f: _Fields) -> Iterator[Comparison]:
-    """Each of ``a`` above each of ``b`` by ``by`` or more; a negative ``by`` allows a deficit."""
+    """Each row of ``a`` is above each of ``b`` by ``by`` or more; ``by`` may be negative."""
     q = f.quantity()
     pairs, by = list(product(f.rows("a"), f.rows("b"))), f.number("by", q, 0.0)
     yield from (Comparison(a, b, q, by, _INFINITE) for a, b in pairs)
 
 
 def _about(f: _Fields) -> Iterator[Comparison]:
-    """``a``, or ``a`` minus ``b``, is ``value`` (0) give or take ``within``."""
+    """``a``, or ``a`` minus ``b``, differs from ``value`` (default 0) by at most ``within``."""
     q = f.quantity()
     a, b = f.rows("a"), f.row("b", optional=True)
     value = f.number("value", q, None if b is None else 0.0)
@@ -151,7 +160,7 @@ def _at_most(f: _Fields) -> Iterator[Comparison]:
 
 
 def _ordered(f: _Fields) -> Iterator[Comparison]:
-    """Each of ``rows`` above the next."""
+    """Each row of ``rows`` is above the next one."""
     q = f.quantity()
     rows = f.rows("rows")
     if len(rows) < 2:
@@ -160,15 +169,16 @@ def _ordered(f: _Fields) -> Iterator[Comparison]:
 
 
 def _overfits(f: _Fields) -> Iterator[Comparison]:
-    """The validation loss rises from its lowest to the last epoch by ``rise`` (nats) or more."""
+    """From its lowest value to the last epoch, the validation loss rises by ``rise`` (nats) or
+    more."""
     q = quantity("val_loss_rise")
     rows, rise = f.rows("a"), f.number("rise", q, 0.05)
     yield from (Comparison(row, None, q, rise, _INFINITE) for row in rows)
 
 
 def _underfits(f: _Fields) -> Iterator[Comparison]:
-    """``a`` fits the training images worse than ``than``, and hardly better than unseen ones: its
-    training accuracy is at most ``gap`` (points) above its validation accuracy."""
+    """``a`` has a lower training accuracy than ``than``, at most ``gap`` points above its
+    validation accuracy."""
     train, gap = quantity("train_acc"), quantity("val_gap")
     a, than = f.row("a"), f.row("than")
     assert a is not None

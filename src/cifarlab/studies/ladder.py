@@ -10,13 +10,14 @@ _KEYS = frozenset({"title", "source", "about", "base", "ingredients", "mode", "a
 
 
 def expand(name: str, plain: Mapping[str, Any]) -> dict[str, Any]:
-    """The study, as its file would have it, that ``conf/ablation/<name>.yaml`` stands for.
+    """The study that ``conf/ablation/<name>.yaml`` stands for, as a study's file would have it.
 
-    ``cumulative``: ``base``, then with one ingredient more in each row, in their order, up to
-    ``all``. ``leave_one_out``: ``all``, and ``without_<ingredient>`` for each. An ingredient is
-    a list of overrides on top of the base; where two set the same key the later one's stands.
+    An ingredient is a list of overrides that are added to those of the base. If two ingredients set
+    the same key, the later one counts. In the mode ``cumulative``, the first row is ``base``, and
+    each further row has one ingredient more, up to ``all``. In the mode ``leave_one_out`` there are
+    ``all`` and a row ``without_<ingredient>`` for each ingredient. ``both`` has both.
 
-    Raises ``UserError`` for a mode that is none or a ladder without ingredients.
+    Raises ``UserError`` for an unknown mode, an unknown key and a ladder without ingredients.
     """
     where = f"ablation {name}"
     if unknown := set(plain) - _KEYS:

@@ -1,4 +1,4 @@
-"""From a row to what one would type: layers of overrides, and a shorter version of a run."""
+"""The overrides of a row: together with what was typed, and for a shorter run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,11 +23,11 @@ EPOCH_KEYS = (
 
 
 def merged(overrides: Sequence[str], typed: Sequence[str] = ()) -> list[str]:
-    """Overrides of a row in their order, then those that were typed; of the same key the last.
+    """The overrides of a row in their order, and then those that were typed; for each key the last.
 
-    A later choice of an option (``optimizer=adam``) also takes away what was set below it before
-    (``optimizer.lr=0.05``), which was meant for another. Not so of data and trainer, whose keys
-    (``data.split``) are those of all their options.
+    If an option is chosen later (``optimizer=adam``), what was set below it before
+    (``optimizer.lr=0.05``) is dropped, too: it was meant for another option. This is not so for
+    data and trainer, since all their options have the same keys (``data.split``).
     """
     kept: dict[str, str] = {}
     for layer in (*([override] for override in overrides), typed):
@@ -40,19 +40,21 @@ def merged(overrides: Sequence[str], typed: Sequence[str] = ()) -> list[str]:
 
 
 def replaced(row: Row, typed: Sequence[str]) -> list[str]:
-    """Overrides of the row that what was typed takes the place of."""
+    """The overrides of a row that are replaced by what was typed."""
     still = set(merged(row.overrides, typed))
     return [override for override in merged(row.overrides) if override not in still]
 
 
 def scaled(config: Mapping[str, Any], scale: float, typed: Sequence[str]) -> list[str]:
-    """Overrides that shorten a run to ``scale`` of its epochs: training, patience and schedules.
+    """The overrides that shorten a run, with its patience and its schedules, to a share of its
+    epochs.
 
-    Whole numbers stay whole and at least 1; keys in ``typed`` stay as they are.
+    Whole numbers stay whole and are at least 1. Keys that were typed do not change.
 
     Args:
-        config: of the whole run, resolved.
-        scale: in (0, 1].
+        config: of the run at full length, resolved.
+        scale: the share, in (0, 1].
+        typed: the overrides that were typed.
     """
     if scale == 1:
         return []
@@ -68,9 +70,10 @@ def scaled(config: Mapping[str, Any], scale: float, typed: Sequence[str]) -> lis
 
 
 def selected(study: Study, only: Sequence[str] | None) -> list[Row]:
-    """The rows to train: all, or those called ``only``; one that is ``like`` another is that one.
+    """The rows to train: all, or those with the ids in ``only``.
 
-    Raises ``UserError`` for a row that is not there.
+    For a row that is ``like`` another, it is that other row. Raises ``UserError`` for an unknown
+    id.
     """
     if only is None:
         return [row for row in study.rows if not row.like]
@@ -82,4 +85,5 @@ def selected(study: Study, only: Sequence[str] | None) -> list[Row]:
 
 
 def key_of(override: str) -> str:
+    """The key of an override, without a ``+`` or ``~`` in front."""
     return override.partition("=")[0].lstrip("+~")

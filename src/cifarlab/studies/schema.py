@@ -1,4 +1,4 @@
-"""A study as its file has it: rows, reported figures, claims, assumptions, slips."""
+"""What is in the file of a study: rows, reported figures, claims, assumptions, slips."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,6 +11,7 @@ from cifarlab.studies.claims import Claim, parse_claims
 
 _PREFIX = re.compile(r"^[a-z]+\d*\.(?=[a-z])")  # sapienza. of sapienza.dropout_0.1
 OURS = "ours"  # the source of a study that no report has
+SETTINGS = ("scale", "only", "id", "row")  # in a configuration beside what the study's file has
 
 _STUDY_KEYS = frozenset(
     {"title", "source", "about", "common", "rows", "axis", "claims", "assumptions", "slips"}
@@ -22,9 +23,10 @@ _COMMON_KEYS = frozenset({"overrides", "images"})
 
 @dataclass(frozen=True)
 class Reported:
-    """A figure that a report prints: a number, or a range with ends that may be open (infinite).
+    """A figure that a report prints: a number, or a range, whose ends may be infinite.
 
-    images: how many the report measured it on, if not all; ``None``: all.
+    low, high: the ends, equal for a number; accuracies are fractions.
+    images: on how many images the report measured it; ``None``: on all.
     """
 
     quantity: Quantity
@@ -50,12 +52,15 @@ class Reported:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table.
+    """A row of the report's table.
 
-    overrides: the study's common ones and its own, as typed, later ones first in authority.
-    params: of the network, as the report counts them.
-    needs: what not every machine has; the reason shown where the row was not measured.
-    like: another row, whose runs are this one's too: two reports of one experiment.
+    overrides: the common ones of the study and then its own; for the same key, the later one
+        counts.
+    reported: the figures that the report prints.
+    params: how many parameters the network has according to the report.
+    note: a remark for the tables.
+    needs: what not every machine has; it is shown if the row was not measured.
+    like: the id of another row with the same experiment, whose runs are used for this one, too.
     """
 
     id: str
@@ -69,7 +74,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Axis:
-    """The number that is swept: its name and its value in each row that has one."""
+    """The number that a study varies: its name, and its value in each row that has one."""
 
     name: str
     values: Mapping[str, float]
@@ -77,9 +82,9 @@ class Axis:
 
 @dataclass(frozen=True)
 class Step:
-    """A bar of a waterfall: row ``row`` beside row ``against``, which differs by ``ingredient``.
+    """A step of a ladder: the rows ``row`` and ``against`` differ by one ingredient.
 
-    removed: the ingredient is what ``row`` lacks.
+    removed: whether ``row`` is the one without the ingredient.
     """
 
     row: str
@@ -90,9 +95,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Study:
-    """All of a file. ``steps`` are those of a ladder, else there are none.
+    """What the file of a study says.
 
-    kind: ``study`` or ``ablation``; typed: the last command, beside it, of a folder's copy.
+    steps: of a ladder; other studies have none.
+    kind: ``study`` or ``ablation``.
+    typed: the overrides of the last command, in the copy that a sweep's folder has.
     """
 
     id: str
@@ -112,15 +119,20 @@ class Study:
         return next(row for row in self.rows if row.id == name)
 
     def short(self, name: str) -> str:
-        """Of a row, without the report that it is of where all rows can do without."""
+        """A short name for a row: without its report, if the names stay different."""
         names = [_PREFIX.sub("", row.id) for row in self.rows]
         return _PREFIX.sub("", name) if len(set(names)) == len(names) else name
 
 
-def parse_study(plain: Mapping[str, Any]) -> Study:
-    """Check and take apart what ``conf/study/<id>.yaml`` or a folder's copy holds.
+def of_config(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The study ``name`` as its file has it, from the ``study`` part of a configuration."""
+    return {"id": name} | {key: value for key, value in settings.items() if key not in SETTINGS}
 
-    Raises ``UserError`` naming the study for whatever is missing, misspelt or refers to nothing.
+
+def parse_study(plain: Mapping[str, Any]) -> Study:
+    """Read and check what ``conf/study/<id>.yaml``, or the copy in a sweep's folder, holds.
+
+    Raises ``UserError``, with the name of the study, for what is missing, unknown or wrong.
     """
     where = f"study {plain.get('id')}"
     _known(plain, _STUDY_KEYS, where)
@@ -183,7 +195,10 @@ def _row(plain: Mapping[str, Any], common: Mapping[str, Any], where: str) -> Row
 
 
 def _reported(name: str, value: Any, images: Mapping[str, int], where: str) -> Reported:
-    """A number, or ``[low, high]`` with ``null`` for an open end; accuracies in per cent."""
+    """Read a reported figure: a number, or ``[low, high]`` with ``null`` for an open end.
+
+    Accuracies are in per cent.
+    """
     try:
         q = quantity(name)
     except UserError as error:

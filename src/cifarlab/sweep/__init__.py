@@ -1,1 +1,1 @@
-"""The cells of a sweep: each a process of its own, watched, preloaded, searched."""
+"""The cells of a sweep: each is trained in a process of its own, which is watched from outside."""

@@ -1,8 +1,8 @@
-"""The cells of a sweep, each in a process of its own and watched from here.
+"""The cells of a sweep, each started in a process of its own and watched from here.
 
-Whichever launcher calls it, this side imports nothing large and holds nothing: a cell that is
-killed, runs out of memory or takes the interpreter with it leaves a line, not a broken sweep. How a
-cell went is read from its folder and from nowhere else.
+This side imports nothing large, whichever launcher calls it. If a cell is killed, runs out of
+memory or crashes its interpreter, the sweep gets a row with the reason and goes on. What became of
+a cell is read from its folder and from nowhere else.
 """
 
 import contextlib
@@ -54,21 +54,24 @@ _LOOK = 0.2  # s between two looks at how a cell of a search does
 
 @runtime_checkable
 class Child(Protocol):
-    """What ``multiprocessing.Process`` and ``subprocess.Popen`` have in common here."""
+    """The process of a cell: a ``multiprocessing.Process`` or a ``subprocess.Popen``."""
 
     pid: int
 
     def wait(self, timeout: float | None = None) -> int | None:
-        """Exit code, negative: a signal; ``None`` if it is still running after ``timeout`` s."""
+        """Wait for the end and return the exit code, which is negative after a signal.
+
+        ``None`` if the process is still running after ``timeout`` seconds.
+        """
 
 
 def run_cell(config: RunConfig) -> float | None:
-    """Train one cell of a sweep, or what is left of it, and return its validation accuracy.
+    """Train a cell of a sweep, or what is left to train of it, and return its validation accuracy.
 
-    config: plain; in a search its values are replaced by those that the search gives.
+    The result is ``None`` if the cell failed (``failure.json``), was asked to stop, or is being
+    trained by another sweep. Whatever happens in the cell, nothing is raised here.
 
-    ``None`` if there is none: the cell failed (``failure.json``), was asked to stop, or is being
-    trained by another sweep. Never raises for what happens in the cell.
+    config: plain; in a search, the search replaces its values.
     """
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
@@ -94,7 +97,10 @@ def run_cell(config: RunConfig) -> float | None:
 
 
 def configure(config: RunConfig, folder: Path) -> tuple[RunConfig, "Trial | None"]:
-    """The cell's configuration; in a search with the values that it is given now."""
+    """The configuration of the cell; in a search with values that Optuna chooses now.
+
+    In a search, the trial is returned with it.
+    """
     job = HydraConfig.get()
     if not job.sweeper.get("study"):
         return config, None
@@ -112,9 +118,9 @@ def configure(config: RunConfig, folder: Path) -> tuple[RunConfig, "Trial | None
 
 
 def watch(child: Child, trial: "Trial", last_epoch: int) -> int | None:
-    """Wait for the end of a search's cell; ask it to stop if it is among the bad ones.
+    """Wait until a cell of a search ends, and return its exit code.
 
-    Returns its exit code.
+    The cell is asked to stop if its accuracy is among the bad ones. last_epoch: of the cell.
     """
     while (code := child.wait(_LOOK)) is None:
         if trial.watch(last_epoch):
@@ -125,8 +131,11 @@ def watch(child: Child, trial: "Trial", last_epoch: int) -> int | None:
 
 
 def add_to_plan(folder: Path, cells: Mapping[str, list[str]], *, replace: bool) -> None:
-    """Note cells and their overrides in a sweep's ``cells.json``, below those it has; what it says
-    of a cell already stays unless ``replace``."""
+    """Add cells with their overrides to a sweep's ``cells.json``.
+
+    folder: of the sweep.
+    replace: whether the overrides replace those of cells that are already there.
+    """
     with FileLock(folder / f".{CELLS}.lock"):
         known = read_plan(folder) or {}
         new = {cell: values for cell, values in cells.items() if replace or cell not in known}
@@ -134,11 +143,14 @@ def add_to_plan(folder: Path, cells: Mapping[str, list[str]], *, replace: bool) 
 
 
 def start(folder: Path, config: RunConfig, jobs: int, logs: Any) -> Child:
-    """Start the cell's process.
+    """Start the process of a cell.
 
-    One device: forked from a server that has imported torch, once a sweep. Several: a command of
-    its own, which is what Lightning repeats for the other ranks; joblib's workers, which
-    multiprocessing does not know, need it too.
+    A cell on one device is forked from a server process, which imports torch once for the whole
+    sweep. A cell on several devices is started as a command, since Lightning repeats the command
+    for the other devices. So is a cell under joblib, whose workers multiprocessing does not know.
+
+    jobs: how many cells run on this machine at a time.
+    logs: Hydra's configuration of logging.
     """
     method = multiprocessing.get_start_method(allow_none=True)
     can_fork = os.name == "posix" and method in (None, *multiprocessing.get_all_start_methods())
@@ -177,10 +189,11 @@ class _Started:
 
 @contextlib.contextmanager
 def stopping(child: Child) -> Iterator[None]:
-    """Hand on what asks this process to stop, let the cell write its checkpoint, then stop.
+    """Send signals that ask this process to stop on to the cell, and stop when it has ended.
 
-    Under Slurm whoever sent the signal, or submitit's handler, puts the job back in the queue;
-    where no one would, this does. Else the process ends as the signal wants it.
+    The cell has ``PATIENCE`` seconds to write its checkpoint. Under Slurm, the job then goes back
+    into the queue: by whoever sent the signal, by submitit, or else by this function. Without Slurm
+    the process exits.
     """
     before: dict[int, Any] = {}
 
@@ -215,7 +228,7 @@ def _after_stop(
 
 
 def _close(folder: Path, code: int | None, *, fail_fast: bool) -> None:
-    """Leave a reason where the cell could not, and tell."""
+    """Log that the cell failed, if it did; write ``failure.json`` if the cell could not do so."""
     if code == worker.LOCKED:
         log.info("%s: another process trains it, left alone", folder.name)
     elif code == 128 + signal.SIGINT:
@@ -235,13 +248,16 @@ def _close(folder: Path, code: int | None, *, fail_fast: bool) -> None:
 
 
 def remember_gpus() -> None:
-    """Note which GPUs this process sees, for the cells that a launcher starts from here."""
+    """Keep which GPUs this process sees, for the cells that a launcher starts from here."""
     os.environ[_SEEN] = json.dumps(os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
 def see_gpus(launcher: Any) -> None:
-    """See what the sweep sees, so that its cells share the GPUs out among them: submitit's launcher
-    on one machine hides all GPUs from cells unless it is told how many they get."""
+    """Let this process see the GPUs that the sweep sees, so that its cells can share them.
+
+    Submitit's launcher for one machine hides all GPUs from cells unless it is told how many they
+    get.
+    """
     if not _is_local(launcher) or launcher.get("gpus_per_node") or _SEEN not in os.environ:
         return
     seen = json.loads(os.environ[_SEEN])
@@ -252,7 +268,7 @@ def see_gpus(launcher: Any) -> None:
 
 
 def _is_local(launcher: Any) -> bool:
-    """Whether it is submitit's, but not Slurm's: all cells at once, each on some cores."""
+    """Whether a launcher is submitit's for one machine, which starts all cells at once."""
     return "cpus_per_task" in launcher and "partition" not in launcher
 
 

@@ -1,7 +1,7 @@
-"""Imported by the process that cells are forked from, once, and by nothing else.
+"""Imported only by the process that cells are forked from, once for a sweep.
 
-What asks a sweep to stop often goes to all its processes; the cells answer it, and end when this
-process does, so this one must not.
+A signal that asks a sweep to stop often goes to all its processes. The cells answer it. This
+process must ignore it, since the cells end as soon as it ends.
 """
 
 import signal

@@ -1,9 +1,10 @@
 """A search: a sweep whose cells get their values from Optuna when they begin.
 
-A cell asks when it starts to train, not when the sweep is planned. So every launcher runs a search,
-each cell knows all that ended before it, and no worker waits for others. The side that watches the
-cell asks, reports its validation accuracy after every epoch, and has a bad one stopped; the cell
-itself, all of its processes, reads its settings from its folder and knows nothing of all this.
+Values are asked for when a cell starts to train, not when the sweep is planned. So every launcher
+can run a search, each cell profits from all that ended before it, and no worker waits for another.
+The process that watches the cell asks for the values, reports the validation accuracy after every
+epoch, and stops a bad cell. The cell itself reads its settings from its folder and knows nothing of
+the search.
 """
 
 import json
@@ -49,7 +50,10 @@ _CELL, _SPACE = "cell", "space"  # attributes of a trial, of a study
 
 
 def open_study(folder: Path, name: str, **options: Any) -> optuna.Study:
-    """The study ``name`` of a sweep's folder, made if need be; ``options`` are Optuna's."""
+    """Optuna's study ``name`` in a sweep's folder, which is made if it is not there.
+
+    options: of ``optuna.create_study``.
+    """
     return optuna.create_study(
         storage=open_journal(folder),
         study_name=name,
@@ -62,10 +66,13 @@ def open_study(folder: Path, name: str, **options: Any) -> optuna.Study:
 def begin_study(
     folder: Path, name: str, space: Mapping[str, BaseDistribution], *, fresh: bool
 ) -> None:
-    """Make the study or go on with it: told of cells that ended while nobody watched, and of all
-    that have begun, where the journal was lost.
+    """Make Optuna's study or go on with it.
 
-    fresh: forget all of its trials.
+    It is told of cells that ended while nobody watched them. If the journal was lost, it is told of
+    all cells that have begun.
+
+    space: the distribution of each key that is searched.
+    fresh: whether to forget all trials.
     """
     with _locked(folder):
         study = open_study(folder, name)
@@ -81,11 +88,11 @@ def begin_study(
 
 
 class Trial:
-    """The values of one cell, and what becomes of it: ``begin``, ``watch`` repeatedly, ``end``.
+    """A cell of a search as Optuna sees it: ``begin`` it, ``watch`` it repeatedly, ``end`` it.
 
     Args:
-        study: that the trial belongs to.
-        trial: of it, running.
+        study: Optuna's, to which the trial belongs.
+        trial: Optuna's, which is running.
         folder: of the cell.
     """
 
@@ -96,10 +103,10 @@ class Trial:
 
     @classmethod
     def begin(cls, folder: Path, options: Mapping[str, Any]) -> "Trial":
-        """Ask for values; of a cell that began before, take those it has.
+        """Ask for the values of a cell; a cell that began before keeps those it has.
 
-        options: ``study``, its name; ``sampler`` and ``pruner``, with ``_target_``. The sampler is
-        made anew for each cell, seeded by its own ``seed`` and the cell's name.
+        options: ``study``, the name of the study; ``sampler`` and ``pruner``, with ``_target_``.
+            Each cell makes a sampler, whose seed follows from ``sampler.seed`` and the cell's name.
         """
         sampler = dict(options["sampler"])
         if sampler.get("seed") is not None:
@@ -123,16 +130,16 @@ class Trial:
 
     @property
     def overrides(self) -> list[str]:
-        """The values, as they would be typed; a number with twelve digits."""
+        """The values as overrides; numbers have at most twelve digits."""
         values = self.trial.params.items()
         return [f"{k}={v:.12g}" if isinstance(v, float) else f"{k}={v}" for k, v in values]
 
     def watch(self, last_epoch: int) -> bool:
-        """Report the epochs that are new in the cell's ``metrics.csv``; whether it is to stop now.
+        """Report the new epochs of the cell's ``metrics.csv``; returns whether it should stop now.
 
-        One that is leaves ``pruned.json`` first, and is not to stop again.
+        If so, ``pruned.json`` is written first, and later calls return ``False``.
 
-        last_epoch: of the cell; after it there is nothing left to save by stopping.
+        last_epoch: of the cell; after it, stopping saves nothing.
         """
         try:
             rows = read_metrics(self.folder / EPOCHS)
@@ -153,12 +160,13 @@ class Trial:
         return False
 
     def end(self) -> None:
-        """Tell the study how the cell ended; an interrupted one is still under way."""
+        """Tell Optuna how the cell ended; an interrupted cell counts as still running."""
         _tell(self.study, self.trial.number, self.folder)
 
 
 def _tell(study: optuna.Study, number: int, folder: Path) -> None:
-    """Of an ended cell its accuracy on validation or that it has none; else nothing."""
+    """Tell Optuna the validation accuracy of an ended cell, or that it failed; of others
+    nothing."""
     if is_finished(folder):
         try:
             accuracy = RunRecord.load(folder).metrics["val"]["acc"]
@@ -173,7 +181,7 @@ def _tell(study: optuna.Study, number: int, folder: Path) -> None:
 
 
 def _recover(study: optuna.Study, folder: Path, space: Mapping[str, BaseDistribution]) -> None:
-    """Begin the trials again of cells that have begun and of which the journal knows nothing."""
+    """Make trials for cells that have begun but are not in the journal."""
     known = {trial.user_attrs.get(_CELL) for trial in study.get_trials(deepcopy=False)}
     for cell in sorted(folder.glob(f"*_{study.study_name}")):
         if cell.name not in known and (cell / CONFIG).is_file():
@@ -196,20 +204,20 @@ def _begun(cell: Path, space: Mapping[str, BaseDistribution]) -> FrozenTrial:
 
 
 def _value(distribution: BaseDistribution, text: str) -> Any:
-    """Of a key that was searched, as Optuna has it."""
+    """The value of a searched key, from an override to what Optuna takes."""
     if isinstance(distribution, IntDistribution):
         return int(text)
     return float(text) if isinstance(distribution, FloatDistribution) else text
 
 
 def _trial_of(study: optuna.Study, cell: str) -> FrozenTrial | None:
-    """The last one of a cell."""
+    """The last trial of a cell."""
     found = [t for t in study.get_trials(deepcopy=False) if t.user_attrs.get(_CELL) == cell]
     return found[-1] if found else None
 
 
 def _resumed(study: optuna.Study, number: int, folder: Path) -> optuna.Trial:
-    """A trial that an earlier process was given, as that process had it."""
+    """A running trial that an earlier process began, to be continued by this one."""
     journal = open_journal(folder)  # numbers in it are the same whenever it is opened
     of = journal.get_study_id_from_name(study.study_name)
     return optuna.Trial(study, journal.get_trial_id_from_study_id_trial_number(of, number))
@@ -217,6 +225,6 @@ def _resumed(study: optuna.Study, number: int, folder: Path) -> optuna.Trial:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One process at a time asks."""
+    """Only one process at a time may ask Optuna."""
     with FileLock(folder / f".{JOURNAL}.lock"):
         yield

@@ -1,8 +1,8 @@
 """One cell of a sweep, in a process of its own: ``python -m cifarlab.sweep.worker <folder> <jobs>``
 (see ``main``).
 
-The folder's ``config.yaml`` says all there is to do, so every process of the cell, those that
-Lightning starts for further devices too, trains with the same settings.
+All settings are in the folder's ``config.yaml``. So every process of the cell trains with the same
+ones, also those that Lightning starts for further devices.
 """
 
 import ctypes
@@ -31,11 +31,12 @@ log = logging.getLogger("cifarlab")
 
 
 def main(folder: str, jobs: int, logging_config: dict[str, Any] | None) -> None:
-    """Train the cell in ``folder`` to its end and exit with a code that says how it went.
+    """Train the cell in ``folder`` to its end and exit with a code that says what happened.
 
-    A failure is left as ``failure.json``. Cells that another process trains are left to it.
+    After a failure there is a ``failure.json``. A cell that another process trains is not touched.
 
     jobs: how many processes like this one share the machine.
+    logging_config: for ``logging.config``; ``None`` leaves logging as it is.
     """
     _die_with_parent()
     cli.say_anything()
@@ -81,8 +82,8 @@ def _train(folder: Path, jobs: int) -> int:
 
 
 def _die_with_parent() -> None:
-    """Be killed when the process that started this one is (a command of its own: on Linux), so that
-    nothing trains on that nobody waits for."""
+    """Let this process be killed when the one that started it dies, so that no forgotten cell
+    trains on. A process that was started as a command can do so only on Linux."""
     parent = multiprocessing.parent_process()
     if parent is not None:  # of a forked one: not the server it was forked from
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()

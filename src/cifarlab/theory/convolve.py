@@ -60,7 +60,8 @@ def correlate(
 
 
 def turned(kernel: Matrix) -> list[list[int]]:
-    """By 180 degrees: with it cross-correlation is the convolution of mathematics."""
+    """The kernel turned by 180 degrees: with it, cross-correlation is convolution in
+    mathematics."""
     return [list(row)[::-1] for row in kernel][::-1]
 
 
@@ -69,12 +70,15 @@ def values(output: Sequence[Sequence[Working]]) -> list[list[int]]:
 
 
 def same_paddings(kernel: Matrix) -> tuple[int, int]:
-    """Rows and columns of zeros on each side that keep the size. Raises ``UserError``."""
+    """How many rows and columns of zeros on each side keep the size.
+
+    Raises ``UserError`` if the kernel has an even number of rows or columns.
+    """
     return same_padding(len(kernel)), same_padding(len(kernel[0]))
 
 
 def pad(image: Matrix, amounts: tuple[int, int]) -> list[list[int]]:
-    """With zeros around it: rows above and below, columns left and right."""
+    """The image with rows of zeros above and below, and columns of zeros left and right."""
     rows, columns = amounts
     empty = [[0] * (len(image[0]) + 2 * columns) for _ in range(rows)]
     inner = [[0] * columns + list(row) + [0] * columns for row in image]
@@ -82,7 +86,10 @@ def pad(image: Matrix, amounts: tuple[int, int]) -> list[list[int]]:
 
 
 def matrix(name: str, value: object) -> list[list[int]]:
-    """``value`` if it is one of whole numbers. Raises ``UserError``."""
+    """The value, if it is a matrix of whole numbers.
+
+    Raises ``UserError`` if it is not. name: of the value, for the message.
+    """
     rows = value if isinstance(value, list) else []
     lengths = {len(row) if isinstance(row, list) else 0 for row in rows}
     if len(lengths) != 1 or 0 in lengths:
@@ -95,6 +102,6 @@ def matrix(name: str, value: object) -> list[list[int]]:
 
 
 def drawn(rows: Matrix, indent: str = "  ") -> list[str]:
-    """Lines with aligned columns."""
+    """The matrix as lines with aligned columns."""
     width = max(len(str(number)) for row in rows for number in row)
     return [indent + " ".join(f"{number:>{width}}" for number in row) for row in rows]

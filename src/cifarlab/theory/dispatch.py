@@ -43,7 +43,7 @@ class FieldMode(TorchDispatchMode):
         self._note(images, Seen((Field(), Field()), (images.shape[2], images.shape[3])))
 
     def seen(self, tensor: Tensor) -> Seen | None:
-        """``None`` for a tensor that the images have no part in."""
+        """What the units of a tensor see; ``None`` if it does not depend on the images."""
         return self._known.get(id(tensor), (None, None))[1]
 
     def __torch_dispatch__(

@@ -19,7 +19,7 @@ class Field:
 
     @property
     def end(self) -> int:
-        """The pixel after the last of unit 0."""
+        """The pixel after the last one that unit 0 sees."""
         return self.start + self.size
 
     def slide(self, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> "Field":

@@ -43,19 +43,23 @@ class Layer:
 
     @property
     def formula(self) -> str:
-        """Of the parameters, with numbers; empty where there are none."""
+        """The formula of the number of parameters, with numbers; empty if there are none."""
         return ""
 
     def output(self, shape: Shape) -> Shape:
-        """Raises ``UserError`` for a shape that it cannot have as its input."""
+        """The shape of the output for an input of ``shape``.
+
+        Raises ``UserError`` if the layer cannot have such an input.
+        """
         return shape
 
     def macs(self, shape: Shape) -> int:
-        """For an input of ``shape``."""
+        """The multiply-accumulates for an input of ``shape``."""
         return 0
 
     def fields(self, fields: Fields, shape: Shape) -> Fields | None:
-        """Along height and width, after this layer; ``None`` where units see different sizes."""
+        """The receptive fields along height and width after this layer; ``None`` where units see
+        different sizes."""
         return fields
 
     def __str__(self) -> str:
@@ -73,7 +77,7 @@ class _Window(Layer):
     ceil: bool = False
 
     def sizes(self, shape: Shape) -> Pair:
-        """Height and width of the output."""
+        """The height and the width of the output."""
         height, width = (
             output_size(size, kernel, stride, padding, dilation, self.ceil)
             for size, kernel, stride, padding, dilation in zip(
@@ -155,7 +159,8 @@ class AdaptivePooling(Layer):
         return channels, self.size[0] or height, self.size[1] or width
 
     def window(self, shape: Shape) -> Pair | None:
-        """Height and width of the windows; ``None`` where they do not divide the maps evenly."""
+        """The height and the width of the windows; ``None`` if they do not divide the maps
+        evenly."""
         sizes, new = shape[1:], self.output(shape)[1:]
         if any(size % parts for size, parts in zip(sizes, new, strict=True)):
             return None
@@ -235,7 +240,7 @@ class Flatten(Layer):
 
 
 def shown(shape: Shape) -> str:
-    """``32x16x16``."""
+    """A shape as text, ``32x16x16``."""
     return "x".join(map(str, shape))
 
 

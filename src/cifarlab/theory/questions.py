@@ -25,7 +25,7 @@ def ask_output_size(
     input: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1,
     ceil: bool = False,
 ) -> str:  # fmt: skip
-    """Of a convolution or pooling, along one axis."""
+    """The size of the output of a convolution or pooling, along one axis."""
     size = output_size(input, kernel, stride, padding, dilation, ceil)
     return f"{size_formula(input, kernel, stride, padding, dilation, ceil)} = {size}"
 
@@ -33,7 +33,7 @@ def ask_output_size(
 def ask_kernel(
     input: int, output: int, stride: int = 1, padding: int = 0, dilation: int = 1
 ) -> str:
-    """That turns one size into another."""
+    """The kernels that turn one size into another."""
     found = kernels(input, output, stride, padding, dilation)
     if not found:
         raise UserError(
@@ -51,7 +51,7 @@ def ask_kernel(
 
 
 def ask_padding(kernel: int, stride: int = 1, dilation: int = 1, input: int | None = None) -> str:
-    """On each side, that keeps the size."""
+    """The padding on each side that keeps the size."""
     if stride == 1:
         padding = same_padding(kernel, dilation)
         if dilation == 1:
@@ -70,7 +70,10 @@ def ask_padding(kernel: int, stride: int = 1, dilation: int = 1, input: int | No
 
 
 def ask_convolve(image: list, kernel: list, padding: int | None = None, stride: int = 1) -> str:
-    """By hand, term by term, both ways. Without a padding the size is kept."""
+    """A convolution by hand, term by term, with the kernel as it is and turned.
+
+    padding: zeros on each side; ``None`` keeps the size.
+    """
     image, kernel = by_hand.matrix("image", image), by_hand.matrix("kernel", kernel)
     pads = by_hand.same_paddings(kernel) if padding is None else (padding, padding)
     lines = ["image, with its padding of zeros:", *by_hand.drawn(by_hand.pad(image, pads))]
@@ -88,12 +91,12 @@ def ask_convolve(image: list, kernel: list, padding: int | None = None, stride: 
 
 
 def ask_layers(layers: str | list, input: str | int | list = "3x32x32") -> str:
-    """Sizes, parameters, receptive fields and multiply-accumulates of a list of layers."""
+    """The sizes, parameters, receptive fields and multiply-accumulates of a list of layers."""
     return text(read(layers, shape(input)))
 
 
 def ask_reports() -> str:
-    """All theory questions of the reports, answers beside theirs."""
+    """All theory questions of the reports, with our answers beside theirs."""
     return report()
 
 
@@ -106,7 +109,13 @@ _WHOLE = {"input": 1, "output": 1, "kernel": 1, "stride": 1, "padding": 0, "dila
 
 
 def answer(question: str | None, given: Mapping[str, Any]) -> str:
-    """given: the keys that were typed. Raises ``UserError`` for whatever does not fit."""
+    """The answer to a question, as text.
+
+    question: its name; ``None``: a list of the questions.
+    given: the keys that were typed.
+
+    Raises ``UserError`` for an unknown question and for keys that do not fit it.
+    """
     if question is None:
         if given:
             keys = ", ".join(given)
@@ -131,7 +140,10 @@ def answer(question: str | None, given: Mapping[str, Any]) -> str:
 
 
 def shape(value: object) -> Shape:
-    """``3x32x32``, ``[3,32,32]`` or a number of values. Raises ``UserError``."""
+    """A shape, from ``3x32x32``, ``[3,32,32]`` or a number of values.
+
+    Raises ``UserError`` for anything else.
+    """
     parts = value if isinstance(value, list) else str(value).split("x")
     if len(parts) not in (1, 3) or not all(str(part).strip().isdigit() for part in parts):
         raise UserError(f"input={value}: must be channels x height x width, 3x32x32, or a number")

@@ -57,7 +57,7 @@ VGG11 = " | ".join(
 
 @dataclass(frozen=True)
 class Check:
-    """One question: what we get, what the report says, and the arithmetic where they differ."""
+    """A question with our answer, the report's answer, and the arithmetic if they differ."""
 
     where: str
     asked: str
@@ -72,7 +72,7 @@ Values = Mapping[str, int | str]
 def compare(
     where: str, asked: str, ours: Values, printed: Values, working: Mapping[str, str] | None = None
 ) -> Check:
-    """Label by label; ``working`` shows how a value is got."""
+    """Compare answers label by label. working: how each value is computed."""
     assert ours.keys() == printed.keys(), (ours.keys(), printed.keys())
     slips = []
     for label, value in ours.items():
@@ -89,13 +89,13 @@ def compare(
 
 
 def checks() -> list[Check]:
-    """All of them, report by report."""
+    """All questions, report by report."""
     every = [*convolutions(), *sizes(), *tables(), *others()]
     return sorted(every, key=lambda check: REPORTS.index(check.where))
 
 
 def report() -> str:
-    """The table, and below it each slip with its arithmetic."""
+    """A table of all questions, and below it each slip with its arithmetic."""
     lines = [["report", "question", "answer", "the report says"]]
     notes: list[str] = []
     for check in checks():
@@ -117,7 +117,7 @@ def report() -> str:
 
 
 def convolutions() -> list[Check]:
-    """Task 1a."""
+    """Task 1a of TDT4265, assignment 3: a convolution by hand."""
     output = [working for row in correlate(IMAGE, SOBEL) for working in row]
     values = {f"row {w.row + 1}, column {w.column + 1}": w.value for w in output}
     working = {f"row {w.row + 1}, column {w.column + 1}": str(w) for w in output}
@@ -140,7 +140,7 @@ def convolutions() -> list[Check]:
 
 
 def sizes() -> list[Check]:
-    """Tasks 1c to 1f, which the two reports answer alike."""
+    """Tasks 1c to 1f of TDT4265, assignment 3: sizes. Both reports give the same answers."""
     (kernel,) = kernels(512, 504)
     asked = {
         "1c: 5x5, stride 1: padding that keeps the size": (same_padding(5), 2, ""),
@@ -257,7 +257,7 @@ def _sum(
 
 
 def _with(rows: Sequence[Row]) -> list[Row]:
-    """Those that have parameters."""
+    """The rows of layers that have parameters."""
     return [row for row in rows if row.parameters]
 
 

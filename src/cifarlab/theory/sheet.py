@@ -37,12 +37,14 @@ _ADAPTIVE = nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d
 
 @dataclass(frozen=True)
 class Sheet:
-    """rows: of every layer called, once a call, and of parameters that lie elsewhere.
+    """The layer table of a net.
 
-    macs: multiply-accumulates that torch counts, functions that are no layers included.
+    rows: one for every call of a layer, and for parameters that no layer has.
+    macs: the multiply-accumulates that torch counts, also those of functions that are no layers.
     num_params: of the whole net.
-    resized: pixels that the net gives its images first; receptive fields are in those.
-    unknown: why receptive fields end, where they do.
+    resized: the size in pixels to which the net first resizes images; receptive fields count these
+        pixels.
+    unknown: why receptive fields are unknown from some layer on, if they are.
     """
 
     rows: tuple[Row, ...]
@@ -53,7 +55,7 @@ class Sheet:
 
     @property
     def mistakes(self) -> list[str]:
-        """Where formulas and the net disagree: nowhere, or one of the two is wrong."""
+        """Where formulas and the net disagree; if they do, one of the two is wrong."""
         found = [
             f"{row.name}: {row.parameters:,} parameters by formula, {row.counted:,} counted"
             for row in self.rows
@@ -66,7 +68,7 @@ class Sheet:
 
     @property
     def remarks(self) -> list[str]:
-        """What the table does not say by itself, a line each."""
+        """What the table does not say by itself, in lines."""
         formula, counted = (total(self.rows, key) for key in ("parameters", "counted"))
         macs = total(self.rows, "macs")
         lines = [
@@ -89,7 +91,7 @@ class Sheet:
 
 
 class _Recorder:
-    """Hooks that write a row whenever a layer has computed.
+    """Hooks that add a row whenever a layer has computed its output.
 
     A layer is a module without children, or one with parameters of its own.
     """

@@ -8,7 +8,7 @@ from cifarlab.base.errors import UserError
 
 
 def span(kernel: int, dilation: int = 1) -> int:
-    """Pixels from the first to the last that a kernel touches."""
+    """How many pixels there are from the first to the last one that a kernel touches."""
     return dilation * (kernel - 1) + 1
 
 
@@ -20,10 +20,12 @@ def output_size(
     dilation: int = 1,
     ceil: bool = False,
 ) -> int:
-    """Of a convolution or pooling. Raises ``UserError`` where the kernel does not fit.
+    """The size of the output of a convolution or pooling.
 
-    ceil: round up, as pooling with ``ceil_mode`` does, which leaves out a last window that would
-    lie in the padding on the right altogether.
+    Raises ``UserError`` if the kernel does not fit.
+
+    ceil: whether to round up, as pooling with ``ceil_mode`` does. A last window that would lie in
+        the padding completely is left out.
     """
     room = size + 2 * padding - span(kernel, dilation)
     found = (-(-room // stride) if ceil else room // stride) + 1
@@ -38,8 +40,10 @@ def output_size(
 def kernels(
     size: int, output: int, stride: int = 1, padding: int = 0, dilation: int = 1
 ) -> list[int]:
-    """Every kernel that turns ``size`` into ``output`` pixels, ascending; several where a stride
-    rounds down, none where it cannot be done."""
+    """All kernels that turn ``size`` into ``output`` pixels, ascending.
+
+    There can be several, since a stride rounds down, or none.
+    """
     largest = (size + 2 * padding - 1) // dilation + 1
     return [
         kernel
@@ -64,7 +68,7 @@ def same_padding(kernel: int, dilation: int = 1) -> int:
 def strided_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> int:
     """The padding with which a stride keeps the size: ((S - 1) W - S + D(F - 1) + 1) / 2.
 
-    Where that is half a pixel the next one does, since the division by the stride rounds down.
+    If that is half a pixel, it is rounded up, since the division by the stride rounds down.
     """
     return -(-((stride - 1) * size - stride + span(kernel, dilation)) // 2)
 

@@ -31,14 +31,14 @@ class Row:
 
     @property
     def parameters(self) -> int | None:
-        """By formula."""
+        """The number of parameters, by formula."""
         if self.weights is None or self.biases is None:
             return None
         return self.weights + self.biases
 
     @property
     def agrees(self) -> bool:
-        """Unless formula and count are both there and differ."""
+        """Whether formula and count are equal, or one of them is missing."""
         return None in (self.parameters, self.counted) or self.parameters == self.counted
 
 
@@ -75,7 +75,7 @@ def table(rows: Sequence[Row], *, formulas: bool = False) -> list[list[str]]:
 
 
 def as_records(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """For a file: numbers as they are, empty where unknown."""
+    """The rows for a file, with plain numbers, which are empty if they are unknown."""
     return [
         {
             "layer": row.name,
@@ -115,7 +115,7 @@ def aligned(lines: Sequence[Sequence[str]], left: int) -> str:
 
 
 def total(rows: Sequence[Row], key: str) -> int:
-    """Of what is known."""
+    """The sum of a column over the rows in which it is known."""
     return sum(getattr(row, key) or 0 for row in rows)
 
 

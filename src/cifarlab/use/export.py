@@ -1,8 +1,9 @@
 """A run's net as a file that needs nothing of cifarlab: ONNX, or torch's own exported program.
 
-The file takes ``pixels``, uint8 RGB ``(batch, 3, size, size)`` with any batch, and returns
-``logits``, float32 ``(batch, classes)``. Normalisation is inside. It takes pixels and not floats
-because a wrong type is refused, where a wrong scale would only make predictions worse.
+The exported model takes ``pixels``, uint8 RGB ``(batch, 3, size, size)`` with any batch size, and
+returns ``logits``, float32 ``(batch, classes)``. It normalises the pixels itself. It takes pixels
+and not floats, since a wrong type raises an error, while a wrong scale would only make predictions
+worse.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 
 from cifarlab.base import hardware
 from cifarlab.base.checks import check_export
-from cifarlab.store.checkpoint import LoadedRun
+from cifarlab.store.checkpoint import LoadedNet
 from cifarlab.store.files import write_atomic
 from cifarlab.use.predictor import PixelsToLogits
 
@@ -31,13 +32,18 @@ _BATCHES = (1, 7)  # sizes that are compared; the net is traced with another
 
 
 class VerificationError(RuntimeError):
-    """An exported file that does not do what the net does."""
+    """The exported model does not compute what the net computes."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """path: of the model; description: of what it takes and returns, a JSON file; difference: the
-    largest between a logit of the file and of the net; scale: the largest logit."""
+    """What was exported.
+
+    path: of the model.
+    description: path of a JSON file that says what the model takes and returns.
+    difference: the largest absolute difference between a logit of the model and of the net.
+    scale: the largest absolute logit.
+    """
 
     path: Path
     description: Path
@@ -47,32 +53,38 @@ class Exported:
 
 @dataclass(frozen=True)
 class Format:
-    """write: module, example pixels, metadata, path; run: path and pixels to logits; suffix: of the
-    file."""
+    """A format to export to.
+
+    write: writes a file, given the module, example pixels, metadata and the path.
+    run: computes logits, given the path of the file and pixels.
+    suffix: of the file.
+    """
 
     write: Callable[[nn.Module, Tensor, Mapping[str, Any], Path], None]
     run: Callable[[Path, Tensor], np.ndarray]
     suffix: str
 
 
-def export(run: LoadedRun, format: str, folder: Path) -> Exported:
+def export(loaded: LoadedNet, format: str, folder: Path) -> Exported:
     """Write ``model.<suffix>`` and ``model.<suffix>.json`` into ``folder``.
 
-    The file is loaded again and compared with the net, on batches of several sizes, before it gets
-    its name. Raises ``UserError`` for an unknown format or a missing package, ``VerificationError``
-    where logits differ; then nothing is left.
+    Before the file gets its name, it is loaded again and compared with the net on batches of
+    several sizes. Raises ``UserError`` for an unknown format or a missing package, and
+    ``VerificationError`` if logits differ; then no file is left.
     """
     check_export(format)
     chosen = FORMATS[format]
-    net = copy.deepcopy(run.net).cpu().to(memory_format=torch.contiguous_format)
-    module = PixelsToLogits(net, run.mean, run.std).eval()
-    metadata = describe(run)
+    net = copy.deepcopy(loaded.net).cpu().to(memory_format=torch.contiguous_format)
+    module = PixelsToLogits(net, loaded.mean, loaded.std).eval()
+    metadata = describe(loaded)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"model.{chosen.suffix}"
     with _beside(target) as temporary:
         path = Path(temporary) / target.name
-        chosen.write(module, _noise(3, run.image_size), metadata, path)
-        difference, scale = verify(module, lambda pixels: chosen.run(path, pixels), run.image_size)
+        chosen.write(module, _noise(3, loaded.image_size), metadata, path)
+        difference, scale = verify(
+            module, lambda pixels: chosen.run(path, pixels), loaded.image_size
+        )
         description = target.with_name(f"{target.name}.json")
         measured = {"max_abs_difference": difference, "max_abs_logit": scale}
         write_atomic(description, json.dumps(metadata | measured, indent=2) + "\n")
@@ -82,7 +94,8 @@ def export(run: LoadedRun, format: str, folder: Path) -> Exported:
 
 @contextlib.contextmanager
 def _beside(target: Path) -> Iterator[str]:
-    """A temporary folder on the disk of ``target``. Raises ``OSError`` that names that."""
+    """A temporary folder on the disk of ``target``. Raises ``OSError`` with the name of
+    ``target``."""
     try:
         folder = tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-")
     except OSError as error:
@@ -94,9 +107,12 @@ def _beside(target: Path) -> Iterator[str]:
 def verify(
     module: nn.Module, exported: Callable[[Tensor], np.ndarray], image_size: int
 ) -> tuple[float, float]:
-    """Compare logits on random pixels: the largest difference and the largest logit, both absolute.
+    """Compare logits on random pixels; returns the largest difference and the largest logit,
+    absolute.
 
-    Raises ``VerificationError`` where they differ by more than rounding explains.
+    Raises ``VerificationError`` if they differ by more than rounding explains.
+
+    exported: computes logits from pixels with the exported model.
     """
     difference = scale = 0.0
     for size in _BATCHES:
@@ -116,24 +132,24 @@ def verify(
     return difference, scale
 
 
-def describe(run: LoadedRun) -> dict[str, Any]:
-    """What goes with the model: classes, input, preprocessing, and which run it is."""
-    size, record = run.image_size, run.record
+def describe(loaded: LoadedNet) -> dict[str, Any]:
+    """The description of an exported model: classes, input, preprocessing, and its run."""
+    size, record = loaded.image_size, loaded.record
     return {
-        "classes": list(run.classes),
+        "classes": list(loaded.classes),
         "input": {
             "name": "pixels",
             "type": "uint8",
             "shape": ["batch", 3, size, size],
             "colour": "RGB, 0 to 255",
         },
-        "output": {"name": "logits", "type": "float32", "shape": ["batch", len(run.classes)]},
+        "output": {"name": "logits", "type": "float32", "shape": ["batch", len(loaded.classes)]},
         "preprocessing": {
             "before": f"resize the shorter side to {size} pixels (bilinear, antialiased), crop the "
             "centre",
             "inside": "(pixels / 255 - mean) / std",
-            "mean": list(run.mean),
-            "std": list(run.std),
+            "mean": list(loaded.mean),
+            "std": list(loaded.std),
         },
         "run": {
             "model": record.model,

@@ -1,4 +1,4 @@
-"""Predictions for many files: decoded in threads, batched, what cannot be read left out."""
+"""Predictions for many image files, which are decoded in threads and batched."""
 
 import io
 import itertools
@@ -23,7 +23,11 @@ _File = tuple[str, Path | io.BytesIO | UserError]
 
 @dataclass(frozen=True)
 class Predicted:
-    """path: of a file, or ``<archive>/<member>``; pixels: as the net saw it."""
+    """An image with its prediction.
+
+    path: of the file, or ``<archive>/<member>``.
+    pixels: of the image, as the net saw it.
+    """
 
     path: str
     pixels: UInt8[np.ndarray, "size size 3"]
@@ -36,9 +40,10 @@ def predict_files(
     batch_size: int,
     skip: Callable[[UserError], None],
 ) -> Iterator[Predicted]:
-    """Every image of ``paths``, in that order; archives are read member by member.
+    """Predict every image of ``paths``, in that order; archives are read member by member.
 
-    skip: called with what is wrong with a file that is left out.
+    paths: of images and archives.
+    skip: called for each file that cannot be read, with the reason; the file is left out.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes and resizes without the GIL
         tried = _decoded(pool, _contents(paths), model.image_size)
@@ -57,8 +62,9 @@ def predict_files(
 
 
 def write_csv(path: Path, predicted: Iterable[tuple[str, Prediction]], num_classes: int) -> None:
-    """One row an image: ``path``, ``label``, ``probability``, and ``label_2``, ``probability_2``,
-    ``label_3``, ``probability_3`` of the next likeliest classes, as far as there are."""
+    """Write a row for each image: ``path``, ``label``, ``probability``, and, for the next two
+    classes, ``label_2``, ``probability_2``, ``label_3`` and ``probability_3``, if there are so
+    many."""
     ranks = ["", *(f"_{rank}" for rank in range(2, min(_TOP, num_classes) + 1))]
     rows = []
     for name, prediction in predicted:
@@ -80,7 +86,8 @@ def _contents(paths: Sequence[Path]) -> Iterator[_File]:
 def _decoded(
     pool: ThreadPoolExecutor, files: Iterator[_File], size: int
 ) -> Iterator[tuple[str, np.ndarray | UserError]]:
-    """In order; no more files are unpacked ahead than there are threads to decode them."""
+    """The pixels of the files, in order. No more files are unpacked ahead than there are
+    threads."""
     waiting: deque[tuple[str, Future]] = deque()
     for file in files:
         waiting.append((file[0], pool.submit(_pixels, file, size)))

@@ -15,18 +15,18 @@ from cifarlab.base import hardware
 from cifarlab.base.errors import UserError
 from cifarlab.data.loader import scale_and_shift
 from cifarlab.data.pictures import decode, fit, to_rgb
-from cifarlab.store.checkpoint import LoadedRun, load_run
+from cifarlab.store.checkpoint import LoadedNet, load_run
 
 ImageLike = str | Path | Image.Image | np.ndarray
 _BATCH = 256  # images that pass the net at once
 
 
 class PixelsToLogits(nn.Module):
-    """A net with its preprocessing: uint8 RGB pixels to logits, normalised on the way.
+    """A net with its preprocessing: it normalises uint8 RGB pixels and computes logits.
 
     Args:
         net: takes normalised images.
-        mean, std: of the normalisation, by channel, for images in [0, 1].
+        mean, std: of each channel, by which images in [0, 1] are normalised.
     """
 
     scale: Tensor
@@ -42,7 +42,7 @@ class PixelsToLogits(nn.Module):
     def normalize(
         self, pixels: UInt8[Tensor, "batch 3 size size"]
     ) -> Float[Tensor, "batch 3 size size"]:
-        """What the net itself takes."""
+        """Normalised images, which the net itself takes."""
         return pixels.float() * self.scale + self.shift
 
     def forward(self, pixels: UInt8[Tensor, "batch 3 size size"]) -> Float[Tensor, "batch classes"]:
@@ -51,7 +51,7 @@ class PixelsToLogits(nn.Module):
 
 @dataclass(frozen=True, repr=False)
 class Prediction:
-    """probabilities: of every class, the likeliest first."""
+    """The prediction for an image. probabilities: of each class by name, the likeliest first."""
 
     probabilities: Mapping[str, float]
 
@@ -62,11 +62,12 @@ class Prediction:
 
     @property
     def probability(self) -> float:
-        """Of ``label``."""
+        """The probability of ``label``."""
         return self.probabilities[self.label]
 
     def top(self, count: int = 3) -> list[tuple[str, float]]:
-        """The likeliest classes with their probabilities; all, if there are fewer."""
+        """The ``count`` likeliest classes with their probabilities; all classes if there are
+        fewer."""
         return list(self.probabilities.items())[:count]
 
     def __str__(self) -> str:
@@ -79,23 +80,24 @@ class Prediction:
 class Predictor:
     """A trained net with its preprocessing, or several whose probabilities are averaged.
 
-    Computes in 32 bits, whatever the run was trained in.
+    It computes in 32 bits, whatever precision the run was trained in.
 
     Attributes:
-        classes: names, in the order of the probabilities.
-        image_size: height and width in pixels of what the nets take.
-        runs: as loaded, with net, record and configuration each.
-        modules: the nets with their preprocessing, in eval mode on ``device``.
+        classes: their names, in the order of the probabilities.
+        image_size: height and width of the images that the nets take, in pixels.
+        runs: the nets as they were loaded, each with the record and the configuration of its run.
+        modules: the nets with their preprocessing, in eval mode, on ``device``.
 
     Args:
-        runs: of the same classes and image size.
+        runs: the nets, which must have the same classes and image size.
         device: ``auto`` (what training would choose), ``cpu``, ``gpu``, ``cuda`` or ``mps``.
 
     Raises:
-        UserError: runs that do not go together, a device that this machine has not.
+        UserError: the nets have different classes or image sizes, or this machine does not have the
+            device.
     """
 
-    def __init__(self, runs: Sequence[LoadedRun], device: str = "auto") -> None:
+    def __init__(self, runs: Sequence[LoadedNet], device: str = "auto") -> None:
         first = runs[0]
         for other in runs[1:]:
             if (other.classes, other.image_size) != (first.classes, first.image_size):
@@ -115,17 +117,22 @@ class Predictor:
         ]
 
     def predict(self, images: ImageLike | Sequence[ImageLike]) -> Prediction | list[Prediction]:
-        """The prediction for an image, or a list of them for several; ``images`` as in a call."""
+        """The prediction for an image, or a list of predictions for several.
+
+        images: as in ``__call__``, which says what is raised, too.
+        """
         predictions = self.ranked(self(images))
         return predictions[0] if _is_one(images) else predictions
 
     def __call__(self, images: ImageLike | Sequence[ImageLike]) -> Float[np.ndarray, "n classes"]:
-        """Probabilities of the classes, a row an image.
+        """The probabilities of the classes, one row for each image.
 
-        images: a file's path, a PIL image, uint8 pixels ``(height, width)`` or ``(height, width,
-            channels)`` with 1, 3 or 4 channels, or several of these: in a list, or
-            ``(n, height, width, channels)``. Of any size: resized and centre-cropped.
-        Raises ``UserError`` for a file that is no image and for pixels of another form.
+        Raises ``UserError`` for a file that is no image, and for pixels of another type or shape.
+
+        images: the path of a file, a PIL image, uint8 pixels ``(height, width)`` or ``(height,
+            width, channels)`` with 1, 3 or 4 channels; or several of these, in a list or as an
+            array ``(n, height, width, channels)``. They may have any size: they are resized and
+            cropped.
         """
         several: Any = [images] if _is_one(images) else images
         chunks = [several[i : i + _BATCH] for i in range(0, len(several), _BATCH)]
@@ -143,14 +150,14 @@ class Predictor:
     def probabilities(
         self, pixels: UInt8[np.ndarray, "batch size size 3"]
     ) -> Float[np.ndarray, "batch classes"]:
-        """Of images that have the right size already, in one batch."""
+        """The probabilities of the classes for images of the right size, computed in one batch."""
         batch = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
         with torch.inference_mode():
             shares = [module(batch).float().softmax(dim=1) for module in self.modules]
         return torch.stack(shares).mean(dim=0).cpu().numpy()
 
     def ranked(self, probabilities: Float[np.ndarray, "n classes"]) -> list[Prediction]:
-        """Rows of probabilities as predictions."""
+        """A prediction for each row of probabilities."""
         orders = np.argsort(-probabilities, axis=1, kind="stable")
         return [
             Prediction({self.classes[i]: float(row[i]) for i in order})
@@ -168,8 +175,10 @@ class Predictor:
 def load(*runs: str | Path, device: str = "auto") -> Predictor:
     """The net of a finished run with its best weights, ready to predict.
 
-    runs: a run folder, or several: their probabilities are averaged. Arguments and errors
-        otherwise as ``Predictor``'s and ``load_run``'s.
+    Raises ``UserError`` as ``Predictor`` and ``cifarlab.store.checkpoint.load_run`` do.
+
+    runs: the folder of a run; of several, the probabilities are averaged.
+    device: as for ``Predictor``.
     """
     if not runs:
         raise UserError("load: needs a run folder")
@@ -191,6 +200,7 @@ def _from_pixels(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if pixels.ndim == 3 and channels == 1 else pixels)
 
 
-def _kind(run: LoadedRun) -> str:
-    size = f"{run.image_size}x{run.image_size}"
-    return f"{run.record.name} has {len(run.classes)} classes, {run.classes[0]} ..., at {size} px"
+def _kind(loaded: LoadedNet) -> str:
+    size = f"{loaded.image_size}x{loaded.image_size}"
+    count, first = len(loaded.classes), loaded.classes[0]
+    return f"{loaded.record.name} has {count} classes, {first} ..., at {size} px"

@@ -21,11 +21,15 @@ Pixels = UInt8[Tensor, "n channels height width"]
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """At one distance (pixels), the mean over four directions and all images.
+    """How a net answers to images shifted by one distance: means over four directions and all
+    images.
 
-    acc: share of right answers; same: share of answers that are those without a shift; features,
-    logits: length of the change relative to the length without a shift (features: what goes into
-    the last dense layer).
+    shift: the distance in pixels.
+    acc: the share of right answers.
+    same: the share of answers that are the same as without a shift.
+    features: the length of the change of the features, which go into the last dense layer, relative
+        to their length without a shift.
+    logits: the same for the logits.
     """
 
     shift: int
@@ -42,7 +46,10 @@ class _Answers:
 
 
 def shifted(images: Pixels, down: int, right: int, padding: str) -> Pixels:
-    """The images moved; what comes in at the edges is mirrored (``reflect``) or 0 (``black``)."""
+    """The images moved by ``down`` and ``right`` pixels, which may be negative.
+
+    padding: ``reflect`` fills the edges with the mirrored image, ``black`` with 0.
+    """
     for axis, distance in ((2, down), (3, right)):
         size = images.shape[axis]
         source = torch.arange(size, device=images.device) - distance
@@ -63,10 +70,14 @@ def measure(
     padding: str,
     batch_size: int = 500,
 ) -> list[Sensitivity]:
-    """Shifts of 0 to ``most`` pixels. ``net`` in eval mode, everything on one device.
+    """Measure how a net answers to images that are shifted by 0 to ``most`` pixels.
 
-    Raises ``UserError`` for a distance that is no shift of these images any more, an unknown
-    padding, or a net that does not end in a dense layer.
+    Raises ``UserError`` if ``most`` is not below the size of the images, if the padding is unknown,
+    or if the net has no dense layer.
+
+    net: in eval mode, on the device of the images.
+    normalize: from uint8 images to what the net takes.
+    padding: as for ``shifted``.
     """
     smallest = min(images.shape[2:])
     if not 0 <= most < smallest:
@@ -104,7 +115,8 @@ def _compare(
 
 
 def _relative(moved: Float[Tensor, "n width"], still: Float[Tensor, "n width"]) -> Tensor:
-    """By image; where all features are 0, the length of the change itself counts."""
+    """The relative change for each image; if all features are 0, the length of the change
+    itself."""
     length = still.norm(dim=1)
     return (moved - still).norm(dim=1) / torch.where(length > 0, length, 1.0)
 

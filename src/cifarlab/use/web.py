@@ -1,4 +1,4 @@
-"""A page on this machine to drop an image on: its classes, and where in it the nets see them."""
+"""A web page on this machine for dropping images: it shows their classes and Grad-CAM."""
 
 import atexit
 import io
@@ -35,12 +35,14 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class Guard:
-    """In front of the page (ASGI): answers only to names of this machine, so that no other page can
-    have its own name lead here (DNS rebinding), and only to requests of ``MAX_UPLOAD`` bytes.
+    """Stands in front of the page (ASGI) and refuses requests that the page must not get.
+
+    It answers only to names and addresses of this machine, so that no other page can let its own
+    name lead here (DNS rebinding), and only to requests of at most ``MAX_UPLOAD`` bytes.
 
     Args:
         app: the page.
-        host: name or address that it listens at.
+        host: the name or address that the page listens at.
     """
 
     def __init__(self, app: Callable[[Message, Receive, Send], Awaitable[None]], host: str) -> None:
@@ -67,12 +69,14 @@ class Guard:
 
 
 def serve(model: Predictor, host: str, port: int) -> tuple[Any, str]:
-    """Start the page; returns gradio's ``Blocks``, whose ``block_thread()`` waits and ``close()``
-    ends it, and the page's address. Neither it nor the browser asks any other machine.
+    """Start the page; returns gradio's ``Blocks`` and the address of the page.
 
-    What is uploaded lies in a folder of its own for a minute, and no longer than the page.
+    ``block_thread()`` of the ``Blocks`` waits, ``close()`` ends the page. Neither the page nor the
+    browser contacts any other machine. Uploaded images lie in a folder of their own, for a minute
+    and no longer than the page lives. Raises ``UserError`` for a port that is in use, and if gradio
+    is not installed.
 
-    port: 0 takes a free one. Raises ``UserError`` for one that is in use, or without gradio.
+    port: 0 takes a free one.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
     try:
@@ -105,9 +109,9 @@ def serve(model: Predictor, host: str, port: int) -> tuple[Any, str]:
 def answer(
     model: Predictor, path: str | None
 ) -> tuple[dict[str, float] | None, list[Image.Image | None]]:
-    """Probabilities by class of an image file, and for each run a picture of its Grad-CAM.
+    """The probabilities of the classes for an image file, and for each net a picture of Grad-CAM.
 
-    Nothing where ``path`` is ``None``; no picture for a net without convolutions. Raises
+    There are none if ``path`` is ``None``, and no picture of a net without convolutions. Raises
     ``UserError`` for a file that is no image.
     """
     if path is None:
@@ -131,12 +135,12 @@ def answer(
 
 
 def _length(header: bytes) -> float:
-    """Of a body, as declared."""
+    """The length of the request's body, as its header declares it."""
     return int(header) if header.isdigit() else float("inf")
 
 
 def _bounded(receive: Receive) -> Receive:
-    """Ends a request whose body, whatever it declared, goes on beyond ``MAX_UPLOAD``."""
+    """Ends a request whose body is longer than ``MAX_UPLOAD``, whatever its header declares."""
     left = MAX_UPLOAD
 
     async def receive_bounded() -> Message:

@@ -40,18 +40,19 @@ from cifarlab.store.record import (
 )
 from cifarlab.store.run import write_config
 from cifarlab.sweep.launching import add_to_plan, remember_gpus
-from hydra_plugins.cifarlab_sweeper.study import chosen, without_study
+from hydra_plugins.cifarlab_sweeper.study import swept_study, without_study
 
 log = logging.getLogger(__name__)
 
 
 class GridSweeper(Sweeper):
-    """The grid of all comma-separated values, resumable by repetition.
+    """Runs the grid of all comma-separated values; the same command, typed again, goes on with it.
 
-    The sweep's folder comes from the fixed overrides and the swept keys, a cell's folder from its
-    values and the hash of its resolved configuration. So the same command finds its cells again and
-    leaves the finished ones alone, a wider grid adds cells to the same folder, and whatever changes
-    the result makes a new cell. All cells are composed and checked before the first one starts.
+    The name of the sweep's folder is made of the fixed overrides and the swept keys, that of a
+    cell's folder of its values and a hash of its resolved configuration. So the same command finds
+    its cells again and does not repeat finished ones; a wider grid adds cells to the same folder;
+    and whatever changes the result makes a new cell. All cells are composed and checked before the
+    first starts.
     """
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
@@ -73,7 +74,7 @@ class GridSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         assert self.config is not None
         overrides = self._parse(arguments)
-        study, typed = chosen(self.config, overrides), without_study(overrides)
+        study, typed = swept_study(self.config, overrides), without_study(overrides)
         runs = [(swept(values, typed), values) for values in grid(typed)]
         if study is None:
             folder = self._settle(sweep_name(typed))
@@ -100,7 +101,7 @@ class GridSweeper(Sweeper):
         return overrides
 
     def _settle(self, name: str) -> Path:
-        """The sweep's folder, where it is called ``name`` unless the user calls it otherwise."""
+        """The sweep's folder, with the given name unless the user has typed another."""
         assert self.config is not None and self.hydra_context is not None
         assert self.task_function is not None
         named = self.config.sweep
@@ -117,7 +118,7 @@ class GridSweeper(Sweeper):
         return folder
 
     def _run(self, folder: Path, cells: dict[str, list[str]]) -> list[JobReturn]:
-        """Run those of the planned cells that are not over, report on all."""
+        """Run the planned cells that are not over, and report on all."""
         todo = [cell for cell in cells if not is_over(folder / cell)]
         log.info("sweep %s: %d cells, %d to run", folder, len(cells), len(todo))
         returns = self._launch(folder, {cell: cells[cell] for cell in todo})
@@ -125,10 +126,10 @@ class GridSweeper(Sweeper):
         return returns
 
     def _launch(self, folder: Path, cells: dict[str, list[str]]) -> list[JobReturn]:
-        """Run the cells; where the launcher itself breaks down, run again those it never did.
+        """Run the cells. If the launcher itself breaks down, run those again that it has not done.
 
-        A launcher may lose everything when one of its workers is killed (joblib). What the cells
-        have come to lies in their folders, so little is lost: three times.
+        A launcher may lose everything when one of its workers is killed (joblib). The results of
+        cells are in their folders, so little is lost. This is tried three times.
         """
         assert self.launcher is not None
         remember_gpus()
@@ -164,8 +165,10 @@ class GridSweeper(Sweeper):
         return check_config(self.composer(overrides))
 
     def _close(self, folder: Path, cells: Iterable[str]) -> None:
-        """Write and show the results of the whole folder; exit with 1 unless all cells are over,
-        and undamaged, or left to another process."""
+        """Write and show the results of the whole folder.
+
+        Exits with code 1 if any of the cells failed, was interrupted, is missing or is damaged.
+        """
         from cifarlab.report.sweep.page import write_all
         from cifarlab.report.sweep.results import collect
 
@@ -178,10 +181,12 @@ class GridSweeper(Sweeper):
 
 
 def plan(folder: Path, cells: dict[str, list[str]], *, fresh: bool) -> None:
-    """Add the cells to the sweep's ``cells.json`` and forget earlier failures of theirs, so that
-    they are tried again; with ``fresh``, everything of theirs.
+    """Add the cells to the sweep's ``cells.json``, and remove their failures, to try them again.
 
-    Raises ``UserError`` for a cell to be done afresh that another process trains.
+    Raises ``UserError`` if a cell should be deleted that another process trains.
+
+    cells: their overrides by name.
+    fresh: whether to delete what these cells have so far.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / STOP).unlink(missing_ok=True)
@@ -196,11 +201,14 @@ def plan(folder: Path, cells: dict[str, list[str]], *, fresh: bool) -> None:
 
 
 def take_over(cell: Path, config: RunConfig) -> None:
-    """Fill a study's cell with the run of another sweep beside it that has the same configuration.
+    """Use the run of another sweep for a study's cell, if it has the same configuration.
 
-    Two reports of one recipe are one experiment: it is trained once. What says where the run
-    belongs, its ``study`` and ``overrides``, becomes the cell's; the record keeps all else. Nothing
-    happens where the cell is over or being trained, or where there is no such run.
+    Two reports of the same recipe are one experiment, which is trained once. The copy gets the name
+    and the overrides of the cell; the record is otherwise the same. Nothing happens if the cell is
+    over or being trained, or if there is no such run.
+
+    cell: the folder of the cell.
+    config: of the cell.
     """
     digits = config_hash(config)
     if is_over(cell) or is_held(cell):
@@ -225,7 +233,7 @@ def take_over(cell: Path, config: RunConfig) -> None:
 
 
 def _raised_by(job: JobReturn) -> Exception:
-    """What made a job fail. Asking for it raises it, after a line of Hydra's own, left out here."""
+    """The error that made a job fail. Hydra raises it, after a line of its own, which is hidden."""
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             _ = job.return_value
@@ -235,7 +243,7 @@ def _raised_by(job: JobReturn) -> Exception:
 
 
 def is_open(folder: Path) -> bool:
-    """Neither over, nor failed, nor being trained."""
+    """Whether a cell is neither over nor failed nor being trained."""
     return not (is_over(folder) or (folder / FAILURE).exists() or is_held(folder))
 
 
@@ -263,8 +271,10 @@ def grid(overrides: dict[str, Override]) -> list[list[str]]:
 
 
 def values_of(override: Override) -> list[str]:
-    """Of a swept key. Raises ``UserError`` where there are none: nothing matches, or a range ends
-    where it begins."""
+    """The values of a swept key.
+
+    Raises ``UserError`` if there are none: nothing matches, or a range ends where it begins.
+    """
     found = list(override.sweep_string_iterator())
     if not found:
         raise UserError(f"{override.input_line}: has no values, so there is nothing to run")
@@ -272,7 +282,7 @@ def values_of(override: Override) -> list[str]:
 
 
 def swept(values: list[str], overrides: dict[str, Override]) -> dict[str, str]:
-    """Key and value of what a cell has and others have not."""
+    """The values of the swept keys in one cell."""
     return {
         key: value.partition("=")[2]
         for value, (key, override) in zip(values, overrides.items(), strict=True)
@@ -281,13 +291,13 @@ def swept(values: list[str], overrides: dict[str, Override]) -> dict[str, str]:
 
 
 def cell_name(values: dict[str, str], config: RunConfig) -> str:
-    """Of a cell's folder: what tells it apart for the eye, then for certain."""
+    """The name of a cell's folder: its swept values, for people, and a hash that is unique."""
     told, digits = short_name("_".join(map(_clean, values.values()))), config_hash(config)[:8]
     return f"{told}_{digits}" if values else digits
 
 
 def sweep_name(overrides: dict[str, Override]) -> str:
-    """Fixed overrides with their values, swept keys without."""
+    """The name of a sweep's folder: fixed overrides with their values, swept keys without."""
     parts: list[Any] = []
     for key, override in overrides.items():
         if key.lstrip("+~") in NEUTRAL_KEYS:
@@ -298,5 +308,5 @@ def sweep_name(overrides: dict[str, Override]) -> str:
 
 
 def _clean(text: str) -> str:
-    """Only characters that need no quoting in a shell or in Hydra's grammar."""
+    """The text with only such characters as need no quotes in a shell or in Hydra's grammar."""
     return re.sub(r"[^\w.+-]+", "-", text).strip("-.")

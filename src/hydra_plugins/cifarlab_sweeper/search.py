@@ -9,29 +9,31 @@ from hydra.core.utils import JobReturn
 
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
+from cifarlab.base.kinds import Count
+from cifarlab.base.schema import Key
 from cifarlab.store.record import config_hash
 from hydra_plugins.cifarlab_sweeper.grid import GridSweeper, plan, sweep_name, values_of
-from hydra_plugins.cifarlab_sweeper.study import chosen
+from hydra_plugins.cifarlab_sweeper.study import swept_study
 
 # What a search must not choose: its best would be the luckiest, not a better one
 _LUCK = ("seed", "data.split_seed", "data.fold", "data.folds", "data.split", "data.val_size")
 
 
 class SearchSweeper(GridSweeper):
-    """A search for the best validation accuracy, resumable by repetition.
+    """Searches for the best validation accuracy; the same command, typed again, goes on with it.
 
-    Swept values span the space: ``a,b,c`` and ``choice()`` are options, ``interval(low, high)``
-    numbers in between, ``range(start, stop, step)`` those of a list, ``tag(log, interval())`` on a
-    logarithmic scale, ``int(interval())`` whole ones. The folder holds ``n_trials`` cells; a larger
-    number adds to them. Another space, or another default of what is not searched, is
-    another study in the same folder.
+    The swept values make the space: ``a,b,c`` and ``choice()`` are options, ``interval(low, high)``
+    is any number in between, ``range(start, stop, step)`` one of a list; ``tag(log, interval())``
+    is on a logarithmic scale, ``int(interval())`` a whole number. The folder holds ``n_trials``
+    cells; a larger number adds cells. With another space, or another default of what is not
+    searched, the search is another study of Optuna's in the same folder.
 
     Args:
-        n_trials: cells of the search, those of earlier calls included.
-        sampler, pruner: of Optuna, with ``_target_``; made in each cell.
-        params: key to values in the grammar of overrides: ``search=...`` fills it. What is typed
-            comes before it; a single value is not searched but set.
-        study: set for the cells, by this.
+        n_trials: how many cells the search has, with those of earlier calls.
+        sampler, pruner: Optuna's, with ``_target_``; each cell makes its own.
+        params: values by key, in the grammar of overrides; ``search=...`` sets them. What is typed
+            replaces them; a single value is not searched but set.
+        study: this sweeper sets it for its cells.
     """
 
     def __init__(
@@ -43,8 +45,7 @@ class SearchSweeper(GridSweeper):
         study: str | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(n_trials, int) or n_trials < 1:
-            raise UserError(f"hydra.sweeper.n_trials={n_trials}: must be a whole number, 1 or more")
+        Key("hydra.sweeper.n_trials", n_trials, Count).check()
         self.n_trials, self.params = n_trials, params or {}
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
@@ -52,7 +53,7 @@ class SearchSweeper(GridSweeper):
 
         assert self.config is not None
         typed = self._parse(arguments)
-        if chosen(self.config, typed):
+        if swept_study(self.config, typed):
             raise UserError("hydra/sweeper=optuna: searches no study; leave study and ablation out")
         overrides = self._with_params(typed)
         swept = {key: o for key, o in overrides.items() if o.is_sweep_override()}
@@ -89,7 +90,8 @@ class SearchSweeper(GridSweeper):
         return overrides
 
     def _check(self, fixed: list[str], swept: Mapping[str, Override]) -> RunConfig:
-        """Compose and check every option once, with the first of all others; return the first."""
+        """Compose and check every option, with the first one of all other keys; returns the
+        configuration that has only first ones."""
         options = {key: examples(override) for key, override in swept.items()}
         first = {key: values[0] for key, values in options.items()}
         for key, values in options.items():
@@ -99,7 +101,10 @@ class SearchSweeper(GridSweeper):
 
 
 def distribution(override: Override) -> Any:
-    """Of Optuna, for one swept override. Raises ``UserError`` for an empty or impossible one."""
+    """Optuna's distribution for a swept override.
+
+    Raises ``UserError`` if it is empty or impossible.
+    """
     from optuna import distributions
 
     if override.is_discrete_sweep():
@@ -128,7 +133,7 @@ def distribution(override: Override) -> Any:
 
 
 def examples(override: Override) -> list[str]:
-    """Of a swept override: all options, or the two ends."""
+    """The values of a swept override to check: all options, or the two ends of a range."""
     if override.is_choice_sweep():
         return list(override.sweep_string_iterator())
     value = override.value()
@@ -139,7 +144,7 @@ def examples(override: Override) -> list[str]:
 
 
 def text(override: Override) -> str:
-    """Of an override that is not swept, as it would be typed."""
+    """An override that is not swept, as one would type it."""
     if override.is_delete():
         return override.get_key_element()
     return f"{override.get_key_element()}={override.get_value_element_as_str()}"

@@ -1,4 +1,4 @@
-"""``study=<id>`` and ``ablation=<name>``: each combination of the typed values times the rows."""
+"""``study=<id>`` and ``ablation=<name>``: every row with every combination of the typed values."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,25 +12,30 @@ from omegaconf import DictConfig
 
 from cifarlab.base.compose import plain as to_plain
 from cifarlab.base.errors import UserError
+from cifarlab.base.kinds import Share
+from cifarlab.base.schema import Key
 from cifarlab.store.files import write_atomic
 from cifarlab.store.record import STUDY
 from cifarlab.studies.ladder import expand
 from cifarlab.studies.rows import key_of, merged, replaced, scaled, selected
-from cifarlab.studies.schema import Study, parse_study
+from cifarlab.studies.schema import Study, of_config, parse_study
 
 log = logging.getLogger(__name__)
 
-Run = tuple[dict[str, str], list[str]]  # keys and values that name its folder, its overrides
+Planned = tuple[dict[str, str], list[str]]  # a run: what names its folder, its overrides
 _GROUPS = ("study", "ablation")
 _UNNAMED = ("seed", "data.root")
-_SETTINGS = ("scale", "only", "id", "row")  # of cfg.study, whatever the study
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """The study of a sweep.
+class SweptStudy:
+    """The study that a sweep runs.
 
-    plain: as its file has it, a ladder written out; seed: where none is swept.
+    plain: as its file has it; a ladder is expanded into rows.
+    kind: ``study`` or ``ablation``.
+    scale: the share of the epochs that runs are shortened to, in (0, 1].
+    only: the ids of the rows to run; ``None``: all.
+    seed: of the runs, if no seeds are swept.
     """
 
     study: Study
@@ -41,24 +46,32 @@ class Chosen:
     seed: int
 
     def named(self, typed: Mapping[str, Override]) -> dict[str, Override]:
-        """What was typed that the folder's name shows: not the seeds, nor where the data are."""
+        """The typed overrides that are part of the folder's name: not seeds and the place of
+        data."""
         return {key: override for key, override in typed.items() if key not in _UNNAMED}
 
     def folder(self, rest: str) -> str:
-        """Name of the sweep's folder. rest: of what else was typed, ``all`` where nothing was."""
+        """The name of the sweep's folder.
+
+        rest: the name for what was typed besides; ``all`` if nothing was.
+        """
         name = self.study.id if self.kind == "study" else f"{self.kind}-{self.study.id}"
         parts = [name, *([f"scale-{self.scale:g}"] if self.scale != 1 else [])]
         return "__".join([*parts, *([rest] if rest != "all" else [])])
 
     def expand(
-        self, runs: Iterable[Run], compose: Callable[[list[str]], Mapping[str, Any]]
-    ) -> list[Run]:
-        """The rows of each run, so that a whole table is there as soon as one seed is.
+        self, runs: Iterable[Planned], compose: Callable[[list[str]], Mapping[str, Any]]
+    ) -> list[Planned]:
+        """All rows for the first of ``runs``, then for the next: a table is complete after one
+        seed.
 
-        What was typed takes the place of what a row sets; see ``merged``.
+        What was typed replaces what a row sets; see ``merged``.
+
+        runs: the combinations of typed values.
+        compose: makes a configuration of overrides.
         """
         rows = selected(self.study, self.only)
-        expanded: list[Run] = []
+        expanded: list[Planned] = []
         lost: dict[str, None] = {}
         for names, typed in runs:
             for row in rows:
@@ -78,18 +91,22 @@ class Chosen:
         return expanded
 
     def save(self, folder: Path, typed: Sequence[str]) -> None:
-        """Leave the study with its runs: reports are made from folders alone."""
+        """Write a copy of the study into the sweep's folder, since reports are made from folders
+        only.
+
+        typed: the overrides of the command.
+        """
         content = dict(self.plain) | {"kind": self.kind, "typed": list(typed)}
         folder.mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
         write_atomic(folder / STUDY, text, summed=True)
 
 
-def chosen(config: DictConfig, overrides: Mapping[str, Override]) -> Chosen | None:
-    """What ``study=`` or ``ablation=`` picked; ``None`` in an ordinary sweep.
+def swept_study(config: DictConfig, overrides: Mapping[str, Override]) -> SweptStudy | None:
+    """The study that ``study=`` or ``ablation=`` chooses; ``None`` in an ordinary sweep.
 
-    Raises ``UserError`` for several at once, a scale outside (0, 1] and whatever is wrong with the
-    study itself.
+    Raises ``UserError`` if several are chosen, for a scale outside (0, 1], and for mistakes in the
+    study's file.
     """
     for key in overrides:
         if _is_ours(key) and overrides[key].is_sweep_override():
@@ -105,19 +122,18 @@ def chosen(config: DictConfig, overrides: Mapping[str, Override]) -> Chosen | No
         return None
     ((kind, name),) = names.items()
     scale, only = settings["scale"], settings["only"]
-    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale <= 1:
-        raise UserError(f"study.scale={scale}: must be a number in (0, 1]")
+    Key("study.scale", scale, Share).check()
     if only is not None and not isinstance(only, list):
         raise UserError(f"study.only={only}: must be a list of rows, study.only=[{only}]")
     if kind == "ablation":
         plain = expand(name, to_plain(config.ablation, missing=True))
     else:
-        plain = {"id": name} | {k: v for k, v in settings.items() if k not in _SETTINGS}
-    return Chosen(parse_study(plain), plain, kind, float(scale), only, config.seed)
+        plain = of_config(name, settings)
+    return SweptStudy(parse_study(plain), plain, kind, float(scale), only, config.seed)
 
 
 def without_study(overrides: Mapping[str, Override]) -> dict[str, Override]:
-    """What the cells' configurations are made of."""
+    """The overrides without those that choose the study: from these, cells are composed."""
     return {key: override for key, override in overrides.items() if not _is_ours(key)}
 
 

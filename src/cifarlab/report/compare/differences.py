@@ -24,9 +24,9 @@ ACCURACIES = ("val_acc", "test_acc")
 class Matching:
     """Which runs of the two sides are compared, and how.
 
-    how: see ``cifarlab.stats.pairing``.
-    a, b: the runs; unless ``welch``, those at one position belong together.
-    unused: folders of runs whose seed the other side does not have.
+    how: ``paired``, ``welch`` or ``single``, see ``cifarlab.stats.pairing``.
+    a, b: the runs; unless ``how`` is ``welch``, those at position k are a pair.
+    unused: the folders of runs that are left out, since the other side does not have their seed.
     """
 
     how: str
@@ -36,20 +36,24 @@ class Matching:
 
     @property
     def pairs(self) -> bool:
+        """Whether the runs are compared in pairs."""
         return self.how != pairing.WELCH
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Of one metric, a minus b.
+    """The difference of the two sides in one metric, a minus b.
 
-    a, b: means over the runs compared.
-    seeds: with the interval over seeds, on these images; images: over images, with these nets;
-        together: over both. ``None`` where there are no predictions.
-    wilcoxon: p. effect: Hedges' g.
-    show: seeds a side, in all, that would show a difference of this size; narrow: that would bring
-        the interval to the width asked for; ``None``: more than anybody would train, or no spread
-        to tell from.
+    metric: its name, ``test_acc``.
+    a, b: the means over the runs that are compared.
+    seeds: the difference with its interval over seeds, on these images.
+    images: the same over images, with these nets; ``None`` if there are no predictions.
+    together: the same over seeds and images; ``None`` if there are no predictions.
+    wilcoxon: the p of Wilcoxon's signed-rank test.
+    effect: Hedges' g.
+    show: how many seeds on each side, in all, would show a difference of this size.
+    narrow: how many would bring the interval to the width that was asked for. Both are ``None`` if
+        that is more than anybody would train, or if all runs are equal.
     """
 
     metric: str
@@ -66,7 +70,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class ClassDifference:
-    """Accuracy of one class, a minus b; ``p_holm`` is p corrected for all classes of the split."""
+    """The difference in the accuracy of one class, a minus b.
+
+    images: how many there are of the class.
+    a, b: the accuracies, means over the runs.
+    p_holm: p, corrected for all classes of the split.
+    """
 
     name: str
     images: int
@@ -78,7 +87,12 @@ class ClassDifference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that is measured. classes: by split. alone: by split, one entry a pair of runs."""
+    """All that a comparison measures.
+
+    metrics: the difference by metric.
+    classes: the differences of the classes, by split.
+    alone: on which images only one net is right: by split, one entry for each pair of runs.
+    """
 
     matching: Matching
     metrics: dict[str, Difference]
@@ -87,7 +101,7 @@ class Comparison:
 
 
 def match(a: Side, b: Side) -> Matching:
-    """See ``cifarlab.stats.pairing``."""
+    """Choose the runs of two sides that are compared, see ``cifarlab.stats.pairing``."""
     found = pairing.match(a.runs, b.runs)
     unused = [a.runs[key] for key in found.unused_a] + [b.runs[key] for key in found.unused_b]
     return Matching(
@@ -99,7 +113,10 @@ def match(a: Side, b: Side) -> Matching:
 
 
 def compare(matching: Matching, width: float) -> Comparison:
-    """All differences; ``width``: half the width of the interval of an accuracy to aim at."""
+    """Compute all differences.
+
+    width: half the width that the interval of an accuracy should reach, a fraction.
+    """
     metrics, classes, alone = {}, {}, {}
     predicted = {split: _predictions(matching, split) for split in SPLITS}
     for metric in MEASURED:
@@ -145,7 +162,8 @@ def _difference(
 
 
 def _classes(matching: Matching, both: Both, names: Sequence[str]) -> list[ClassDifference]:
-    """Over seeds and images together, where there are two seeds; else over images alone."""
+    """The differences of the classes: over seeds and images if there are two seeds, else over
+    images alone."""
     labels, found = both[0][0].labels, []
     right = [np.array([p.is_right for p in side]) for side in both]
     for label in np.unique(labels):
@@ -163,24 +181,24 @@ def _classes(matching: Matching, both: Both, names: Sequence[str]) -> list[Class
 
 
 def _alone(matching: Matching, both: Both) -> list[Disagreement]:
-    """Of each pair of runs; of independent samples there are no pairs."""
+    """On which images only one net of each pair is right; independent samples have no pairs."""
     if not matching.pairs:
         return []
     return [images.mcnemar(a.is_right, b.is_right) for a, b in zip(*both, strict=True)]
 
 
 def _predictions(matching: Matching, split: str) -> Both | None:
-    """Of all runs; ``None`` unless every run has them, on the same images.
+    """The predictions of all runs; ``None`` unless every run has them, on the same images.
 
-    Folds validate on different images each, so that theirs cannot be crossed with seeds. Raises
-    ``UserError`` where the test images are not the same.
+    Each fold validates on other images, so these cannot be crossed with seeds. Raises ``UserError``
+    if the test images are not the same.
     """
-    sides = [[cell.predictions for cell in c] for c in (matching.a, matching.b)]
+    sides = [[run.predictions for run in c] for c in (matching.a, matching.b)]
     if None in (found for side in sides for found in side):
         return None
     a, b = ([getattr(found, split) for found in side] for side in sides)
     labels: Mapping[bytes, None] = dict.fromkeys(p.labels.tobytes() for p in [*a, *b])
     if len(labels) > 1 and split == "test":
         raise UserError("a and b: not the same test images (their labels differ)")
-    folds = {cell.value("data.fold") for cell in [*matching.a, *matching.b]}
+    folds = {run.value("data.fold") for run in [*matching.a, *matching.b]}
     return (a, b) if len(labels) == 1 and (split == "test" or len(folds) == 1) else None

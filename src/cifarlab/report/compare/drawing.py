@@ -15,7 +15,8 @@ _VARY = {"seeds": "seeds vary", "images": "images vary", "together": "both vary"
 
 
 def draw(comparison: Comparison, path: Path) -> None:
-    """Differences of accuracy, overall by what varies, and class by class, as a forest plot."""
+    """Draw the differences of accuracy as a forest plot: on all images, by what varies, and for
+    each class. path: of the picture."""
     overall = []
     for kind, label in _VARY.items():
         marks = {}

@@ -19,11 +19,12 @@ Replicate = tuple[int, str]  # seed and fold
 
 @dataclass(frozen=True)
 class Side:
-    """Runs of one configuration, one for each seed and fold.
+    """One side of a comparison: runs of one configuration, one for each seed and fold.
 
-    asked: how it was asked for, in one line.
-    left_out: folders of older runs with a seed and fold that a newer one has too.
-    damaged: what is wrong with runs that cannot be used, one line each.
+    name: ``a`` or ``b``.
+    asked: what was typed for it, in one line.
+    left_out: the folders of older runs with the seed and the fold of a newer one.
+    damaged: why runs cannot be used, one line for each.
     """
 
     name: str
@@ -34,40 +35,43 @@ class Side:
 
     @property
     def records(self) -> list[RunRecord]:
-        return [cell.result for cell in self.runs.values()]
+        return [run.result for run in self.runs.values()]
 
 
 def read_side(name: str, paths: Sequence[str], where: Sequence[str]) -> Side:
-    """The runs that ``paths`` (run folders, sweep folders, patterns) hold and ``where`` selects.
+    """Find the runs of a side.
 
-    where: ``key:value``, each of which a run must have; what can be typed for ``train.py`` can be
-        given, the keys of groups too.
+    name: ``a`` or ``b``.
+    paths: folders of runs or sweeps, or patterns of such.
+    where: conditions ``key:value``, which a run must all fulfil. Every key that can be typed for
+        ``train.py`` is allowed, those of groups, too.
 
-    Raises:
-        UserError: nothing is found, nothing is selected, or more than one configuration is.
+    Raises ``UserError`` if nothing is found or selected, or runs of several configurations are.
     """
     asked = " ".join([*paths, *(f"where {item}" for item in where)])
-    found = [cell for path in paths for cell in find_runs(name, path)]
-    distinct = list({cell.folder: cell for cell in found}.values())
-    damaged = [cell.reason for cell in distinct if not cell.record]
-    cells = _select(name, [cell for cell in distinct if cell.record], where)
-    _check_one_configuration(name, cells)
-    runs: dict[Replicate, Run] = {}
+    found = [run for path in paths for run in find_runs(name, path)]
+    distinct = list({run.folder: run for run in found}.values())
+    damaged = [run.reason for run in distinct if not run.record]
+    runs = _select(name, [run for run in distinct if run.record], where)
+    _check_one_configuration(name, runs)
+    newest: dict[Replicate, Run] = {}
     left_out = []
-    for cell in sorted(cells, key=lambda cell: cell.written):
-        key = cell.replicate
-        if key in runs:
-            left_out.append(str(runs[key].folder))
-        runs[key] = cell
-    return Side(name, asked, dict(sorted(runs.items())), left_out, damaged)
+    for run in sorted(runs, key=lambda run: run.written):
+        key = run.replicate
+        if key in newest:
+            left_out.append(str(newest[key].folder))
+        newest[key] = run
+    return Side(name, asked, dict(sorted(newest.items())), left_out, damaged)
 
 
 def find_runs(name: str, path: str) -> list[Run]:
-    """The finished runs, damaged ones too, of a run folder, a sweep folder, or a pattern of these.
+    """The finished runs in the folder of a run or a sweep, or in all that match a pattern.
 
-    Of a pattern, folders that hold none are passed over. Raises ``UserError`` where one that is
-    named by itself is damaged, and where all are. name: of the option, for the ``UserError``
-    where nothing is found.
+    Damaged runs are among them. Folders that match the pattern but have no run are ignored.
+
+    name: of the option that the path was given for, for the message of the error.
+
+    Raises ``UserError`` if there is no finished run, or if all are damaged.
     """
     is_pattern = glob.has_magic(path) and not Path(path).exists()
     found = sorted(glob.glob(path)) if is_pattern else [path]  # noqa: PTH207  absolute ones too
@@ -86,23 +90,23 @@ def find_runs(name: str, path: str) -> list[Run]:
     return runs
 
 
-def labels(cells: Sequence[Run]) -> list[str]:
-    """A name for the configuration of each run, the same for runs that differ in seed and fold.
+def labels(runs: Sequence[Run]) -> list[str]:
+    """A name for each run, the same for runs that differ only in seed and fold.
 
-    The typed values that differ; a number behind where these are the same and others differ. The
-    row of a study names a run only where all are of studies.
+    It is made of the typed values that differ. If other values differ, too, a number is added. The
+    row of a study is part of the name only if all runs are of studies.
     """
-    typed = dict.fromkeys(key for cell in cells for key in cell.typed if key not in NEUTRAL_KEYS)
-    differ = [k for k in typed if k not in REPLICATES and len({c.value(k) for c in cells}) > 1]
-    if not all("study.row" in cell.typed for cell in cells):
+    typed = dict.fromkeys(key for run in runs for key in run.typed if key not in NEUTRAL_KEYS)
+    differ = [k for k in typed if k not in REPLICATES and len({c.value(k) for c in runs}) > 1]
+    if not all("study.row" in run.typed for run in runs):
         differ = [key for key in differ if not key.startswith("study.")]
-    names = [" ".join(f"{key}={c.value(key)}" for key in differ) for c in cells]
-    names = [name or cell.result.model for name, cell in zip(names, cells, strict=True)]
+    names = [" ".join(f"{key}={c.value(key)}" for key in differ) for c in runs]
+    names = [name or run.result.model for name, run in zip(names, runs, strict=True)]
     known: dict[str, dict[tuple, int]] = {}
     numbers = []
-    for name, cell in zip(names, cells, strict=True):
+    for name, run in zip(names, runs, strict=True):
         known.setdefault(name, {})
-        numbers.append(known[name].setdefault(_identity(cell), len(known[name]) + 1))
+        numbers.append(known[name].setdefault(_identity(run), len(known[name]) + 1))
     return [
         f"{name} ({number})" if len(known[name]) > 1 else name
         for name, number in zip(names, numbers, strict=True)
@@ -111,61 +115,62 @@ def labels(cells: Sequence[Run]) -> list[str]:
 
 def check_comparable(a: Side, b: Side) -> None:
     """Raise ``UserError`` unless both were validated and tested on the same images."""
-    cells = [*a.runs.values(), *b.runs.values()]
+    runs = [*a.runs.values(), *b.runs.values()]
     for key in ("name", "num_test"):
         values = [sorted({str(r.data[key]) for r in side.records}) for side in (a, b)]
         if values[0] != values[1] or len(values[0]) > 1:
             what = "data" if key == "name" else "test images"
             raise UserError(f"a and b: not the same {what}: {'; '.join(map(', '.join, values))}")
-    if not same_validation(cells):
-        hashes = sorted({cell.result.data["split_hash"] for cell in cells})
+    if not same_validation(runs):
+        hashes = sorted({run.result.data["split_hash"] for run in runs})
         raise UserError(
             f"a and b: not validated on the same images (splits {', '.join(hashes)}); "
             "data.split, data.split_seed, data.val_size and data.folds must be the same"
         )
 
 
-def same_validation(cells: Sequence[Run]) -> bool:
-    """Whether all of one fold were validated on the same images, whatever they trained on.
+def same_validation(runs: Sequence[Run]) -> bool:
+    """Whether all runs of the same fold were validated on the same images.
 
-    The hash of the split tells at once where it is equal; where not, the images validated on do.
+    If their splits have the same hash, they were. If not, the positions of the images are compared:
+    the runs may differ only in the images that they trained on.
     """
-    for fold in {cell.value("data.fold") for cell in cells}:
-        members = [cell for cell in cells if cell.value("data.fold") == fold]
-        hashes = {cell.result.data["split_hash"] for cell in members}
-        if len(hashes) > 1 and len({_validated_on(cell) for cell in members}) > 1:
+    for fold in {run.value("data.fold") for run in runs}:
+        members = [run for run in runs if run.value("data.fold") == fold]
+        hashes = {run.result.data["split_hash"] for run in members}
+        if len(hashes) > 1 and len({_validated_on(run) for run in members}) > 1:
             return False
     return True
 
 
-def _validated_on(cell: Run) -> str:
+def _validated_on(run: Run) -> str:
     try:
-        found = cell.predictions
+        found = run.predictions
     except UserError:  # damaged: as if there were none
         found = None
-    return found.val_indices.tobytes().hex() if found else cell.result.data["split_hash"]
+    return found.val_indices.tobytes().hex() if found else run.result.data["split_hash"]
 
 
-def _select(name: str, cells: list[Run], where: Sequence[str]) -> list[Run]:
+def _select(name: str, runs: list[Run], where: Sequence[str]) -> list[Run]:
     for item in where:
         key, colon, value = item.partition(":")
         if not colon:
             raise UserError(f"where_{name}={item}: must be key:value, or [key:value,key:value]")
-        there = sorted({cell.value(key) for cell in cells} - {ABSENT})
+        there = sorted({run.value(key) for run in runs} - {ABSENT})
         if not there:
             raise UserError(f"where_{name}={item}: no run has the key {key}")
-        cells = [cell for cell in cells if cell.value(key) == as_shown(value)]
-        if not cells:
+        runs = [run for run in runs if run.value(key) == as_shown(value)]
+        if not runs:
             raise UserError(f"where_{name}={item}: no such run; {key} is {listed(there)}")
-    return cells
+    return runs
 
 
-def _check_one_configuration(name: str, cells: Sequence[Run]) -> None:
-    for cell in cells:
-        if cell.config is None:
-            raise UserError(f"{cell.folder}: its config.yaml is missing or damaged")
-    flat = [dict(leaves(cell.config or {})) for cell in cells]
-    seeds = [str(cell.result.seed) for cell in cells]
+def _check_one_configuration(name: str, runs: Sequence[Run]) -> None:
+    for run in runs:
+        if run.config is None:
+            raise UserError(f"{run.folder}: its config.yaml is missing or damaged")
+    flat = [dict(leaves(run.config or {})) for run in runs]
+    seeds = [str(run.result.seed) for run in runs]
     differ = [
         key
         for key in dict.fromkeys(key for leaf in flat for key in leaf)
@@ -175,10 +180,10 @@ def _check_one_configuration(name: str, cells: Sequence[Run]) -> None:
     ]
     if not differ:
         return
-    typed = dict.fromkeys(key for cell in cells for key in cell.typed)
-    swept = [k for k in typed if len({c.value(k) for c in cells}) > 1 and k not in REPLICATES]
+    typed = dict.fromkeys(key for run in runs for key in run.typed)
+    swept = [k for k in typed if len({c.value(k) for c in runs}) > 1 and k not in REPLICATES]
     key = (swept or differ)[0]
-    values = sorted({cell.value(key) for cell in cells})
+    values = sorted({run.value(key) for run in runs})
     also = [other for other in swept or differ if other != key]
     raise UserError(
         f"{name}: several configurations: {key} is {listed(values)}"
@@ -187,6 +192,6 @@ def _check_one_configuration(name: str, cells: Sequence[Run]) -> None:
     )
 
 
-def _identity(cell: Run) -> tuple:
-    """Everything of the configuration that matters but seed and fold."""
-    return tuple((key, value) for key, value in leaves(cell.config or {}) if key not in _SEEDS)
+def _identity(run: Run) -> tuple:
+    """All of the configuration that can change a result, without seed and fold."""
+    return tuple((key, value) for key, value in leaves(run.config or {}) if key not in _SEEDS)

@@ -13,7 +13,10 @@ _ALPHA = 0.05
 
 
 def verdict(comparison: Comparison, width: float) -> list[str]:
-    """One sentence or two about validation, about test, and about whether they agree."""
+    """Sentences about validation, about test, and about whether both agree.
+
+    width: half the width that the interval of an accuracy should reach, a fraction.
+    """
     lines = []
     for metric in ACCURACIES:
         split = metric.partition("_")[0]
@@ -40,9 +43,10 @@ def verdict(comparison: Comparison, width: float) -> list[str]:
 
 
 def agreement(val: float, test: float, a: str, b: str) -> str:
-    """Whether validation and test favour the same of two; the choice is validation's in any case.
+    """A sentence about whether validation and test prefer the same side; validation always decides.
 
-    val, test: differences, a minus b.
+    val, test: differences of accuracy, a minus b.
+    a, b: the names of the sides.
     """
     first, second = ((a if d > 0 else b if d < 0 else "") for d in (val, test))
     if first and first == second:
@@ -54,12 +58,15 @@ def agreement(val: float, test: float, a: str, b: str) -> str:
 
 
 def points(difference: float, digits: int = 2) -> str:
-    """An accuracy's difference in percentage points, without the unit; never ``-0.00``."""
+    """A difference of accuracies in percentage points, without the unit; never ``-0.00``."""
     return f"{round(100 * difference, digits) + 0.0:.{digits}f}"
 
 
 def interval(estimate: Estimate | None, *, scale: float = 100, digits: int = 2) -> str:
-    """``-0.30 to 2.10``, of a fraction in points; empty where there is none."""
+    """An interval as text, ``-0.30 to 2.10``; empty if there is none.
+
+    scale: factor of the ends; 100 makes percentage points of fractions.
+    """
     if estimate is None or math.isnan(estimate.low):
         return ""
     return " to ".join(
@@ -68,18 +75,18 @@ def interval(estimate: Estimate | None, *, scale: float = 100, digits: int = 2) 
 
 
 def p_value(p: float) -> str:
-    """``< 0.001`` or two significant digits; empty where there is none."""
+    """A p as text: ``< 0.001``, or two significant digits; empty if it is NaN."""
     return "" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.2g}"
 
 
 def p_is(p: float) -> str:
-    """``p = 0.03`` or ``p < 0.001``."""
+    """A p as text, ``p = 0.03`` or ``p < 0.001``."""
     return f"p {'' if p < 0.001 else '= '}{p_value(p)}"
 
 
 def over(matching: Matching) -> str:
-    """What the interval over seeds is over."""
-    folds = {cell.value("data.fold") for cell in matching.a}
+    """Over what the interval over seeds is: how many runs or pairs, of seeds or folds."""
+    folds = {run.value("data.fold") for run in matching.a}
     what = "seeds and folds" if len(folds) > 1 else "seeds"
     if matching.how == "paired":
         return f"{len(matching.a)} shared {what}"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cifarlab.report.compare import sentences as words
+from cifarlab.report.compare import sentences
 from cifarlab.report.compare.differences import ACCURACIES, ClassDifference, Comparison, Difference
 from cifarlab.report.compare.selection import Side
 from cifarlab.report.document import Block, Grid, Heading, Text
@@ -19,7 +19,8 @@ _LEVEL = f"{100 * LEVEL:.0f} %"
 
 
 class Changed(NamedTuple):
-    """A key of the configuration, its value in a and in b, and whether somebody typed it."""
+    """A key of the configuration that differs, its value in a and in b, and whether it was
+    typed."""
 
     key: str
     a: str
@@ -30,14 +31,19 @@ class Changed(NamedTuple):
 def blocks(
     a: Side, b: Side, changed: tuple[list[Changed], list[str]], comparison: Comparison
 ) -> list[Block]:
-    """Who is compared, what was configured differently, and what came of it."""
+    """The blocks of the page: which runs are compared, in what their configurations differ, and the
+    results.
+
+    changed: see ``cifarlab.report.compare.write.configuration``.
+    """
     found = [_sides(a, b), *_changed(*changed), *_metrics(comparison)]
     found += _classes(comparison) if comparison.classes else []
     return found + (_alone(comparison) if any(comparison.alone.values()) else [])
 
 
 def differing(comparison: Comparison, most: int) -> list[str]:
-    """Names of the classes in their order; of more than ``most`` those that differ most."""
+    """The names of the classes in their order; only the ``most`` that differ most if there are
+    more."""
     largest: dict[str, float] = {}
     for found in comparison.classes.values():
         for c in found:
@@ -74,10 +80,10 @@ def _metrics(comparison: Comparison) -> list[Block]:
     if comparison.matching.how == "single":
         text += "of these two nets over images."
         return [Heading("Results"), Grid.of(_without_empty(table)), Text(text)]
-    text += f"where only seeds vary ({words.over(comparison.matching)}), only images, or both."
+    text += f"where only seeds vary ({sentences.over(comparison.matching)}), only images, or both."
     accuracies = {m.removesuffix("_acc"): comparison.metrics[m] for m in ACCURACIES}
     effects = [
-        f"{split} {d.effect.value:.1f} ({words.interval(d.effect, scale=1, digits=1)})"
+        f"{split} {d.effect.value:.1f} ({sentences.interval(d.effect, scale=1, digits=1)})"
         for split, d in accuracies.items()
         if not math.isnan(d.effect.value)
     ]
@@ -86,7 +92,7 @@ def _metrics(comparison: Comparison) -> list[Block]:
         text += f"{', '.join(effects)}."
     tested = {s: d.wilcoxon for s, d in accuracies.items() if not math.isnan(d.wilcoxon)}
     if tested:
-        found = ", ".join(f"{split} {words.p_is(p)}" for split, p in tested.items())
+        found = ", ".join(f"{split} {sentences.p_is(p)}" for split, p in tested.items())
         text += f" Wilcoxon's signed-rank test of the accuracies: {found}."
     return [Heading("Results"), Grid.of(_without_empty(table)), Text(text)]
 
@@ -96,15 +102,15 @@ def _metric_row(name: str, found: Difference) -> list[str]:
     scale, digits = 100 if metric.unit == "%" else 1, metric.digits
     values = [f"{scale * x:.{digits}f}" for x in (found.a, found.b, found.a - found.b)]
     seeds, over_images, both = (
-        words.interval(e, scale=scale, digits=digits)
+        sentences.interval(e, scale=scale, digits=digits)
         for e in (found.seeds, found.images, found.together)
     )
-    p_seeds, p_both = (words.p_value(e.p) if e else "" for e in (found.seeds, found.together))
+    p_seeds, p_both = (sentences.p_value(e.p) if e else "" for e in (found.seeds, found.together))
     return [name.replace("_", " "), *values, seeds, p_seeds, over_images, both, p_both]
 
 
 def _classes(comparison: Comparison) -> list[Block]:
-    """A row a class with both splits."""
+    """A table with a row for each class, and both splits in each row."""
     from cifarlab.figures.style import beside_labels  # matplotlib takes a second to import
 
     by_name: dict[str, dict[str, ClassDifference]] = {}
@@ -121,7 +127,7 @@ def _classes(comparison: Comparison) -> list[Block]:
     text = f"Accuracies in %; {_LEVEL} intervals where {vary}; p by Holm over the classes."
     for split, found in comparison.classes.items():
         clear = [c for c in found if c.p_holm < 1 - LEVEL]
-        names = [f"{c.name} ({words.points(c.difference.value, 1)})" for c in clear]
+        names = [f"{c.name} ({sentences.points(c.difference.value, 1)})" for c in clear]
         text += f" Changed on {split}: {listed(names) if names else 'none for certain'}."
     if len(by_name) > MOST_CLASSES:
         text += f" Shown are the {MOST_CLASSES} that differ most of {len(by_name)}."
@@ -131,28 +137,28 @@ def _classes(comparison: Comparison) -> list[Block]:
 def _class_cells(found: ClassDifference | None) -> list[str]:
     if found is None:
         return [""] * len(_CLASS_COLUMNS)
-    a, b, difference = (words.points(x, 1) for x in (found.a, found.b, found.difference.value))
+    a, b, difference = (sentences.points(x, 1) for x in (found.a, found.b, found.difference.value))
     return [
         a,
         b,
         difference,
-        words.interval(found.difference, digits=1),
-        words.p_value(found.p_holm),
+        sentences.interval(found.difference, digits=1),
+        sentences.p_value(found.p_holm),
     ]
 
 
 def _alone(comparison: Comparison) -> list[Block]:
     table = [["", "seed", "both", "a alone", "b alone", "neither", "McNemar's p"]]
     for split, pairs in comparison.alone.items():
-        for cell, pair in zip(comparison.matching.a, pairs, strict=True):
-            seed = str(cell.record.seed if cell.record else "")
+        for run, pair in zip(comparison.matching.a, pairs, strict=True):
+            seed = str(run.result.seed)
             counts = [f"{n:,}" for n in (pair.both, pair.only_a, pair.only_b, pair.neither)]
-            table.append([split, seed, *counts, words.p_value(pair.p)])
+            table.append([split, seed, *counts, sentences.p_value(pair.p)])
     text = "Images that both, one alone or neither gets right; p is about these nets, pair by pair."
     return [Heading("Images"), Grid.of(table), Text(text)]
 
 
 def _without_empty(table: Sequence[Sequence[str]]) -> Table:
-    """Without columns that have a title only."""
+    """The table without the columns that have nothing below their header."""
     keep = [i for i in range(len(table[0])) if i == 0 or any(row[i] for row in table[1:])]
     return [[row[i] for i in keep] for row in table]

@@ -1,4 +1,4 @@
-"""Two sides compared: what differs in configuration and results, ``compare.md`` and ``.json``."""
+"""Two sides compared, in configuration and results: ``compare.md``, ``.json`` and ``.png``."""
 
 import dataclasses
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cifarlab.base.errors import UserError
-from cifarlab.report.compare import sentences as words
+from cifarlab.report.compare import sentences
 from cifarlab.report.compare.differences import SPLITS, Comparison, compare, match
 from cifarlab.report.compare.selection import Side, check_comparable
 from cifarlab.report.compare.tables import Changed, blocks
@@ -22,18 +22,20 @@ from cifarlab.store.record import NEUTRAL_KEYS, short_name
 
 
 def write_comparison(a: Side, b: Side, folder: Path, width: float) -> str:
-    """Compare, write ``compare.md``, ``compare.json`` and ``compare.png`` into ``folder``, and
-    return the text to show.
+    """Compare two sides, write ``compare.md``, ``compare.json`` and ``compare.png``, and return the
+    text to show.
 
-    width: half the width of the interval of an accuracy (a fraction) to aim at. Raises
-    ``UserError`` where the sides may not be compared.
+    folder: to write into.
+    width: half the width that the interval of an accuracy should reach, a fraction.
+
+    Raises ``UserError`` if the sides cannot be compared.
     """
     if both := {c.folder for c in a.runs.values()} & {c.folder for c in b.runs.values()}:
         raise UserError(f"a and b: {min(both)} is on both sides; choose by where_a and where_b")
     check_comparable(a, b)
     comparison = compare(match(a, b), width)
     changed = configuration(a, b)
-    lines, notes = words.verdict(comparison, width), remarks(a, b, comparison)
+    lines, notes = sentences.verdict(comparison, width), remarks(a, b, comparison)
     page = [*blocks(a, b, changed, comparison), Heading("Verdict"), *map(Text, [*lines, *notes])]
     folder.mkdir(parents=True, exist_ok=True)
     from cifarlab.report.compare.drawing import draw  # matplotlib takes a second to import
@@ -51,27 +53,27 @@ def write_comparison(a: Side, b: Side, folder: Path, width: float) -> str:
 
 
 def folder_name(a: Side, b: Side) -> str:
-    """From what was asked for, the same for the same command."""
+    """A name for the folder of a comparison; the same command always gets the same."""
     return short_name("_vs_".join(_short(side.asked) for side in (a, b)))
 
 
 def configuration(a: Side, b: Side) -> tuple[list[Changed], list[str]]:
-    """What differs, and the keys that differ because they follow from it.
+    """The keys that differ between the configurations, and those that follow from these.
 
-    Keys that change no result, seeds and folds are left out.
+    Seeds, folds and keys that change no result are left out.
     """
-    cells = [*a.runs.values(), *b.runs.values()]
-    first, second = cells[0], cells[len(a.runs)]
-    keys = dict.fromkeys(key for cell in cells for key in cell.typed if key not in NEUTRAL_KEYS)
+    runs = [*a.runs.values(), *b.runs.values()]
+    first, second = runs[0], runs[len(a.runs)]
+    keys = dict.fromkeys(key for run in runs for key in run.typed if key not in NEUTRAL_KEYS)
     typed = [k for k in keys if k not in REPLICATES and first.value(k) != second.value(k)]
     known = [*typed, *REPLICATES]
-    values = [{key: cell.value(key) for key in known} for cell in cells]
+    values = [{key: run.value(key) for key in known} for run in runs]
     extra = [
-        key for key in untyped(known, values, [cell.config or {} for cell in cells])
+        key for key in untyped(known, values, [run.config or {} for run in runs])
         if key not in keys and first.value(key) != second.value(key)
     ]  # fmt: skip
     rows = [Changed(k, first.value(k), second.value(k), k in typed) for k in [*typed, *extra]]
-    one, other = (dict(leaves(cell.config or {})) for cell in (first, second))
+    one, other = (dict(leaves(run.config or {})) for run in (first, second))
     differ = [k for k in {**one, **other} if one.get(k) != other.get(k)]
     told = {*typed, *extra, "seed", "data.seed", "data.fold"}
     above = tuple(f"{key}." for key in {*told, *differ})
@@ -79,10 +81,10 @@ def configuration(a: Side, b: Side) -> tuple[list[Changed], list[str]]:
 
 
 def remarks(a: Side, b: Side, comparison: Comparison) -> list[str]:
-    """What a reader must know about the runs."""
+    """Sentences about the runs that a reader must know, such as which of them were left out."""
     notes = []
-    cells = [*comparison.matching.a, *comparison.matching.b]
-    used = [(cell.folder, cell.record) for cell in cells]
+    runs = [*comparison.matching.a, *comparison.matching.b]
+    used = [(run.folder, run.record) for run in runs]
     if often := [f"{path} ({r.test_reads} times)" for path, r in used if r and r.test_reads > 1]:
         notes.append(f"The test set was read more than once for {listed(often, 5)}.")
     if unused := comparison.matching.unused:
@@ -96,7 +98,7 @@ def remarks(a: Side, b: Side, comparison: Comparison) -> list[str]:
             f"Nothing over images and classes for {' and '.join(missing)}: predictions.npz is "
             "missing, or folds validated on different images."
         )
-    splits = {(c.value("data.fold"), c.record.data["split_hash"]) for c in cells if c.record}
+    splits = {(c.value("data.fold"), c.record.data["split_hash"]) for c in runs if c.record}
     if len(splits) > len({fold for fold, _ in splits}):
         notes.append("They trained on different images and were validated on the same.")
     return notes
@@ -122,7 +124,7 @@ def _document(a: Side, b: Side, comparison: Comparison) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Without NaN, which JSON has not."""
+    """A value for JSON: with ``None`` for NaN, which JSON does not have."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -9,7 +9,7 @@ from cifarlab.figures.rows import Curve, Pair
 from cifarlab.report.study.nets import pictures
 from cifarlab.report.study.results import Line, StudyResults
 from cifarlab.report.study.verdicts import difference
-from cifarlab.stats.intervals import mean_interval
+from cifarlab.stats.intervals import estimate, mean_interval
 from cifarlab.stats.quantities import quantity
 from cifarlab.store.run import Run
 from cifarlab.studies.schema import Step
@@ -19,7 +19,10 @@ _WORDS = {"val_acc": "validation", "peak_val_acc": "validation, best epoch", "te
 
 
 def figures(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
-    """File, caption, figure; only what there are runs for."""
+    """The name of the file, the caption and the figure, one after another.
+
+    Only what there are runs for is drawn.
+    """
     lines, note = results.measured, results.mark
     if not lines:
         return
@@ -47,7 +50,7 @@ def figures(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
 
 
 def _ladder(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
-    """Of the first setting, where several were swept."""
+    """The figures of a ladder, of the first setting if several were swept."""
     runs = results.of(results.settings[0])
     added = [s for s in results.study.steps if not s.removed]
     steps = [(s.ingredient, _difference(s, runs)) for s in added]
@@ -85,12 +88,9 @@ def _pair(line: Line, name: str) -> Pair:
 
 
 def _point(line: Line, name: str) -> Point | None:
-    values = [run.measure(name) for run in line.runs]
-    values = [value for value in values if value == value]
-    if not values:
-        return None
-    mean, _, half = mean_interval(values)
-    return Point(mean, half, values)
+    values = [value for run in line.runs if (value := run.measure(name)) == value]
+    found = estimate(values)
+    return Point(found.value, found.half, values) if found else None
 
 
 def _mean(line: Line, name: str) -> float:
@@ -120,9 +120,4 @@ def _swept(results: StudyResults, names: Sequence[str]) -> Figure:
 
 
 def _curves(runs: Sequence[Run]) -> list[Curve]:
-    drawn = []
-    for run in runs:
-        if run.epochs:
-            columns = {key: [row[key] for row in run.epochs] for key in run.epochs[0]}
-            drawn.append(Curve(columns, run.result.best_epoch))
-    return drawn
+    return [Curve(run.columns, run.result.best_epoch) for run in runs if run.epochs]

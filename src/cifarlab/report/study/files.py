@@ -1,4 +1,4 @@
-"""What a study's folder and a folder of studies get: tables, figures, pages."""
+"""The reports that are written into the folder of a study and into a folder of studies."""
 
 from pathlib import Path
 
@@ -17,7 +17,10 @@ _DPI = 160  # of the pictures: a page is printed, too
 
 
 def write_study(results: StudyResults) -> str:
-    """Write ``report.md``, ``report.html`` and figures, at any time; return the tables to show."""
+    """Write the study's ``report.md``, ``report.html`` and figures; return the tables to show.
+
+    This can be done at any time, while runs are under way, too.
+    """
     folder = results.folder
     made = []
     for name, caption, figure in figures(results):
@@ -31,14 +34,14 @@ def write_study(results: StudyResults) -> str:
 
 
 def studies_in(folder: Path) -> list[Path]:
-    """The studies directly below ``folder``."""
+    """The folders of studies directly below ``folder``."""
     return [path for path in sorted(folder.iterdir()) if is_study(path)] if folder.is_dir() else []
 
 
 def write_index(folder: Path) -> str:
-    """Write ``index.html`` and ``index.md`` over the studies below ``folder``, and their pages.
+    """Write the reports of the studies below ``folder``, and an index of them; return the index.
 
-    Raises ``UserError`` if there are none.
+    The index is ``index.html`` and ``index.md``. Raises ``UserError`` if there are no studies.
     """
     found = studies_in(folder)
     if not found:

@@ -11,7 +11,10 @@ from cifarlab.studies.schema import OURS
 
 
 def overview(studies: Sequence[StudyResults], target: Callable[[StudyResults], str]) -> list[Block]:
-    """The reports' first. target: what a study's title links to."""
+    """A table with a row for each study, those of the reports first.
+
+    target: returns what the title of a study links to.
+    """
     rows: list[list[Entry]] = []
     for results in sorted(studies, key=order):
         figures_ = Counter(item.finding.verdict for item in compared(results))
@@ -47,7 +50,8 @@ def overview(studies: Sequence[StudyResults], target: Callable[[StudyResults], s
 
 
 def order(results: StudyResults) -> tuple[bool, str]:
-    """Sort key: the reports' studies, then ours, each by the name of the folder."""
+    """A key to sort studies by: first those of the reports, then ours, each by the folder's
+    name."""
     return results.study.source == OURS, results.folder.name
 
 

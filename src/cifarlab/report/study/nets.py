@@ -1,4 +1,4 @@
-"""What the nets of a study look like: confusions, and first-layer filters before and after."""
+"""Pictures of a study's best row: its confusions, and its first-layer filters."""
 
 import logging
 from collections.abc import Iterator
@@ -21,20 +21,24 @@ log = logging.getLogger("cifarlab")
 Weights = Float[np.ndarray, "filters channels height width"]
 
 
-def chosen(results: StudyResults) -> Line | None:
-    """The row with the highest validation accuracy; ``None`` where nothing was measured."""
+def best_row(results: StudyResults) -> Line | None:
+    """The row with the highest validation accuracy; ``None`` if no row has runs."""
     lines = [line for line in results.measured if not line.row.like]
     return max(lines, key=lambda line: mean(line, "val_acc"), default=None)
 
 
 def mean(line: Line, name: str) -> float:
+    """The mean of a quantity over the runs of a row that have it; minus infinity if none has."""
     values = [value for run in line.runs if (value := run.measure(name)) == value]
     return mean_interval(values)[0] if values else -inf
 
 
 def pictures(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
-    """File, caption, figure: of the row that validation chooses, as far as its folders have it."""
-    line = chosen(results)
+    """The name of the file, the caption and the figure, one after another.
+
+    They are of the row that validation chooses; what its folders do not have is left out.
+    """
+    line = best_row(results)
     if line is None:
         return
     found = [found for run in line.runs if (found := _predictions(run))]
@@ -59,8 +63,10 @@ def _predictions(run: Run) -> RunPredictions | None:
 
 
 def first_layer(run: Run) -> tuple[Weights, Weights] | None:
-    """Weights before and after training; ``None`` where the run's folder has lost one of them, or
-    one is damaged, which is logged."""
+    """The weights of the first layer before and after training.
+
+    ``None`` if one of the two checkpoints is missing, or is damaged, which is logged.
+    """
     from cifarlab.inspection import as_pictures
     from cifarlab.store.checkpoint import (  # imports torch
         BEST,

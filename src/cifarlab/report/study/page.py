@@ -1,4 +1,4 @@
-"""What there is to say about a study: reported beside ours, claims, assumptions, slips."""
+"""The page of a study: reported figures beside ours, claims, assumptions, slips of the source."""
 
 import shlex
 from collections.abc import Collection, Iterator, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import isnan
 
 from cifarlab.report.document import Block, Chip, Code, Entry, Grid, Heading, Items, Picture, Text
-from cifarlab.report.study.nets import chosen, mean
+from cifarlab.report.study.nets import best_row, mean
 from cifarlab.report.study.results import Line, StudyResults
 from cifarlab.report.study.verdicts import (
     CONTRADICTED,
@@ -46,7 +46,7 @@ _ALL = ("val_acc", "test_acc", "train_acc", "gap", "best_epoch", "epochs_run")
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim at one setting of whatever else was swept."""
+    """A claim with its verdict, at one setting of what was swept besides the rows."""
 
     claim: Claim
     setting: str
@@ -55,7 +55,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Compared:
-    """A reported figure of a line, ours, and the verdict."""
+    """A reported figure beside ours, with the difference and the verdict."""
 
     line: Line
     reported: Reported
@@ -65,7 +65,7 @@ class Compared:
 
 
 def judged(results: StudyResults) -> list[Judged]:
-    """All claims, at each setting."""
+    """The verdicts on all claims, at each setting."""
     return [
         Judged(claim, setting, judge(claim, results.of(setting), shortened=results.is_shortened))
         for claim in results.study.claims
@@ -74,7 +74,7 @@ def judged(results: StudyResults) -> list[Judged]:
 
 
 def compared(results: StudyResults) -> list[Compared]:
-    """All reported figures."""
+    """The verdicts on all reported figures."""
     found = []
     for line in results.lines:
         for reported in line.row.reported:
@@ -91,13 +91,16 @@ def compared(results: StudyResults) -> list[Compared]:
 
 
 def summary(results: StudyResults, longest: int | None = None) -> list[Block]:
-    """The tables that the end of a sweep shows. longest: letters of a claim, ``None`` for all."""
+    """The tables that are shown at the end of a sweep.
+
+    longest: how many letters of a claim are shown; ``None``: all.
+    """
     tables = [*_reported(results), *all_rows(results), *_claims(results, longest)]
     return [*_warnings(results), *tables]
 
 
 def blocks(results: StudyResults, pictures: Sequence[Picture]) -> list[Block]:
-    """The whole page."""
+    """All blocks of the page. pictures: to show on it."""
     study = results.study
     byline = "A study of our own." if study.source == OURS else f"Source: {study.source}."
     found: list[Block] = [Text(byline, "small")]
@@ -114,12 +117,15 @@ def blocks(results: StudyResults, pictures: Sequence[Picture]) -> list[Block]:
 
 
 def winner(results: StudyResults) -> str:
-    """Which row validation chooses, and whether test agrees; nothing is ever chosen by test."""
+    """A sentence about the row that validation chooses, and whether test agrees.
+
+    Test never chooses anything. Empty if fewer than two rows have runs.
+    """
     lines = [line for line in results.measured if not line.row.like]
     if len(lines) < 2:
         return ""
 
-    first = chosen(results)
+    first = best_row(results)
     assert first is not None
     best = max(lines, key=lambda line: mean(line, "test_acc"))
     text = f"Validation accuracy chooses {first.label} ({mean(first, 'val_acc'):.2%}; "
@@ -158,7 +164,7 @@ def _state(results: StudyResults) -> str:
 
 
 def trained_on(results: StudyResults) -> str:
-    """Data, hardware, versions and hours of the runs; empty where there are none."""
+    """A sentence about data, hardware, versions and hours of the runs; empty if there are none."""
     runs = {run.folder: run.result for line in results.measured for run in line.runs}
     records = list(runs.values())
     if not records:
@@ -227,7 +233,7 @@ def _reported(results: StudyResults) -> Iterator[Block]:
 
 
 def all_rows(results: StudyResults, left_out: Collection[str] = ()) -> Iterator[Block]:
-    """What each row came to. left_out: rows that are not shown."""
+    """The table of all rows with their results. left_out: the ids of rows that are not shown."""
     yield Heading("All rows")
     names = [QUANTITIES[name] for name in _ALL]
     table: list[list[Entry]] = []
@@ -264,7 +270,7 @@ def _claims(results: StudyResults, longest: int | None) -> Iterator[Block]:
 
 
 def _claim(item: Judged, results: StudyResults) -> Iterator[list[Entry]]:
-    """A line a comparison; verdict and what to know of it beside the first."""
+    """The lines of a claim, one for each comparison; the first one has the verdict."""
     claim, finding = item.claim, item.finding
     quote = f"“{claim.quote}”" + (f" [{item.setting}]" if item.setting else "")
     text = " ".join(results.study.short(word) for word in finding.text.split(" "))

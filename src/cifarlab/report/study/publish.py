@@ -1,7 +1,8 @@
-"""The studies' results as a page of the documentation, beside the records that it is made of.
+"""The results of the studies as a page of the documentation, and the records that it is made of.
 
-What is published of a run is text: its record, its configuration, its epochs. Folders of published
-runs are read as those of a sweep are; copied below ``outputs/sweeps``, the sweep goes on from them.
+Of a run, text is published: its record, its configuration and its epochs. The folders of published
+    runs are read like those of a sweep. If they are copied below ``outputs/sweeps``, a sweep goes
+    on from them.
 """
 
 import re
@@ -41,14 +42,15 @@ _UNSAID = NEUTRAL_KEYS - {"study"} | {"seed", "study.only"}  # of what was typed
 
 
 def gather(sweeps: Path, published: Path, only: Collection[str] | None = None) -> int:
-    """Copy the records of finished runs of the studies below ``sweeps`` to those that are
-    published already, and return how many are new.
+    """Copy the records of finished runs to those that are published; return how many are new.
 
-    only: names of folders, ``None``: all.
+    sweeps: the folder of the studies' sweeps.
+    published: the folder of what is published.
+    only: the names of the sweeps to copy from; ``None``: all.
 
-    Raises ``UserError`` where there is no finished run in either, where both are one folder, or
-    where two runs have the same row, values and seed: they came of different versions, and which of
-    them stands is not for us to say.
+    Raises ``UserError`` if neither folder has a finished run, if both are the same folder, or if
+    two runs have the same row, values and seed. Such runs are of different versions, and the user
+    must decide which of them is valid.
     """
     if sweeps.resolve() == published.resolve():
         raise UserError(f"path={sweeps}: the folder of what is published; name one of sweeps")
@@ -77,30 +79,24 @@ def gather(sweeps: Path, published: Path, only: Collection[str] | None = None) -
 
 def write_page(published: Path) -> Path:
     """Write ``<published>.md`` and ``<published>_appendix.md``; return the path of the former."""
-    path, other = published.with_suffix(".md"), _appendix_of(published)
-    studies = _studies(published)
-    write_atomic(path, _page(published, studies))
-    write_atomic(other, _appendix(published, studies))
+    path = published.with_suffix(".md")
+    studies = read_published(published)
+    write_atomic(path, page(published, studies))
+    write_atomic(path.with_name(f"{published.name}_appendix.md"), appendix(studies))
     return path
 
 
-def page(published: Path) -> str:
-    """All that is published at full length and on the data that it is meant for, as Markdown.
+def read_published(published: Path) -> list[StudyResults]:
+    """The published studies, the reports' first."""
+    return sorted((read_study(collect(path)) for path in studies_in(published)), key=order)
+
+
+def page(published: Path, studies: Sequence[StudyResults]) -> str:
+    """The page of the results, as Markdown: rows that were trained in full, on the data they are
+    for.
 
     Nothing in it depends on when or where it is made.
     """
-    return _page(published, _studies(published))
-
-
-def appendix(published: Path) -> str:
-    """What is published besides: shortened runs, on a part of the images or on other data.
-
-    Of rows that the page has none of; no verdicts, since these are other experiments.
-    """
-    return _appendix(published, _studies(published))
-
-
-def _page(published: Path, studies: Sequence[StudyResults]) -> str:
     studies = [results for results in studies if not results.mark]
     blocks: list[Block] = [*_remarks(published)]
     blocks += overview(studies, lambda results: f"#{_slug(_title(results))}")
@@ -110,7 +106,12 @@ def _page(published: Path, studies: Sequence[StudyResults]) -> str:
     return to_markdown("Results of the studies", blocks)
 
 
-def _appendix(published: Path, studies: Sequence[StudyResults]) -> str:
+def appendix(studies: Sequence[StudyResults]) -> str:
+    """The other results, as Markdown: shortened runs, on a part of the images or on other data.
+
+    It has only rows that the page does not have, and no verdicts, since these are other
+    experiments.
+    """
     there = {
         (results.study.id, line.row.id)
         for results in studies
@@ -128,14 +129,6 @@ def _appendix(published: Path, studies: Sequence[StudyResults]) -> str:
             blocks += [b for b in all_rows(results, hidden) if isinstance(b, Grid)]
             blocks += _remarks(results.folder)
     return to_markdown("Appendix: shortened runs", blocks)
-
-
-def _studies(published: Path) -> list[StudyResults]:
-    return sorted((read_study(collect(path)) for path in studies_in(published)), key=order)
-
-
-def _appendix_of(published: Path) -> Path:
-    return published.with_name(f"{published.name}_appendix.md")
 
 
 def _section(results: StudyResults) -> Iterator[Block]:
@@ -156,7 +149,7 @@ def _section(results: StudyResults) -> Iterator[Block]:
 
 
 def command(results: StudyResults) -> str:
-    """What trains the rows that are there, with all seeds that any of them has."""
+    """The command that trains the rows that have runs, with all seeds that any of them has."""
     typed = [item for item in results.study.typed if key_of(item) not in _UNSAID]
     there = [line.row.id for line in results.measured if not line.row.like]
     rows = [row.id for row in results.study.rows if not row.like]
@@ -177,5 +170,5 @@ def _remarks(folder: Path) -> Sequence[Text]:
 
 
 def _slug(title: str) -> str:
-    """The anchor that a heading gets where Markdown is shown."""
+    """The anchor of a heading, as GitHub makes it when it shows Markdown."""
     return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")

@@ -1,4 +1,4 @@
-"""A sweep folder as a study: its rows with their runs."""
+"""A sweep's folder as a study: its rows with their runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,11 +32,13 @@ _PLACES |= {"data.num_test", "trainer", "trainer.precision", "trainer.devices"}
 
 @dataclass(frozen=True)
 class Line:
-    """A row of the table: a row of the study at one setting of whatever else was swept.
+    """A line of the tables: a row of the study at one setting of what else was swept.
 
-    label: its name in tables and figures. setting: ``optimizer.lr=0.1``, empty where nothing else
-    was swept; runs: one a seed or fold.
-    absent: why there are no runs. caveats: why its numbers are not to be held against the report's.
+    label: its name in tables and figures.
+    setting: ``optimizer.lr=0.1``; empty if nothing else was swept.
+    runs: one for each seed or fold.
+    absent: why there are no runs; empty if there are.
+    caveats: why its numbers cannot be compared with those of the report.
     """
 
     row: Row
@@ -49,7 +51,11 @@ class Line:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """All of a study's folder. ``scales``: those of its runs, 1 for whole ones."""
+    """A study with the results of its runs.
+
+    lines: of the tables.
+    scales: to which share of their epochs the runs were shortened; 1 for whole ones.
+    """
 
     study: Study
     results: Results
@@ -61,7 +67,7 @@ class StudyResults:
         return list(dict.fromkeys(line.setting for line in self.lines))
 
     def of(self, setting: str) -> dict[str, tuple[Run, ...]]:
-        """Row to runs, at one setting."""
+        """The runs of each row, at one setting."""
         return {line.row.id: line.runs for line in self.lines if line.setting == setting}
 
     @property
@@ -78,7 +84,7 @@ class StudyResults:
 
     @property
     def caveats(self) -> list[str]:
-        """Of any line, each once."""
+        """The caveats of all lines, each once."""
         return list(dict.fromkeys(caveat for line in self.measured for caveat in line.caveats))
 
     @property
@@ -87,13 +93,15 @@ class StudyResults:
 
     @property
     def mark(self) -> str:
-        """Above every figure and table: what keeps the runs from being the report's."""
+        """Why the runs are not the report's experiment, to be shown with figures and tables."""
         return "; ".join(self.caveats)
 
 
 def read_study(results: Results) -> StudyResults:
-    """A sweep as the study that its folder has a copy of. Raises ``UserError`` if that cannot be
-    read."""
+    """The results of a sweep as those of the study whose copy is in its folder.
+
+    Raises ``UserError`` if the copy cannot be read.
+    """
     path = results.sweep.folder / STUDY
     try:
         plain = yaml.safe_load(read_checked(path))
@@ -132,7 +140,7 @@ def _lines(row: Row, study: Study, results: Results) -> list[Line]:
 
 
 def _swept(results: Results) -> list[str]:
-    """Keys that take several values within a row, other than what repeats it."""
+    """The keys that have several values within a row, without seed and fold."""
     values: dict[tuple[str, str], set[str]] = {}
     for cell in results.kept:
         for key in results.factors:
@@ -150,7 +158,7 @@ def _absent(row: Row, cells: Sequence[Run]) -> str:
 
 
 def _caveats(study: Study, row: str, cell: Run) -> list[str]:
-    """Why a cell is not the experiment of the report, or of our own study."""
+    """Why a run is not the experiment of the report, or that of our own study."""
     found, config = [], cell.config or {}
     if (scale := _scale(cell)) != 1:
         found.append(f"shortened to {scale:.0%} of the epochs")

@@ -1,4 +1,4 @@
-"""What the runs say: of a figure that a report prints, and of what it claims."""
+"""Verdicts on what a report prints and claims, from the runs of its rows."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,9 +20,11 @@ UNDECIDED, NOT_MEASURED = "undecided", "not measured"
 
 @dataclass(frozen=True)
 class Finding:
-    """Verdict on a reported figure, or on a claim with the estimates that decided it.
+    """The verdict on a reported figure or on a claim.
 
-    text: what stands in the way of a better one; half: of the interval for one more run.
+    text: why nothing more definite can be said.
+    half: half the width of the interval for one more run, for a reported figure.
+    estimates: those that decided about a claim, one for each of its comparisons.
     """
 
     verdict: str
@@ -32,7 +34,10 @@ class Finding:
 
 
 def difference(a: Sequence[Run], b: Sequence[Run], name: str) -> Estimate | None:
-    """Mean of ``a`` minus that of ``b`` in a quantity, over the runs that have it."""
+    """The mean of a quantity over ``a`` minus that over ``b``, of the runs that have it.
+
+    ``None`` if no run of a side has it.
+    """
     left, right = (
         {run.replicate: value for run in runs if math.isfinite(value := run.measure(name))}
         for runs in (a, b)
@@ -41,14 +46,16 @@ def difference(a: Sequence[Run], b: Sequence[Run], name: str) -> Estimate | None
 
 
 def judge(claim: Claim, runs: Mapping[str, Sequence[Run]], *, shortened: bool = False) -> Finding:
-    """Supported where every comparison's interval lies within its bounds, contradicted where one
-    lies outside, else undecided.
+    """Judge a claim from the runs of its rows.
 
-    Epochs until a level that a run never gets to are a lower bound: they decide only what would
-    stand with any larger number too.
+    It is supported if the interval of every comparison lies within its bounds, contradicted if one
+    lies outside, else undecided. If a run never reaches a level, its number of epochs is a lower
+    bound, and decides only what any larger number would decide, too.
 
-    No correction for the number of comparisons: that all hold needs none, and one that fails is
-    shown with its numbers.
+    There is no correction for the number of comparisons: a claim that all of them hold needs none,
+    and a comparison that fails is shown with its numbers.
+
+    shortened: whether the runs have fewer epochs than the study's.
     """
     if shortened and claim.in_epochs:
         return Finding(NOT_MEASURED, "speaks of epochs, of which these runs have fewer")
@@ -78,11 +85,11 @@ def judge(claim: Claim, runs: Mapping[str, Sequence[Run]], *, shortened: bool = 
 
 
 def compare(reported: Reported, runs: Sequence[Run]) -> tuple[Estimate | None, Finding]:
-    """Our mean, and whether one more run of ours could be the report's.
+    """Our mean, and the verdict on a reported figure.
 
-    A report's figure is one run's: what it is held against is the 95 % interval of prediction for
-    a single run, widened where it was measured on few images. A range (``>= 62``) is held against
-    the interval of the mean.
+    A report's figure is of one run. So it is compared with the 95 % interval of prediction for one
+    more run of ours, which is wider if the report measured on few images. A range (``>= 62``) is
+    compared with the interval of our mean.
     """
     q = reported.quantity
     values = [run.measure(q.name) for run in runs]
@@ -104,7 +111,7 @@ def compare(reported: Reported, runs: Sequence[Run]) -> tuple[Estimate | None, F
 
 
 def _prediction(values: Sequence[float], reported: Reported, ours: Estimate) -> float:
-    """Half width of the interval for one more run."""
+    """Half the width of the interval of prediction for one more run."""
     there = [value for value in values if math.isfinite(value)]
     variance = float(np.var(there, ddof=1)) * (1 + 1 / len(there))
     if reported.images and reported.quantity.unit == "%" and reported.quantity.name == "test_acc":
@@ -114,7 +121,7 @@ def _prediction(values: Sequence[float], reported: Reported, ours: Estimate) -> 
 
 
 def _is_late(row: str | None, c: Comparison, runs: Mapping[str, Sequence[Run]]) -> bool:
-    """Whether a run of the row never gets to the level that the quantity asks for."""
+    """Whether a run of the row never reaches the accuracy that the quantity names."""
     return not all(run.reaches(c.quantity.name) for run in runs.get(row or "", []))
 
 

@@ -15,27 +15,28 @@ from cifarlab.report.sweep.search import importances, last_accuracy
 from cifarlab.stats.intervals import mean_interval
 from cifarlab.store.run import ABSENT, Run
 
-SPLITS = {"validation": "val", "test": "test"}
+_ACCURACIES = {"validation": "val_acc", "test": "test_acc"}
 _OURS = ("axis_*.png", "heatmap.png", "main_effects.png", "pareto_*.png", "search_*.png")
 
 
 def draw_all(results: Results) -> None:
-    """Draw what there is to draw into the sweep's ``figures``; figures of an earlier call go."""
-    made, place = set(), results.sweep.folder / "figures"
+    """Draw the figures into the sweep's folder ``figures`` and remove those of an earlier call."""
+    made, folder = set(), results.sweep.folder / "figures"
     drawn = search_figures(results) if results.sweep.is_search else figures(results)
     for name, figure in drawn:
-        save(figure, place / name)
+        save(figure, folder / name)
         made.add(name)
     for pattern in _OURS:
-        for path in place.glob(pattern):
+        for path in folder.glob(pattern):
             if path.name not in made:
                 path.unlink()
 
 
 def figures(results: Results) -> Iterator[tuple[str, Figure]]:
-    """Name of the file and figure, one at a time.
+    """The name of the file and the figure, one after another.
 
-    Where untyped keys tell cells apart, the figures are of one setting of them: see ``setting``.
+    If cells differ in keys that nobody typed, the figures show one setting of these: see
+    ``setting``.
     """
     cells = setting(results)
     keys = [key for key in results.swept if key not in REPLICATES]
@@ -46,7 +47,7 @@ def figures(results: Results) -> Iterator[tuple[str, Figure]]:
         yield f"axis_{_file(key)}.png", _axis(key, levels, cells, note)
     if not levels and len(cells) > 1:
         key = next((key for key in results.swept if key in REPLICATES), "seed")
-        values = {name: [_accuracy(c, split) for c in cells] for name, split in SPLITS.items()}
+        values = {name: [c.measure(acc) for c in cells] for name, acc in _ACCURACIES.items()}
         names = [f"{key}={cell.value(key)}" for cell in cells]
         yield f"axis_{_file(key)}.png", axis.strip(values, names, note)
     if len(levels) == 2:
@@ -58,7 +59,7 @@ def figures(results: Results) -> Iterator[tuple[str, Figure]]:
 
 
 def search_figures(results: Results) -> Iterator[tuple[str, Figure]]:
-    """Name of the file and figure, one at a time, of the study of the newest cell."""
+    """The same for a search: for the study of Optuna's that the newest cell belongs to."""
     study = max(results.kept, key=lambda cell: cell.written).name.rpartition("_")[2]
     cells = [cell for cell in results.sweep.runs if cell.name.endswith(f"_{study}")]
     begun = [cell for cell in cells if cell.status != "missing"]
@@ -68,60 +69,63 @@ def search_figures(results: Results) -> Iterator[tuple[str, Figure]]:
     keys = [key for key in results.swept if len({cell.value(key) for cell in finished}) > 1]
     if keys:
         values = {key: [cell.value(key) for cell in finished] for key in keys}
-        yield "search_slices.png", search.slices(values, [_accuracy(c, "val") for c in finished])
+        yield "search_slices.png", search.slices(values, [c.measure("val_acc") for c in finished])
     if len(finished) >= 4 and (shares := importances(results.sweep.folder, study)):
         yield "search_importance.png", search.importance(shares)
 
 
 def setting(results: Results) -> list[Run]:
-    """The finished cells to draw: those of the setting of untyped keys that most cells have, of
-    several the newest. In all other cells something changed that was not meant to be compared."""
+    """The finished cells to draw, where some differ in keys that nobody typed.
+
+    They are those with the setting of these keys that most cells have; among equals, the newest. In
+    the other cells something differs that was not meant to be compared.
+    """
     by: dict[tuple, list[Run]] = defaultdict(list)
     for cell in results.kept:
         by[tuple(cell.value(key) for key in results.extra)].append(cell)
     return max(by.values(), key=lambda cells: (len(cells), max(cell.written for cell in cells)))
 
 
-def estimate(cells: Sequence[Run], keys: Sequence[str], split: str) -> Point:
-    """Accuracy of ``cells`` with the 95 % interval of its mean; ``runs`` are the single cells.
+def estimate(cells: Sequence[Run], keys: Sequence[str], name: str) -> Point:
+    """The accuracy ``name`` of ``cells``: the mean, its 95 % interval, and each cell's.
 
-    Cells of one combination of ``keys`` are repetitions, and the interval is over them. Of several
-    combinations it is over their means: more seeds do not make more combinations.
+    Cells with the same values of ``keys`` are repetitions, and the interval is over them. If there
+    are several combinations of values, it is over their means: more seeds are no more combinations.
     """
-    runs = [_accuracy(cell, split) for cell in cells]
-    combined = combinations(cells, keys, split)
+    runs = [cell.measure(name) for cell in cells]
+    combined = combinations(cells, keys, name)
     mean, _, half = mean_interval(runs if len(combined) == 1 else combined)
     return Point(mean, half, runs)
 
 
-def combinations(cells: Sequence[Run], keys: Sequence[str], split: str) -> list[float]:
-    """Accuracy of each combination of ``keys``, the mean over its repetitions."""
+def combinations(cells: Sequence[Run], keys: Sequence[str], name: str) -> list[float]:
+    """The accuracy ``name`` for each combination of values of ``keys``, the mean of its cells."""
     by: dict[tuple, list[float]] = defaultdict(list)
     for cell in cells:
-        by[tuple(cell.value(key) for key in keys)].append(_accuracy(cell, split))
+        by[tuple(cell.value(key) for key in keys)].append(cell.measure(name))
     return [mean_interval(values)[0] for values in by.values()]
 
 
 def _axis(key: str, levels: dict[str, list[str]], cells: Sequence[Run], note: str) -> Figure:
     keys = list(levels)
 
-    def points(split: str, among: Sequence[Run]) -> list[Point]:
+    def points(acc: str, among: Sequence[Run]) -> list[Point]:
         members = [[c for c in among if c.value(key) == level] for level in levels[key]]
         empty = Point(math.nan, math.nan, [])
-        return [estimate(found, keys, split) if found else empty for found in members]
+        return [estimate(found, keys, acc) if found else empty for found in members]
 
     if len(keys) == 2:
         (other,) = [k for k in keys if k != key]
         panels = {
             name: {
-                level: points(split, [cell for cell in cells if cell.value(other) == level])
+                level: points(acc, [cell for cell in cells if cell.value(other) == level])
                 for level in levels[other]
             }
-            for name, split in SPLITS.items()
+            for name, acc in _ACCURACIES.items()
         }
         return axis.draw(key, levels[key], panels, legend=other, title=note)
     over = f"means over {', '.join(k for k in keys if k != key)}" if len(keys) > 2 else ""
-    panels = {"": {name: points(split, cells) for name, split in SPLITS.items()}}
+    panels = {"": {name: points(acc, cells) for name, acc in _ACCURACIES.items()}}
     return axis.draw(key, levels[key], panels, title="; ".join(filter(None, [over, note])))
 
 
@@ -132,7 +136,7 @@ def _heatmap(levels: dict[str, list[str]], cells: Sequence[Run]) -> Figure:
         for j, column in enumerate(columns):
             found = [c for c in cells if (c.value(row_key), c.value(column_key)) == (row, column)]
             if found:
-                means[i, j] = mean_interval([_accuracy(cell, "val") for cell in found])[0]
+                means[i, j] = mean_interval([cell.measure("val_acc") for cell in found])[0]
     return heatmap.draw(means, rows, columns, row_key, column_key)
 
 
@@ -142,10 +146,10 @@ def _effects(levels: dict[str, list[str]], cells: Sequence[Run], note: str) -> F
     for key, names in levels.items():
         factors[key] = {}
         for name in names:
-            values = combinations([c for c in cells if c.value(key) == name], keys, "val")
+            values = combinations([c for c in cells if c.value(key) == name], keys, "val_acc")
             mean, _, half = mean_interval(values)
             factors[key][name] = Point(mean, half, values)
-    there = len(combinations(cells, keys, "val"))
+    there = len(combinations(cells, keys, "val_acc"))
     of = math.prod(map(len, levels.values()))
     gaps = f"{there} of {of} combinations: levels are not quite comparable" if there < of else ""
     return effects.draw(factors, "; ".join(filter(None, [gaps, note])))
@@ -155,7 +159,7 @@ def _pareto(keys: Sequence[str], cells: Sequence[Run]) -> Iterator[tuple[str, Fi
     by: dict[tuple, list[Run]] = defaultdict(list)
     for cell in cells:
         by[tuple(cell.value(key) for key in keys)].append(cell)
-    accuracies = [mean_interval([_accuracy(c, "val") for c in found])[0] for found in by.values()]
+    accuracies = [mean_interval([c.measure("val_acc") for c in found])[0] for found in by.values()]
     labels = [" ".join(value for value in values if value != ABSENT) for values in by]
     records = [[cell.record for cell in found if cell.record] for found in by.values()]
     times = [mean_interval([r.time["fit_s"] for r in members])[0] for members in records]
@@ -169,7 +173,7 @@ def _pareto(keys: Sequence[str], cells: Sequence[Run]) -> Iterator[tuple[str, Fi
 
 
 def _levels(key: str, planned: Sequence[Run], cells: Sequence[Run]) -> list[str]:
-    """Values of ``key`` in ``cells``: numbers by size, others in the order of the plan."""
+    """The values of ``key`` in ``cells``: numbers by size, others in the order of the plan."""
     there = Counter(cell.value(key) for cell in cells)
     found = [value for value in dict.fromkeys(cell.value(key) for cell in planned) if there[value]]
     try:
@@ -183,11 +187,6 @@ def _note(results: Results, cells: Sequence[Run]) -> str:
         return ""
     shown = [f"{keys[0]}={cells[0].value(keys[0])}" for keys in results.untyped]
     return f"only {', '.join(shown)}"
-
-
-def _accuracy(cell: Run, split: str) -> float:
-    assert cell.record is not None
-    return cell.record.metrics[split]["acc"]
 
 
 def _file(key: str) -> str:

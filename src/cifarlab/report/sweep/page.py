@@ -1,11 +1,12 @@
-"""What a sweep leaves behind: ``results.csv``, ``summary.csv``, ``results.md`` and figures."""
+"""What is written at the end of a sweep: ``results.csv``, ``summary.csv``, ``results.md``,
+figures."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from cifarlab.report.document import Block, Grid, Heading, Text, markdown, to_markdown
 from cifarlab.report.study.results import read_study
-from cifarlab.report.sweep import ranking as winner
+from cifarlab.report.sweep.ranking import remarks
 from cifarlab.report.sweep.results import (
     Results,
     Row,
@@ -28,12 +29,15 @@ _DAMAGED = (
 
 
 def write_results(folder: Path) -> str:
-    """Write tables and figures into a sweep folder, at any time, and return the text to show."""
+    """Write tables and figures into a sweep's folder and return the text to show.
+
+    This can be done at any time, while runs are under way, too.
+    """
     return write_all(collect(folder))
 
 
 def write_all(results: Results) -> str:
-    """The same of a sweep that has been read."""
+    """``write_results`` for a sweep that has been read already."""
     folder = results.sweep.folder
     if is_study(folder):
         from cifarlab.report.study.files import write_study  # matplotlib takes a second to import
@@ -44,10 +48,11 @@ def write_all(results: Results) -> str:
 
 
 def publish(results: Results, *, draw: bool = True) -> list[Block]:
-    """Write tables and figures into the sweep's folder and return what there is to say about it.
+    """Write tables and figures into the sweep's folder and return the blocks of its report.
 
-    draw: not for a study, whose keys are no factorial and which has figures of its own.
-    What was there of an earlier call is replaced. A folder without any cell gets nothing.
+    Those of an earlier call are replaced. Nothing is written for a folder without cells.
+
+    draw: whether figures are drawn; a study has figures of its own, since its keys are no grid.
     """
     folder, summary = results.sweep.folder, summarize(results)
     blocks = overview(results, summary)
@@ -68,14 +73,15 @@ def publish(results: Results, *, draw: bool = True) -> list[Block]:
 
 
 def overview(results: Results, summary: list[Row]) -> list[Block]:
-    """The ranked table; then the cells that failed, are running, were interrupted, are missing."""
+    """The ranked table, and then the cells that failed, are running, were interrupted or are
+    missing."""
     of: dict[str, list[Run]] = {}
     for cell in results.sweep.runs:
         of.setdefault(cell.status, []).append(cell)
     blocks: list[Block] = []
     if summary:
         blocks += [summary_table(results, summary), Text(_note(results))]
-        if said := winner.remarks(results, summary):
+        if said := remarks(results, summary):
             blocks.append(Text(said))
     else:
         blocks.append(Text("No finished cell yet."))
@@ -94,9 +100,9 @@ def overview(results: Results, summary: list[Row]) -> list[Block]:
 
 
 def summary_table(results: Results, summary: list[Row]) -> Grid:
-    """Header and rows to show: factors, n, and the accuracies with their intervals.
+    """The ranked table: the swept keys, n, and the accuracies with their intervals.
 
-    Of untyped keys that part the cells alike the first stands for all.
+    Of keys that nobody typed and that differ between the same cells, only the first is shown.
     """
     keys = [key for key in results.factors if key not in results.extra]
     keys += [together[0] for together in results.untyped]
@@ -114,7 +120,7 @@ def summary_table(results: Results, summary: list[Row]) -> Grid:
 
 
 def _brief(value: str) -> str:
-    """A number with many digits, which a search draws, with four; results.csv has them all."""
+    """A value as it is shown: a number of many digits with four. results.csv has all of them."""
     try:
         return f"{float(value):.4g}" if len(value) > 9 else value
     except ValueError:
@@ -128,7 +134,7 @@ def _failures(results: Results, failed: Sequence[Run]) -> Grid:
 
 
 def _note(results: Results) -> str:
-    """How to read the table."""
+    """Sentences about how to read the table."""
     over = " and folds" if "data.fold" in results.swept else ""
     parts = [
         f"Ranked by validation accuracy: the mean over n seeds{over}; "

@@ -1,10 +1,10 @@
-"""What a sweep allows to say about its first row."""
+"""What can be said about the first row of a sweep: is it really better than the others?"""
 
 import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-from cifarlab.report.compare import sentences as words
+from cifarlab.report.compare import sentences
 from cifarlab.report.compare.selection import same_validation
 from cifarlab.report.sweep.results import REPLICATES, Results, Row
 from cifarlab.stats.intervals import Estimate, holm
@@ -13,10 +13,11 @@ from cifarlab.store.run import Run
 
 
 def remarks(results: Results, summary: Sequence[Row]) -> str:
-    """Whether test ranks the same row first, and which rows the first is clear of on validation.
+    """Sentences: does test rank the same row first, and is the first row better than the others?
 
-    The first by validation is compared with each other row, paired over shared seeds and folds
-    (Welch's t test without), p by Holm over all these comparisons. Empty where there is one row.
+    The row that is first on validation is compared with each other row, in pairs that share seed
+    and fold, else by Welch's t test. The p are corrected for all these comparisons (Holm). The text
+    is empty if there is only one row.
     """
     if len(summary) < 2:
         return ""
@@ -29,7 +30,9 @@ def remarks(results: Results, summary: Sequence[Row]) -> str:
     by_test = max(range(len(summary)), key=lambda i: summary[i]["test_acc_mean"])
     gap = summary[by_test]["test_acc_mean"] - summary[0]["test_acc_mean"]
     if gap > 0:
-        said = f"Test would have {names[by_test]} first, by {words.points(gap)} points; validation"
+        said = (
+            f"Test would have {names[by_test]} first, by {sentences.points(gap)} points; validation"
+        )
         said += f" chooses {names[0]}."
     else:
         said = f"Validation and test agree about the first, {names[0]}."
@@ -48,18 +51,18 @@ def _clear(first: Sequence[Run], others: Sequence[Sequence[Run]], names: Sequenc
             "one run says nothing about the spread" if few else "there is no spread to judge by"
         )
         return f"Whether it is better than the second, {names[1]}, is open: {reason}."
-    tested = f"95 % interval {words.interval(runner_up)}; {words.p_is(p)}"
+    tested = f"95 % interval {sentences.interval(runner_up)}; {sentences.p_is(p)}"
     tested += f", Holm over {len(others)} rows" if len(others) > 1 else ""
     clear = sum(value < 0.05 for value in adjusted)
     of = f" It is clear of {clear} of {len(others)} rows." if len(others) > 1 else ""
     return (
         f"On validation it is {'clear of' if p < 0.05 else 'not distinguishable from'} the second, "
-        f"{names[1]}: {words.points(runner_up.value)} points ahead ({tested}).{of}"
+        f"{names[1]}: {sentences.points(runner_up.value)} points ahead ({tested}).{of}"
     )
 
 
 def _difference(a: Sequence[Run], b: Sequence[Run]) -> Estimate:
-    """Of validation accuracy."""
+    """The difference of two rows in validation accuracy."""
     one, other = ({run.replicate: run.measure("val_acc") for run in side} for side in (a, b))
     found = difference(one, other)
     assert found is not None, "a row of a summary has runs"
@@ -67,6 +70,6 @@ def _difference(a: Sequence[Run], b: Sequence[Run]) -> Estimate:
 
 
 def _name(results: Results, line: Row) -> str:
-    """Of a row: its swept values; keys nobody typed where nothing else tells rows apart."""
+    """The name of a row: its swept values; keys that nobody typed only if nothing was swept."""
     keys = [key for key in results.swept if key not in REPLICATES] or results.factors
     return " ".join(f"{key}={line[key]}" for key in keys)

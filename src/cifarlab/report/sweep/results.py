@@ -1,4 +1,4 @@
-"""The numbers of a sweep: a row for each cell, and the finished ones summarised over seeds."""
+"""The numbers of a sweep: a row for each cell, and a summary of the finished ones over seeds."""
 
 import math
 from collections import defaultdict
@@ -23,14 +23,15 @@ MEASURED = tuple(f"{split}_{kind}" for kind in METRICS for split in ("val", "tes
 
 @dataclass(frozen=True)
 class Results:
-    """All of a sweep.
+    """A sweep, and which of its cells are compared by which keys.
 
-    sweep: all its runs, finished or not.
-    swept: keys typed with several values.
-    untyped: keys nobody typed that nevertheless differ between finished cells, those together that
-        part them alike.
-    kept: finished cells that count in means; doubles: finished ones that do not, because another
-        has the same values, seed and fold, and is in the plan or newer.
+    sweep: with all its runs, finished or not.
+    swept: the keys that were typed with several values.
+    untyped: the keys that nobody typed and that nevertheless differ between finished cells, in
+        groups: those of a group differ between the same cells.
+    kept: the finished cells that count in means.
+    doubles: the finished cells that do not count, since another one has the same values, seed and
+        fold, and is in the plan or is newer.
     """
 
     sweep: Sweep
@@ -41,19 +42,21 @@ class Results:
 
     @property
     def extra(self) -> list[str]:
+        """The keys of ``untyped`` in one list."""
         return [key for keys in self.untyped for key in keys]
 
     @property
     def factors(self) -> list[str]:
-        """What parts the cells into groups of repetitions: neither the seed nor the fold."""
+        """The keys whose values make groups of repetitions: all that differ but seed and fold."""
         return [key for key in self.swept if key not in REPLICATES] + self.extra
 
     def group(self, cell: Run) -> tuple[str, ...]:
+        """The values of ``factors``, which all repetitions of a cell have."""
         return tuple(cell.value(key) for key in self.factors)
 
 
 def collect(folder: Path) -> Results:
-    """Read a sweep folder, in whatever state it is."""
+    """Read the folder of a sweep, in whatever state it is."""
     sweep = Sweep.read(folder)
     cells = sweep.runs
     keys = dict.fromkeys(key for cell in cells for key in cell.typed if key not in NEUTRAL_KEYS)
@@ -78,9 +81,9 @@ def collect(folder: Path) -> Results:
 
 
 def result_rows(results: Results) -> list[Row]:
-    """Of ``results.csv``: the finished cells, best validation first, then the others.
+    """The rows of ``results.csv``: the finished cells, best validation first, then the others.
 
-    Every swept key is a column. ``tta_*`` and ``planned`` are there where they say something.
+    Every swept key is a column. ``tta_*`` and ``planned`` are columns only if some cell needs them.
     """
     with_views = any(cell.record and cell.record.tta for cell in results.sweep.runs)
     with_plan = not all(cell.planned for cell in results.sweep.runs)
@@ -95,11 +98,12 @@ def result_rows(results: Results) -> list[Row]:
 
 
 def summarize(results: Results) -> list[Row]:
-    """Of ``summary.csv``: cells that differ only in seed and fold as one, best validation first.
+    """The rows of ``summary.csv``: one for cells that differ only in seed and fold, best validation
+    first.
 
-    ``n``, and of each metric the mean, the sample standard deviation and the half width of the 95 %
-    interval; ``fit_s_mean`` (s), ``num_params``, and ``unplanned``, how many of the n are not in
-    the plan, if any are not.
+    Columns are the factors, ``n``, for each metric the mean, the sample standard deviation and half
+    the width of the 95 % interval, ``fit_s_mean`` (s), ``num_params``, and, only if any are not in
+    the plan, ``unplanned``: how many of the n are not.
     """
     groups: dict[tuple, list[Run]] = defaultdict(list)
     for cell in results.kept:
@@ -121,12 +125,12 @@ def summarize(results: Results) -> list[Row]:
 
 
 def best_first(accuracy: float) -> tuple[bool, float]:
-    """Sort key; what is not a number is last."""
+    """A key to sort accuracies by: the best is first, NaN is last."""
     return math.isnan(accuracy), -accuracy
 
 
 def _measured(run: Run, with_views: bool) -> Row:
-    """What a finished run came to; the same keys, empty, of another."""
+    """The results of a finished run; of any other run the same keys with empty values."""
     record = run.record
     tta = (record and record.tta) or {"val": {"acc": ""}, "test": {"acc": ""}}
     views = {f"tta_{split}_acc": tta[split]["acc"] for split in ("val", "test")}

@@ -1,4 +1,4 @@
-"""What a search's folder has beyond a sweep's: its best cell to confirm, history, importances."""
+"""What the report of a search has besides: how to confirm the best cell, importances of keys."""
 
 import logging
 import math
@@ -15,8 +15,8 @@ log = logging.getLogger("cifarlab")
 
 
 def confirmation(results: Results) -> list[Block]:
-    """How to find out whether the best cell is as good as it looks."""
-    best = max(results.kept, key=accuracy)
+    """Blocks about how to find out whether the best cell is as good as it looks."""
+    best = max(results.kept, key=lambda cell: cell.measure("val_acc"))
     typed = [f"{key}={value}" for key, value in best.typed.items() if key != "search"]
     command = " ".join(["python train.py -m", *map(shlex.quote, typed), "seed=1,2,3"])
     return [
@@ -30,10 +30,13 @@ def confirmation(results: Results) -> list[Block]:
 
 
 def importances(folder: Path, study: str) -> dict[str, float]:
-    """Of the searched keys, by PED-ANOVA (arXiv:2304.10255), of the cells that finished; empty if
-    these are all alike, or if the journal has lost them or is damaged, which is logged.
+    """How important each searched key is for the finished cells, by PED-ANOVA (arXiv:2304.10255).
 
-    Raises ``UserError`` where Optuna is not installed.
+    Empty if all these cells are equal, if the journal no longer has them, or if it is damaged,
+    which is logged. Raises ``UserError`` if Optuna is not installed.
+
+    folder: of the search.
+    study: the name of the study, which is Optuna's word for one search.
     """
     try:
         import optuna
@@ -54,13 +57,9 @@ def importances(folder: Path, study: str) -> dict[str, float]:
     return dict(found) if sum(found.values()) > 0 else {}
 
 
-def accuracy(cell: Run) -> float:
-    assert cell.record is not None
-    return cell.record.metrics["val"]["acc"]
-
-
 def last_accuracy(cell: Run) -> float:
-    """Validation accuracy; of a pruned cell that of its last epoch; else NaN."""
+    """The validation accuracy of a finished cell, of a pruned one that of its last epoch; else
+    NaN."""
     if cell.status == "pruned":
         return read_pruned(cell.folder)[1]
-    return accuracy(cell) if cell.record else math.nan
+    return cell.measure("val_acc") if cell.record else math.nan

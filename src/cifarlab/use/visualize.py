@@ -1,17 +1,21 @@
-"""Figures of what a net has learnt and of what it makes of a photo."""
+"""Figures of what a net has learnt, and of what it computes from a photo."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from hydra.utils import instantiate
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from cifarlab.base.errors import UserError
+from cifarlab.base.errors import UserError, told
+from cifarlab.base.options import IMAGENET
+from cifarlab.base.seeding import derive
 from cifarlab.data.loader import Normalize
 from cifarlab.data.pictures import fit
 from cifarlab.inspection import (
@@ -26,19 +30,24 @@ from cifarlab.inspection import (
     last_maps,
     maps_of,
 )
+from cifarlab.store.checkpoint import LoadedNet, build_net, read_initial
 from cifarlab.store.record import short_name
-from cifarlab.use.visualize.subject import Subject, validation_images
+
+_BATCH = 50  # validation images that pass the net at once
 
 
 @dataclass(frozen=True)
 class Options:
     """What to look at.
 
-    filters: of the first layer; ``None``: five of them.
-    maps: of ``layer``; ``None``: the first ten.
-    layer: a module's name; ``None``: the last maps before they are pooled.
-    label: name or number of the class that Grad-CAM explains; ``None``: the predicted one.
-    val_images: of the net's run, on which dead filters are looked for, besides the photo.
+    filters: the numbers of filters of the first layer, from 0; ``None``: five of them.
+    maps: the numbers of maps of ``layer``, from 0; ``None``: the first ten.
+    layer: the name of a module; ``None``: the last one with maps, before they are pooled.
+    label: the name or number of the class that Grad-CAM explains; ``None``: the predicted one.
+    val_images: on how many validation images of the run, besides the photo, dead filters are
+        sought.
+    size: the height and width of the photo in pixels; ``None``: the size that the net was trained
+        on.
     """
 
     filters: Sequence[int] | None = None
@@ -46,16 +55,18 @@ class Options:
     layer: str | None = None
     label: str | int | None = None
     val_images: int = 1000
+    size: int | None = None
 
 
-def visualize(subject: Subject, image: Image.Image, options: Options) -> Iterator[str]:
-    """Write the figures of one net; yields lines for the user while doing so.
+def visualize(net: LoadedNet, image: Image.Image, options: Options, folder: Path) -> Iterator[str]:
+    """Write the figures of a net into ``folder``; yields lines for the user meanwhile.
 
-    ``first_layer.png``, ``filters.png``, ``feature_maps.png`` (or ``feature_maps_<layer>.png``) and
-    ``gradcam.png`` (or ``gradcam_<class>.png``); what a net without convolutions has none of is
-    left out, and a line says so. Raises ``UserError`` for options that do not fit the net.
+    They are ``first_layer.png``, ``filters.png``, ``feature_maps.png`` (or
+    ``feature_maps_<layer>.png``) and ``gradcam.png`` (or ``gradcam_<class>.png``). If the net has
+    no convolutions, some are left out, and a line says so. Raises ``UserError`` for options that do
+    not fit the net.
     """
-    look = Look(subject, image, options)
+    look = Look(net, image, options, folder)
     yield look.prediction
     yield from look.count_dead()
     yield from look.first_layer()
@@ -63,20 +74,46 @@ def visualize(subject: Subject, image: Image.Image, options: Options) -> Iterato
     yield from look.explanation()
 
 
-class Look:
-    """One net and one photo, and the figures of both."""
+def of_model(model: Mapping[str, Any], choice: str, seed: int = 0) -> LoadedNet:
+    """A net without a run: with ImageNet weights if ``model`` asks for them, else untrained.
 
-    def __init__(self, subject: Subject, image: Image.Image, options: Options) -> None:
-        self.subject, self.options, self.net = subject, options, subject.net
-        self.photo: UInt8[np.ndarray, "size size 3"] = fit(image, subject.size)
+    An untrained net has the weights with which a run of ``seed`` would begin. The head has ten
+    classes and is always untrained.
+
+    Args:
+        model: that part of a configuration.
+        choice: the name of the option that was chosen for it.
+        seed: of the weights.
+    """
+    torch.manual_seed(derive("weights", seed))
+    net = build_net(model, num_classes=10, image_size=32).eval()
+    title = " ".join(filter(None, [choice, model.get("name")]))
+    classes = tuple(f"output {number}" for number in range(10))
+    weights = "untrained" if model.get("weights") is None else "ImageNet weights"
+    size = model.get("resize") or 32
+    return LoadedNet(net, title, classes, size, *IMAGENET, weights)
+
+
+class Look:
+    """A net, a photo, and the figures of what the net computes from it."""
+
+    def __init__(
+        self, loaded: LoadedNet, image: Image.Image, options: Options, folder: Path
+    ) -> None:
+        self.loaded, self.options, self.folder = loaded, options, folder
+        self.net = loaded.net
+        model = loaded.config.get("model", {})
+        size = options.size or model.get("resize") or loaded.image_size
+        self.photo: UInt8[np.ndarray, "size size 3"] = fit(image, size)
         pixels = torch.tensor(self.photo).permute(2, 0, 1)[None]
-        normalize = Normalize(subject.mean, subject.std, torch.device("cpu"))
+        normalize = Normalize(loaded.mean, loaded.std, torch.device("cpu"))
         self.image: Float[Tensor, "3 size size"] = normalize(pixels)[0]
-        made = calls(self.net, subject.size)
+        made = calls(self.net, size)
         first = first_layer(made)
         if first is None:
-            raise UserError(f"{subject.title}: has neither a convolution nor a dense layer to show")
+            raise UserError(f"{loaded.title}: has neither a convolution nor a dense layer to show")
         self.first = first
+        self.before = read_initial(loaded.run.folder, first.name) if loaded.run else None
         self.last = last_maps(made)
         self.layer = self.last if options.layer is None else maps_of(made, options.layer)
         self.filters = _chosen("filters", options.filters, self.first, 5)
@@ -92,14 +129,14 @@ class Look:
     def prediction(self) -> str:
         best = self.shares.topk(min(3, len(self.shares)))
         pairs = zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        found = ", ".join(f"{self.subject.classes[i]} {share:.1%}" for share, i in pairs)
-        return f"{self.subject.title}, {self.subject.state}: {found}"
+        found = ", ".join(f"{self.loaded.classes[i]} {share:.1%}" for share, i in pairs)
+        return f"{self.loaded.title}, {self.loaded.weights}: {found}"
 
     def count_dead(self) -> Iterator[str]:
-        """Pass the photo and the validation images through the net, and tell what was found."""
+        """Count the filters that are dead on the photo and the validation images."""
         self.dead.see(self.image[None])
-        if self.subject.config is not None and self.options.val_images > 0:
-            for images in validation_images(self.subject.config, self.options.val_images):
+        if self.loaded.config and self.options.val_images > 0:
+            for images in _validation_images(self.loaded.config, self.options.val_images):
                 self.dead.see(images)
         if not self.dead.filters:
             yield "dead filters: none to be found, no activation follows a convolution"
@@ -113,19 +150,20 @@ class Look:
             yield f"  {name}: {_listed(numbers)}"
 
     def first_layer(self) -> Iterator[str]:
-        """First-layer weights before and after training; chosen filters and their activations."""
+        """Draw the first layer's weights before and after training, and some filters with their
+        activations."""
         from cifarlab.figures import activations, filters
 
         weight = self.first.module.weight
         assert isinstance(weight, Tensor)
         weights = as_pictures(weight.detach())
-        states = {self.subject.state: weights.numpy()}
-        if self.subject.before is not None:
-            states = {"before training": as_pictures(self.subject.before).numpy()} | states
-        elif self.subject.config is not None:
+        states = {self.loaded.weights: weights.numpy()}
+        if self.before is not None:
+            states = {"before training": as_pictures(self.before).numpy()} | states
+        elif self.loaded.run is not None:
             yield "the run kept no initial weights: first_layer.png has those after training only"
         dead = self.dead.by_layer.get(self.first.name, [])
-        title = f"{self.subject.title}: {self.first.name}"
+        title = f"{self.loaded.title}: {self.first.name}"
         yield self._save(filters.draw(states, dead, title), "first_layer")
         if not self.first.is_maps:
             yield f"no filters.png: {self.first.name} is a dense layer, without maps"
@@ -138,14 +176,14 @@ class Look:
         yield self._save(figure, "filters")
 
     def feature_maps(self) -> Iterator[str]:
-        """Maps of a layer, or the answers of its units."""
+        """Draw the maps of a layer, or the outputs of its units if it is a dense layer."""
         from cifarlab.figures import activations
 
         if self.layer is None:
             yield "no feature_maps.png: the net has no convolutions; layer=<name> shows its units"
             return
         answers = capture(self.net, self.image, self.layer.name).numpy()
-        title = f"{self.subject.title}: {self.layer.name}"
+        title = f"{self.loaded.title}: {self.layer.name}"
         if not self.layer.is_maps:
             figure = activations.units(self.photo, answers, title)
         else:
@@ -157,7 +195,7 @@ class Look:
         yield self._save(figure, f"feature_maps{named}")
 
     def explanation(self) -> Iterator[str]:
-        """Grad-CAM."""
+        """Draw Grad-CAM (Selvaraju et al., arXiv:1610.02391)."""
         from cifarlab.figures import activations
         from cifarlab.figures.style import class_labels
 
@@ -166,9 +204,9 @@ class Look:
             yield "no gradcam.png: the net has no convolutions"
             return
         heat = grad_cam(self.net, self.image, layer.name, self.label)
-        name, share = self.subject.classes[self.label], float(self.shares[self.label])
-        shown = class_labels(self.subject.classes)[self.label]
-        title = f"{self.subject.title}: {layer.name} for \u201c{shown}\u201d ({share:.1%})"
+        name, share = self.loaded.classes[self.label], float(self.shares[self.label])
+        shown = class_labels(self.loaded.classes)[self.label]
+        title = f"{self.loaded.title}: {layer.name} for \u201c{shown}\u201d ({share:.1%})"
         figure = activations.cam(self.photo, heat.numpy(), title)
         word = re.sub(r"[^\w.-]+", "-", name)
         yield self._save(
@@ -176,7 +214,7 @@ class Look:
         )
 
     def _label(self) -> int:
-        given, classes = self.options.label, list(self.subject.classes)
+        given, classes = self.options.label, list(self.loaded.classes)
         if given is None:
             return int(self.shares.argmax())
         if str(given) in classes:
@@ -189,15 +227,42 @@ class Look:
     def _save(self, figure: Any, name: str) -> str:
         from cifarlab.figures.curves import save
 
-        path = self.subject.folder / f"{name}.png"
+        path = self.folder / f"{name}.png"
         save(figure, path)
         return str(path)
+
+
+def _validation_images(
+    config: Mapping[str, Any], count: int
+) -> Iterator[Float[Tensor, "batch channels size size"]]:
+    """The first ``count`` validation images of a run, normalised, in batches.
+
+    Raises ``UserError`` if they cannot be read.
+    """
+    options = {"eval_batch_size": _BATCH, "augment": None}
+    try:
+        data = instantiate(dict(config["data"]) | options, _convert_="all")
+        data.setup()
+    except Exception as error:
+        if isinstance(mistake := told(error), UserError):
+            raise UserError(
+                f"validation images of the run: {mistake}; val_images=0 does without them"
+            ) from error
+        raise
+    for images, _ in data.eval_loader("val", torch.device("cpu")):
+        if count <= 0:
+            return
+        yield images[:count]
+        count -= len(images)
 
 
 def _chosen(
     key: str, given: Sequence[int] | None, layer: Call, count: int, *, first: bool = False
 ) -> Sequence[int]:
-    """Numbers of channels: those given, else ``count``, the first ones or spread evenly."""
+    """The numbers of channels to show: those that were given, else ``count`` of them.
+
+    These are the first ones, or spread evenly. Raises ``UserError`` for numbers that do not exist.
+    """
     total = layer.shape[1]
     if given is None:
         count = min(count, total)
