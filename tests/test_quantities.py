@@ -10,34 +10,34 @@ from cifarlab.stats.quantities import METRICS, QUANTITIES, Metric, Quantity, qua
 
 # A value of each, as tables write it, and whether a shortened run has it
 WRITTEN = {
-    "train_acc": (0.81296, "81.30 %", False),
-    "val_acc": (0.81296, "81.30 %", False),
-    "test_acc": (0.81296, "81.30 %", False),
-    "train_loss": (0.86525, "0.865 nats", False),
-    "val_loss": (0.86525, "0.865 nats", False),
-    "test_loss": (0.86525, "0.865 nats", False),
-    "gap": (0.0512, "5.12 %", False),
-    "val_gap": (0.0512, "5.12 %", False),
-    "val_minus_test": (-0.0012, "−0.12 %", False),
-    "best_epoch": (11.25, "11.2 epochs", True),
-    "epochs_run": (11.25, "11.2 epochs", True),
-    "images_per_s": (2345.6, "2346 images/s", False),
-    "peak_val_acc": (0.81296, "81.30 %", False),
-    "peak_val_loss": (0.86525, "0.865 nats", False),
-    "peak_epoch": (11.25, "11.2 epochs", True),
-    "first_val_acc": (0.81296, "81.30 %", False),
-    "last_val_acc": (0.81296, "81.30 %", False),
-    "val_loss_rise": (0.86525, "0.865 nats", False),
-    "val_acc_swing": (0.00333, "0.33 %", False),
-    "epochs_to_62.5": (11.25, "11.2 epochs", True),
+    "train_acc": (0.81296, "81.30 %"),
+    "val_acc": (0.81296, "81.30 %"),
+    "test_acc": (0.81296, "81.30 %"),
+    "train_loss": (0.86525, "0.865 nats"),
+    "val_loss": (0.86525, "0.865 nats"),
+    "test_loss": (0.86525, "0.865 nats"),
+    "gap": (0.0512, "5.12 %"),
+    "val_gap": (0.0512, "5.12 %"),
+    "val_minus_test": (-0.0012, "−0.12 %"),
+    "best_epoch": (11.25, "11.2 epochs"),
+    "epochs_run": (11.25, "11.2 epochs"),
+    "images_per_s": (2345.6, "2346 images/s"),
+    "peak_val_acc": (0.81296, "81.30 %"),
+    "peak_val_loss": (0.86525, "0.865 nats"),
+    "peak_epoch": (11.25, "11.2 epochs"),
+    "first_val_acc": (0.81296, "81.30 %"),
+    "last_val_acc": (0.81296, "81.30 %"),
+    "val_loss_rise": (0.86525, "0.865 nats"),
+    "val_acc_swing": (0.00333, "0.33 %"),
+    "epochs_to_62.5": (11.25, "11.2 epochs"),
 }
 
 
 def test_every_quantity_is_written_in_its_unit() -> None:
     assert set(WRITTEN) == {*QUANTITIES, "epochs_to_62.5"}
-    for name, (value, text, in_epochs) in WRITTEN.items():
+    for name, (value, text) in WRITTEN.items():
         q = quantity(name)
-        assert (q.name, q.shown(value) + q.suffix, q.in_epochs) == (name, text, in_epochs)
+        assert (q.name, q.shown(value) + q.suffix) == (name, text)
 
 
 def test_metrics_of_one_run_have_more_digits() -> None:
@@ -80,7 +80,7 @@ def test_numbers_of_a_file_are_in_per_cent() -> None:
 
 def test_plain_numbers() -> None:
     plain = Quantity("n", "", "number")
-    assert (plain.in_epochs, plain.shown(1.005), plain.suffix) == (False, "1.00", "")
+    assert (plain.shown(1.005), plain.suffix) == ("1.00", "")
     assert Metric("n", "", "number").scores == ""
     assert plain.short(3.0) == "3.00"
 

@@ -24,7 +24,7 @@ OPTIONS = {
     "ema": ["callbacks=[default,ema]", "callbacks.ema.decay=0.9"],
     "ema_late": ["callbacks=ema", "callbacks.ema.update_starting_at_step=10"],
     "swa": ["callbacks=[default,swa]", "callbacks.swa.start_epoch=2"],
-    "lookahead": ["callbacks=[default,lookahead]", "callbacks.lookahead.every=3"],
+    "lookahead": ["callbacks=[default,lookahead]", "callbacks.lookahead.update_every_n_steps=3"],
 }
 SPEEDRUN = [
     "experiment=speedrun",

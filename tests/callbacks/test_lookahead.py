@@ -13,7 +13,7 @@ from tests.callbacks.test_averaging import OPTIONS
 
 
 def test_what_is_kept() -> None:
-    callback = Lookahead(decay=0.9, every=2)
+    callback = Lookahead(decay=0.9, update_every_n_steps=2)
     assert callback.kept(50, 100) == pytest.approx(0.81 / 8)
     assert callback.kept(100, 100) == 1.0
 
@@ -41,7 +41,11 @@ def test_buffers_too() -> None:
 
 def test_a_run_and_the_same_interrupted(run_here, tmp_path: Path) -> None:
     """Weights change by it, and a run that goes on after an epoch is the whole one to the bit."""
-    typed = [*OPTIONS, "callbacks=[default,lookahead]", "callbacks.lookahead.every=3"]
+    typed = [
+        *OPTIONS,
+        "callbacks=[default,lookahead]",
+        "callbacks.lookahead.update_every_n_steps=3",
+    ]
     whole = run_here(tmp_path / "whole", *typed)
     without = run_here(tmp_path / "without", *OPTIONS)
     state = net_weights(read_checkpoint(whole / LAST))

@@ -32,6 +32,17 @@ def test_the_other_half_is_mirrored_in_the_next_epoch(seed: int) -> None:
     assert 70 < shown[0].sum() < 130, "about half"
 
 
+def test_not_in_turns_it_is_drawn_anew() -> None:
+    operation, images = AlternatingFlip(alternate=False), halves(200).permute(0, 3, 1, 2)
+    shown = [
+        mirrored(operation.at(images, Origin(torch.arange(200), 200, epoch, 0)))
+        for epoch in (0, 1, 2, 0)
+    ]
+    assert torch.equal(shown[0], shown[3])
+    for one, two in ((0, 1), (0, 2), (1, 2)):
+        assert 60 < (shown[one] == shown[two]).sum() < 140
+
+
 def test_seeds_mirror_other_images_first() -> None:
     operation, images = AlternatingFlip(), halves(200).permute(0, 3, 1, 2)
     one, two = (

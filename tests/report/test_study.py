@@ -58,12 +58,33 @@ CELLS = dict(
 def test_tables(tmp_path: Path) -> None:
     """Test is a hundredth below validation (see folders)."""
     text = write_report(write(tmp_path / "s", CONTENT, CELLS))
-    assert re.search(r"a +\| test accuracy +\| % .*60.00 +\| 60.00 ± 2.48 .*\| agrees", text)
+    assert re.search(
+        r"a +\| test accuracy +\| % .*60.00 +\| 60.00 ± 2.48 .*\| ± 4.97 +\| uninformative", text
+    )
     assert re.search(r"\| validation accuracy .*90.00 +\| 61.00 ± 2.48 .*\| report is higher", text)
     assert re.search(r"“a > b” .*\+9.97 ± 0.14 +\| 3 +\| supported", text)
     assert re.search(r"^\| c +\| 0 .*not measured: not run; needs weights", text, re.M)
     assert "Not the source's" not in text
     assert "Validation accuracy chooses a (61.00%; test 60.00%). It has the highest test" in text
+
+
+def test_narrow_figures_and_ties(tmp_path: Path) -> None:
+    """Of a the interval for one more run is +- 1.99 points; b lies 0.1 +- 2.5 points below."""
+    near = dict(
+        [row("a", 0.1, s, acc) for s, acc in enumerate((0.606, 0.610, 0.614))]
+        + [row("b", 0.2, s, acc) for s, acc in enumerate((0.600, 0.609, 0.618))]
+    )
+    text = write_report(write(tmp_path / "s", CONTENT, near))
+    assert re.search(r"a +\| test accuracy .*60.00 ± 0.99 .*\| ± 1.99 +\| compatible", text)
+    assert "test 60.00%). Not told apart from it at these seeds: b. It has" in text
+
+
+def test_two_seeds_are_shown_as_they_are(tmp_path: Path) -> None:
+    text = write_report(write(tmp_path / "s", CONTENT, dict([*CELLS.items()][:2])))
+    assert re.search(
+        r"a +\| test accuracy .*\| 59.00, 60.00 +\| 2 .*\| undecided +\| two seeds", text
+    )
+    assert re.search(r"^\| a +\| 2 \| 60.00, 61.00", text, re.M)
 
 
 def test_what_else_was_swept_makes_lines(tmp_path: Path) -> None:
@@ -126,7 +147,9 @@ def test_index(tmp_path: Path) -> None:
     write(tmp_path / "s", CONTENT, CELLS)
     write(tmp_path / "t", CONTENT | {"title": "Another", "source": "ours"}, {})
     text = write_report(tmp_path)
-    assert re.search(r"\[Made up\]\(s/report.html\).*\| 2 of 3 +\| 3 +\| 1 +\| 1 +\| 1 ", text)
+    assert re.search(
+        r"\[Made up\]\(s/report.html\).*\| 2 of 3 +\| 2 with 3 +\| 0 +\| 1 +\| 1 +\| 1 ", text
+    )
     assert text.index("Made up") < text.index("Another"), "the reports' first"
     assert (tmp_path / "s" / "report.html").exists()
     assert 'href="s/report.html"' in (tmp_path / "index.html").read_text()
@@ -137,6 +160,7 @@ def test_a_shortened_study_of_our_own_has_no_source_to_differ_from(tmp_path: Pat
     write(tmp_path / "t", CONTENT | {"source": "ours"}, short)
     text = write_report(tmp_path / "t")
     assert "Not the study as it is written: shortened to 50% of the epochs. Claims" in text
+    assert "are not judged by such runs" in text
     assert "the source's experiment" not in text
     assert "ours; not as it is written: shortened to 50%" in write_report(tmp_path)
 

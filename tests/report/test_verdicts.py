@@ -41,9 +41,25 @@ def test_one_more_run_is_what_a_report_is_held_against() -> None:
     assert ours is not None and ours.value == pytest.approx(0.81)
     assert ours.high - ours.value == pytest.approx(T2 * 0.01 / math.sqrt(3))
     assert finding.half == pytest.approx(T2 * 0.01 * math.sqrt(4 / 3))
-    assert finding.verdict == "agrees", "beyond the interval of the mean, within that of a run"
+    assert finding.verdict == "uninformative", "within the interval of a run, which is +- 5 points"
     assert compare(reported(0.87), runs(0.80, 0.81, 0.82))[1].verdict == "report is higher"
     assert compare(reported(0.75), runs(0.80, 0.81, 0.82))[1].verdict == "report is lower"
+
+
+def test_compatible_is_said_where_the_interval_can_tell() -> None:
+    """Values 0.806, 0.810, 0.814: T2 x 0.004 x sqrt(4/3) is 1.99 points; with 0.0041, 2.04."""
+    _, finding = compare(reported(0.829), runs(0.806, 0.810, 0.814))
+    assert (finding.verdict, round(finding.half, 4)) == ("compatible", 0.0199)
+    assert compare(reported(0.829), runs(0.8059, 0.810, 0.8141))[1].verdict == "uninformative"
+    assert compare(reported(0.831), runs(0.8059, 0.810, 0.8141))[1].verdict == "report is higher"
+
+
+def test_two_seeds_have_no_interval() -> None:
+    ours, finding = compare(reported(0.80), runs(0.80, 0.81))
+    assert ours is not None and ours.value == pytest.approx(0.805) and not ours.has_interval
+    assert (finding.verdict, finding.text) == ("undecided", "two seeds")
+    found = judge(claim(0), {"x": runs(0.80, 0.81), "y": runs(0.70, 0.72)})
+    assert (found.verdict, found.text) == ("undecided", "two seeds, as claimed")
 
 
 def test_few_test_images_widen_the_interval() -> None:
@@ -93,17 +109,40 @@ def test_claims() -> None:
     assert judge(claim(3), sharp).verdict == "contradicted"
     single = judge(claim(0), {"x": runs(0.8), "y": runs(0.7)})
     assert (single.verdict, single.text) == ("undecided", "one seed, as claimed")
-    same = judge(claim(0), {"x": runs(0.75, 0.5), "y": runs(0.5, 0.25)})
+    same = judge(claim(0), {"x": runs(0.75, 0.5, 1.0), "y": runs(0.5, 0.25, 0.75)})
     assert (same.verdict, same.text) == ("undecided", "no spread to judge by, as claimed")
     missing = judge(claim(0), {"x": runs(0.8, 0.8)})
     assert (missing.verdict, missing.text) == ("not measured", "no run of y")
 
 
-def test_a_shortened_study_says_nothing_of_epochs() -> None:
-    check = {"kind": "about", "a": "x", "metric": "best_epoch", "value": 3, "within": 1}
-    late = parse_claim({"quote": "q", "check": check}, "")
-    assert judge(late, {"x": runs(0.8, 0.8)}).verdict == "supported"
-    assert judge(late, {"x": runs(0.8, 0.8)}, shortened=True).verdict == "not measured"
+def test_what_is_not_the_experiment_judges_no_claim() -> None:
+    wide = {"x": runs(0.70, 0.80, 0.90), "y": runs(0.681, 0.78, 0.879)}
+    assert judge(claim(1), wide).verdict == "supported"
+    for caveat in ("shortened to 20% of the epochs", "data=synthetic"):
+        found = judge(claim(1), wide, [caveat])
+        assert (found.verdict, found.text) == ("not judged", caveat)
+        assert found.estimates[0] is not None, "shown all the same"
+    assert judge(claim(1), {}, ["shortened"]).verdict == "not measured"
+
+
+def test_holm_over_the_comparisons_of_a_claim() -> None:
+    """x lies 0.025 +- 0.0248 below y, p = 0.049: alone a contradiction; of two comparisons none,
+    since Holm doubles it; of two that lie as far, either, with p = 0.0005."""
+    lower = runs(0.655, 0.755, 0.865)
+    rows = {"x": lower, "y": runs(0.69, 0.78, 0.88), "z": lower}
+    one = difference(rows["x"], rows["y"], "val_acc")
+    assert one is not None and one.high < 0 and 0.025 < one.p < 0.05
+
+    def above(*others: str):
+        check = {"kind": "greater", "a": "x", "b": [*others], "metric": "val_acc", "by": 0}
+        return parse_claim({"quote": "q", "check": check}, "")
+
+    assert judge(above("y"), rows).verdict == "contradicted"
+    assert judge(above("y", "z"), rows).verdict == "undecided"
+    sharp = {"x": runs(0.65, 0.75, 0.85), "y": runs(0.701, 0.80, 0.899), "z": lower}
+    found = difference(sharp["x"], sharp["y"], "val_acc")
+    assert found is not None and found.p < 0.025
+    assert judge(above("y", "z"), sharp).verdict == "contradicted"
 
 
 def curves(folder: Path, *reached: int | None) -> list[Run]:

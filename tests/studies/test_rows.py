@@ -87,10 +87,26 @@ def test_every_option_that_counts_epochs_is_shortened() -> None:
                 for part in above:
                     node = node.setdefault(part, {})
                 if counts.search(last):
-                    node[last] = 10
+                    node[last] = [1, 11] if last == "from_epochs" else 10
     found = list(leaves(config))
     assert len(found) > 5
-    assert sorted(scaled(config, 0.5, [])) == sorted(f"{key}=5" for key in found)
+    shorter = {key: "[1,6]" if key.endswith("from_epochs") else 5 for key in found}
+    assert sorted(scaled(config, 0.5, [])) == sorted(f"{k}={v}" for k, v in shorter.items())
+
+
+@pytest.mark.parametrize(
+    ("firsts", "scale", "expected"),
+    [
+        ([1, 7], 0.5, [1, 4]),
+        ([1, 4, 5], 0.2, [1, 2, 3]),
+        ([1, 2], 0.1, None),
+        ([1], 0.5, None),
+    ],
+)
+def test_phases_stay_apart(firsts: list[int], scale: float, expected: list[int] | None) -> None:
+    config = {"callbacks": {"progressive": {"from_epochs": firsts}}}
+    changes = [f"callbacks.progressive.from_epochs={expected}".replace(" ", "")]
+    assert scaled(config, scale, []) == ([] if expected is None else changes)
 
 
 def test_rows() -> None:

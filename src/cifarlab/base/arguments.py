@@ -252,6 +252,10 @@ class RandomShift(TypedDict, total=False):
     pixels: Whole
 
 
+class AlternatingFlip(TypedDict, total=False):
+    alternate: bool
+
+
 class ProgressiveResize(TypedDict, total=False):
     sizes: Required[Annotated[Widths, Len(1)]]
     from_epochs: Required[Phases]
@@ -322,7 +326,7 @@ class SWA(TypedDict, total=False):
 
 class Lookahead(TypedDict, total=False):
     decay: BelowOne
-    every: Count
+    update_every_n_steps: Count
 
 
 class TensorBoard(TypedDict, total=False):
@@ -381,7 +385,7 @@ SCHEMAS: dict[str, Any] = {  # arguments of what ``_target_`` may name; others' 
     "cifarlab.data.policies.RandAugment": RandAugment,
     "cifarlab.data.policies.TrivialAugment": Nothing,
     "cifarlab.data.policies.AugMix": AugMix,
-    "cifarlab.data.scheduled.AlternatingFlip": Nothing,
+    "cifarlab.data.scheduled.AlternatingFlip": AlternatingFlip,
     "cifarlab.data.mixing.MixUp": Mix,
     "cifarlab.data.mixing.CutMix": Mix,
     "cifarlab.callbacks.EarlyStopping": EarlyStopping,

@@ -11,17 +11,18 @@ class Lookahead(Callback):
     """Every few steps move slow weights towards the weights that train, and put them in their place
     (Zhang et al., arXiv:1907.08610). The slow weights follow closely at first and hold back more
     and more, as in airbench (Jordan, arXiv:2404.00498, section 3.4): of their distance they keep
-    ``decay ** every * (step / steps of the run) ** 3``. After the last step the slow ones stand.
+    ``decay ** update_every_n_steps * (step / steps of the run) ** 3``. After the last step the slow
+    ones stand.
 
     Running statistics of batch norm are treated as the weights are.
 
     Args:
         decay: in [0, 1); what is kept a step at the end of the run.
-        every: optimizer steps between two updates.
+        update_every_n_steps: optimizer steps between two updates.
     """
 
-    def __init__(self, decay: float = 0.95, every: int = 5) -> None:
-        self.decay, self.every = decay, every
+    def __init__(self, decay: float = 0.95, update_every_n_steps: int = 5) -> None:
+        self.decay, self.every = decay, update_every_n_steps
         self.slow: list[Tensor] = []
         self.step = 0  # of the latest update
 

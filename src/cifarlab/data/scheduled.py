@@ -1,7 +1,7 @@
 """Augmentation that knows which images it has and in which epoch: ``Origin``."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Int
@@ -39,28 +39,30 @@ class AlternatingFlip:
     turns, so that two epochs show each image both ways (Jordan, arXiv:2404.00498, section 3.6).
 
     Without an epoch (pictures of a policy) each image is mirrored with probability 1/2.
+
+    alternate: ``False``: the half is drawn anew in each epoch, as usual.
     """
 
-    def __init__(self) -> None:
-        self._first: dict[tuple[int, int, torch.device], Bool[Tensor, " total"]] = {}
+    def __init__(self, alternate: bool = True) -> None:
+        self.alternate = alternate
+        self._of: tuple[Any, ...] = ()  # what the half was drawn for
+        self._half: Bool[Tensor, " total"] = torch.zeros(0, dtype=torch.bool)
 
     def __call__(self, images: Pixels, generator: Generator) -> Pixels:
         return HFlip(0.5)(images, generator)
 
     def at(self, images: Pixels, origin: Origin) -> Pixels:
-        first = self._mirrored_first(origin.total, origin.seed, images.device)
-        mirrored = first[origin.positions]
-        if origin.epoch % 2:
-            mirrored = ~mirrored
+        drawn_in, other = (0, origin.epoch % 2) if self.alternate else (origin.epoch, 0)
+        mirrored = self._drawn(drawn_in, origin, images.device)[origin.positions]
+        mirrored = ~mirrored if other else mirrored
         return torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
 
-    def _mirrored_first(
-        self, total: int, seed: int, device: torch.device
-    ) -> Bool[Tensor, " total"]:
-        """Of each image of the data set, whether the first epoch mirrors it; drawn on the CPU, so
-        that it is the same on every device."""
-        key = total, seed, device
-        if key not in self._first:
-            generator = Generator().manual_seed(derive("alternating flip", seed))
-            self._first[key] = (torch.rand(total, generator=generator) < 0.5).to(device)
-        return self._first[key]
+    def _drawn(self, epoch: int, origin: Origin, device: torch.device) -> Bool[Tensor, " total"]:
+        """Whether each image of the data set is in the half; drawn on the CPU, so that it is the
+        same on every device, and kept for the epoch."""
+        of = epoch, origin.total, origin.seed, device
+        if self._of != of:
+            seed = derive("alternating flip", origin.seed, epoch)
+            drawn = torch.rand(origin.total, generator=Generator().manual_seed(seed))
+            self._of, self._half = of, (drawn < 0.5).to(device)
+        return self._half

@@ -21,14 +21,12 @@ class Quantity:
     unit: ``%`` (stored as a fraction, shown in per cent, differences in points), ``nats``,
         ``epochs``, ``images/s``, or empty.
     label: its name in tables and on axes.
-    in_epochs: whether it counts epochs, so that it means nothing for a shortened run.
     digits: how many digits after the point are shown.
     """
 
     name: str
     unit: str
     label: str
-    in_epochs: bool = False
     digits: int = 2
 
     def from_text(self, number: float) -> float:
@@ -102,14 +100,14 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("gap", "%", "gap: training minus test accuracy"),
         Quantity("val_gap", "%", "gap: training minus validation accuracy"),
         Quantity("val_minus_test", "%", "validation minus test accuracy"),
-        Quantity("best_epoch", "epochs", "epoch of lowest validation loss", True, 1),
-        Quantity("epochs_run", "epochs", "epochs trained", True, 1),
+        Quantity("best_epoch", "epochs", "epoch of lowest validation loss", digits=1),
+        Quantity("epochs_run", "epochs", "epochs trained", digits=1),
         Quantity("images_per_s", "images/s", "training speed", digits=0),
         # Of the epochs. val_loss_rise: of the last above the lowest; val_acc_swing: mean of the
         # absolute changes over the second half of the run
         Quantity("peak_val_acc", "%", "validation accuracy, best epoch"),
         Quantity("peak_val_loss", "nats", "validation loss at the highest accuracy", digits=3),
-        Quantity("peak_epoch", "epochs", "epoch of highest validation accuracy", True, 1),
+        Quantity("peak_epoch", "epochs", "epoch of highest validation accuracy", digits=1),
         Quantity("first_val_acc", "%", "validation accuracy after the first epoch"),
         Quantity("last_val_acc", "%", "validation accuracy after the last epoch"),
         Quantity("val_loss_rise", "nats", "rise of validation loss from its lowest", digits=3),
@@ -133,7 +131,7 @@ def quantity(name: str) -> Quantity:
             f"{name}: no such quantity; {', '.join(QUANTITIES)} or {_EPOCHS_TO}<per cent>"
         )
     label = f"epochs until {100 * level:g} % validation accuracy"
-    return Quantity(name, "epochs", label, True, 1)
+    return Quantity(name, "epochs", label, digits=1)
 
 
 def threshold(name: str) -> float | None:

@@ -67,11 +67,6 @@ class Claim:
     def rows(self) -> set[str]:
         return {row for c in self.comparisons for row in (c.a, c.b) if row is not None}
 
-    @property
-    def in_epochs(self) -> bool:
-        """Whether the claim is about epochs; a shortened study cannot judge such claims."""
-        return any(c.quantity.in_epochs for c in self.comparisons)
-
 
 def parse_claim(plain: Mapping[str, Any], where: str) -> Claim:
     """Read a claim of a study's file: ``{quote, check, note}``, ``check`` being a statement or

@@ -13,6 +13,7 @@ EPOCH_KEYS = (
     "max_epochs",
     "callbacks.early_stopping.patience",
     "callbacks.swa.start_epoch",
+    "callbacks.progressive.from_epochs",
     "scheduler.every",
     "scheduler.half_cycle",
     "scheduler.warmup_epochs",
@@ -49,7 +50,8 @@ def scaled(config: Mapping[str, Any], scale: float, typed: Sequence[str]) -> lis
     """The overrides that shorten a run, with its patience and its schedules, to a share of its
     epochs.
 
-    Whole numbers stay whole and are at least 1. Keys that were typed do not change.
+    Whole numbers stay whole and are at least 1; of a list of first epochs, each stays later than
+    the one before. Keys that were typed do not change.
 
     Args:
         config: of the run at full length, resolved.
@@ -64,9 +66,22 @@ def scaled(config: Mapping[str, Any], scale: float, typed: Sequence[str]) -> lis
         value = select(config, key)
         if value is None or isinstance(value, bool) or key in fixed:
             continue
+        if isinstance(value, list):
+            firsts = _closer(value, scale)
+            changes += [f"{key}={firsts}".replace(" ", "")] if firsts != value else []
+            continue
         short = max(1, round(scale * value)) if isinstance(value, int) else scale * value
         changes += [f"{key}={short:g}"] if short != value else []
     return changes
+
+
+def _closer(firsts: Sequence[int], scale: float) -> list[int]:
+    """The epochs that phases begin with, counted from 1, when each phase is shortened."""
+    found: list[int] = []
+    for first in firsts:
+        begin = 1 + round(scale * (first - 1))
+        found.append(max(begin, found[-1] + 1) if found else begin)
+    return found
 
 
 def selected(study: Study, only: Sequence[str] | None) -> list[Row]:

@@ -6,7 +6,15 @@ from collections.abc import Callable, Sequence
 from cifarlab.report.document import Block, Chip, Entry, Grid, Link, Text
 from cifarlab.report.study.page import compared, judged
 from cifarlab.report.study.results import StudyResults
-from cifarlab.report.study.verdicts import CONTRADICTED, NOT_MEASURED, SUPPORTED, UNDECIDED
+from cifarlab.report.study.verdicts import (
+    COMPATIBLE,
+    CONTRADICTED,
+    NOT_JUDGED,
+    NOT_MEASURED,
+    SUPPORTED,
+    UNDECIDED,
+    UNINFORMATIVE,
+)
 from cifarlab.studies.schema import OURS
 
 
@@ -18,9 +26,10 @@ def overview(studies: Sequence[StudyResults], target: Callable[[StudyResults], s
     rows: list[list[Entry]] = []
     for results in sorted(studies, key=order):
         figures_ = Counter(item.finding.verdict for item in compared(results))
-        agree = figures_["agrees"] + figures_["reached"]
-        differ = sum(figures_.values()) - agree - figures_[NOT_MEASURED]
-        differ -= figures_[UNDECIDED] + figures_["not comparable"]
+        fit = figures_[COMPATIBLE] + figures_["reached"]
+        open_ = figures_[UNDECIDED] + figures_[UNINFORMATIVE]
+        differ = sum(figures_.values()) - fit - open_
+        differ -= figures_[NOT_MEASURED] + figures_["not comparable"]
         whole = "as it is written" if results.study.source == OURS else "its experiment"
         also = f"; not {whole}: {results.mark}" if results.mark else ""
         claims = Counter(item.finding.verdict for item in judged(results))
@@ -30,21 +39,22 @@ def overview(studies: Sequence[StudyResults], target: Callable[[StudyResults], s
                 Link(results.study.title, target(results)),
                 f"{results.study.source}{also}",
                 f"{len(measured)} of {len(results.study.rows)}",
-                str(len(results.seeds)),
-                _count(agree, "good"),
+                _by_seeds(results),
+                _count(fit, "good"),
                 _count(differ, "bad"),
+                _count(open_, "open"),
                 _count(claims[SUPPORTED], "good"),
                 _count(claims[CONTRADICTED], "bad"),
                 _count(claims[UNDECIDED], "open"),
-                _count(claims[NOT_MEASURED], "none"),
+                _count(claims[NOT_MEASURED] + claims[NOT_JUDGED], "none"),
             ]
         )
-    header = ["study", "source", "rows", "seeds", "figures agree", "differ"]
-    header += ["claims supported", "contradicted", "undecided", "not measured"]
+    header = ["study", "source", "rows", "by seeds", "figures compatible", "differ", "open"]
+    header += ["claims supported", "contradicted", "undecided", "not measured or judged"]
     note = (
-        "A figure agrees if it lies within the 95 % interval of prediction for one more run of "
-        "ours; claims are judged by 95 % intervals over seeds. The tables of each study have the "
-        "numbers."
+        "A figure is compatible if it lies within the 95 % interval of prediction for one more run "
+        "of ours, and open if that interval is too wide to say anything or seeds are too few; "
+        "claims are judged by 95 % intervals over seeds. The tables of each study have the numbers."
     )
     return [Grid(header, rows, words=(1,)), Text(note, "small")]
 
@@ -53,6 +63,13 @@ def order(results: StudyResults) -> tuple[bool, str]:
     """A key to sort studies by: first those of the reports, then ours, each by the folder's
     name."""
     return results.study.source == OURS, results.folder.name
+
+
+def _by_seeds(results: StudyResults) -> str:
+    """How many rows have how many seeds: ``4 with 3, 1 with 1``."""
+    lines = {line.row.id: len(line.runs) for line in results.measured}
+    counts = sorted(Counter(lines.values()).items(), reverse=True)
+    return ", ".join(f"{rows} with {seeds}" for seeds, rows in counts) or "0"
 
 
 def _count(number: int, tone: str) -> Entry:

@@ -9,37 +9,47 @@ from cifarlab.report.document import Block, Chip, Code, Entry, Grid, Heading, It
 from cifarlab.report.study.nets import best_row, mean
 from cifarlab.report.study.results import Line, StudyResults
 from cifarlab.report.study.verdicts import (
+    COMPATIBLE,
     CONTRADICTED,
+    LEAST,
+    NOT_JUDGED,
     NOT_MEASURED,
     SUPPORTED,
     UNDECIDED,
+    UNINFORMATIVE,
+    WIDEST,
     Finding,
     compare,
+    difference,
     judge,
 )
 from cifarlab.report.tables import listed
 from cifarlab.stats.intervals import estimate
 from cifarlab.stats.pairing import WELCH
-from cifarlab.stats.quantities import QUANTITIES
+from cifarlab.stats.quantities import QUANTITIES, Quantity
 from cifarlab.store.record import RunRecord
 from cifarlab.studies.claims import Claim
 from cifarlab.studies.schema import OURS, Reported
 
 _TONES = {
-    "agrees": "good", "reached": "good", SUPPORTED: "good",
+    COMPATIBLE: "good", "reached": "good", SUPPORTED: "good",
     "report is higher": "bad", "report is lower": "bad", "not reached": "bad", CONTRADICTED: "bad",
-    UNDECIDED: "open", NOT_MEASURED: "none", "not comparable": "none",
+    UNDECIDED: "open", UNINFORMATIVE: "open",
+    NOT_MEASURED: "none", NOT_JUDGED: "none", "not comparable": "none",
 }  # fmt: skip
 FIGURES_NOTE = (
-    "Ours: mean ± 95 % interval over n seeds (Student's t); difference: ours minus reported. A "
-    "report's figure is of one run, so agrees means: within the 95 % interval of prediction "
-    "for one more run of ours (one run), which with few seeds is wide. A bound or a range is "
-    "held against the interval of our mean."
+    f"Ours: mean ± 95 % interval over n seeds (Student's t), of fewer than {LEAST} the values "
+    "themselves; difference: ours minus reported. A report's figure is of one run: compatible "
+    "means within the 95 % interval of prediction for one more run of ours (one run), which does "
+    "not say that they are equal; of an accuracy, where that is wider than "
+    f"± {100 * WIDEST:g} points, uninformative. A bound or a range is held against the interval of "
+    "our mean."
 )
 CLAIMS_NOTE = (
     "Supported: every interval (95 %, over seeds; differences paired over shared seeds) lies "
-    "within what is claimed; contradicted: one lies outside; else undecided at these seeds. "
-    "Intervals are each claim's own, not corrected for the number of claims."
+    "within what is claimed; contradicted: one lies outside, by Holm's correction over the "
+    "comparisons of the claim, which are its family; else undecided at these seeds. Claims are not "
+    f"corrected for each other. Fewer than {LEAST} seeds decide nothing."
 )
 _ALL = ("val_acc", "test_acc", "train_acc", "gap", "best_epoch", "epochs_run")
 
@@ -67,7 +77,7 @@ class Compared:
 def judged(results: StudyResults) -> list[Judged]:
     """The verdicts on all claims, at each setting."""
     return [
-        Judged(claim, setting, judge(claim, results.of(setting), shortened=results.is_shortened))
+        Judged(claim, setting, judge(claim, results.of(setting), results.caveats_of(claim.rows)))
         for claim in results.study.claims
         for setting in results.settings
     ]
@@ -86,8 +96,19 @@ def compared(results: StudyResults) -> list[Compared]:
             if line.caveats:
                 finding = Finding("not comparable", "; ".join(line.caveats))
             gap = "" if reported.is_range else q.shown(ours.value - reported.low, sign=True)
-            found.append(Compared(line, reported, q.estimated(ours), gap, finding))
+            shown = shown_over([run.measure(q.name) for run in line.runs], q)
+            found.append(Compared(line, reported, shown, gap, finding))
     return found
+
+
+def shown_over(values: Sequence[float], q: Quantity) -> str:
+    """The mean with its interval, or the values themselves if they are fewer than ``LEAST``."""
+    there = [value for value in values if not isnan(value)]
+    found = estimate(there)
+    if found is None:
+        return "-"
+    few = len(there) < LEAST
+    return ", ".join(map(q.shown, there)) if few else q.estimated(found)
 
 
 def summary(results: StudyResults, longest: int | None = None) -> list[Block]:
@@ -130,6 +151,8 @@ def winner(results: StudyResults) -> str:
     best = max(lines, key=lambda line: mean(line, "test_acc"))
     text = f"Validation accuracy chooses {first.label} ({mean(first, 'val_acc'):.2%}; "
     text += f"test {mean(first, 'test_acc'):.2%}). "
+    if ties := [line.label for line in lines if line is not first and _is_tie(first, line)]:
+        text += f"Not told apart from it at these seeds: {listed(ties, 6)}. "
     if best is first:
         return text + "It has the highest test accuracy, too."
     less = 100 * (mean(best, "test_acc") - mean(first, "test_acc"))
@@ -139,6 +162,12 @@ def winner(results: StudyResults) -> str:
     )
 
 
+def _is_tie(first: Line, other: Line) -> bool:
+    """Whether the runs do not tell which of two rows has the higher validation accuracy."""
+    found = difference(first.runs, other.runs, "val_acc")
+    return found is None or not found.decided
+
+
 def _warnings(results: StudyResults) -> Iterator[Block]:
     damaged = [run.reason for run in results.results.sweep.runs if run.status == "damaged"]
     if damaged:
@@ -146,11 +175,13 @@ def _warnings(results: StudyResults) -> Iterator[Block]:
     if not results.caveats:
         return
     if results.study.source == OURS:
-        text = f"Not the study as it is written: {results.mark}. Claims are judged for these runs."
+        text = (
+            f"Not the study as it is written: {results.mark}. Claims are not judged by such runs."
+        )
     else:
         text = (
             f"Not the source's experiment: {results.mark}. Figures are shown beside the reported "
-            "ones, without a verdict; claims are judged for these runs."
+            "ones, without a verdict; claims are not judged by such runs."
         )
     yield Text(text, "warn")
 
@@ -244,8 +275,7 @@ def all_rows(results: StudyResults, left_out: Collection[str] = ()) -> Iterator[
         said = line.row.params
         wrong = line.runs and said and any(r.result.num_params != said for r in line.runs)
         size = ", ".join(sorted(params)) + (f" (report: {said:,})" if wrong else "")
-        found = [estimate([run.measure(q.name) for run in line.runs]) for q in names]
-        shown = [q.estimated(e) if e else "-" for e, q in zip(found, names, strict=True)]
+        shown = [shown_over([run.measure(q.name) for run in line.runs], q) for q in names]
         note = line.absent and f"not measured: {line.absent}"
         n = str(len(line.runs))
         note = note or line.row.note

@@ -1,6 +1,6 @@
 """A sweep's folder as a study: its rows with their runs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,13 +79,14 @@ class StudyResults:
         return sorted({run.result.seed for line in self.lines for run in line.runs})
 
     @property
-    def is_shortened(self) -> bool:
-        return any(scale != 1 for scale in self.scales)
-
-    @property
     def caveats(self) -> list[str]:
         """The caveats of all lines, each once."""
         return list(dict.fromkeys(caveat for line in self.measured for caveat in line.caveats))
+
+    def caveats_of(self, rows: Collection[str]) -> list[str]:
+        """The caveats of the lines of these rows, each once."""
+        lines = [line for line in self.measured if line.row.id in rows]
+        return list(dict.fromkeys(caveat for line in lines for caveat in line.caveats))
 
     @property
     def folder(self) -> Path:

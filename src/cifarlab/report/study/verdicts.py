@@ -2,20 +2,25 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
 from cifarlab.stats import pairing
-from cifarlab.stats.intervals import LEVEL, Estimate, estimate
+from cifarlab.stats.intervals import LEVEL, NAN, Estimate, holm
+from cifarlab.stats.intervals import estimate as mean_of
 from cifarlab.store.run import Run
 from cifarlab.studies.claims import Claim, Comparison
 from cifarlab.studies.schema import Reported
 
 TEST_IMAGES = 10_000  # of CIFAR-10
+LEAST = 3  # seeds, below which there is no interval and no verdict: of two, t is 12.7
+WIDEST = 0.02  # half the interval of an accuracy, beyond which to lie within it says nothing
+
+COMPATIBLE, UNINFORMATIVE = "compatible", "uninformative"
 SUPPORTED, CONTRADICTED = "supported", "contradicted"
-UNDECIDED, NOT_MEASURED = "undecided", "not measured"
+UNDECIDED, NOT_MEASURED, NOT_JUDGED = "undecided", "not measured", "not judged"
 
 
 @dataclass(frozen=True)
@@ -36,40 +41,47 @@ class Finding:
 def difference(a: Sequence[Run], b: Sequence[Run], name: str) -> Estimate | None:
     """The mean of a quantity over ``a`` minus that over ``b``, of the runs that have it.
 
-    ``None`` if no run of a side has it.
+    There is no interval from fewer than ``LEAST`` seeds. ``None`` if no run of a side has it.
     """
     left, right = (
         {run.replicate: value for run in runs if math.isfinite(value := run.measure(name))}
         for runs in (a, b)
     )
-    return pairing.difference(left, right)
+    return _bare(pairing.difference(left, right))
 
 
-def judge(claim: Claim, runs: Mapping[str, Sequence[Run]], *, shortened: bool = False) -> Finding:
+def estimate(values: Sequence[float]) -> Estimate | None:
+    """The mean of the values that are finite, with its interval from ``LEAST`` of them on; ``None``
+    if none of them is."""
+    return _bare(mean_of(values))
+
+
+def judge(claim: Claim, runs: Mapping[str, Sequence[Run]], caveats: Sequence[str] = ()) -> Finding:
     """Judge a claim from the runs of its rows.
 
-    It is supported if the interval of every comparison lies within its bounds, contradicted if one
-    lies outside, else undecided. If a run never reaches a level, its number of epochs is a lower
-    bound, and decides only what any larger number would decide, too.
+    It is supported if the interval of every comparison lies within its bounds, which needs no
+    correction for how many there are. It is contradicted if one lies outside, with Holm's
+    correction over the claim's comparisons: of twelve that hold, one in four claims would else
+    look contradicted. Otherwise it is undecided. If a run never reaches a level, its number of
+    epochs is a lower bound, and decides only what any larger number would decide, too.
 
-    There is no correction for the number of comparisons: a claim that all of them hold needs none,
-    and a comparison that fails is shown with its numbers.
-
-    shortened: whether the runs have fewer epochs than the study's.
+    caveats: why these runs are not the experiment that the claim is about. Then it is not judged.
     """
-    if shortened and claim.in_epochs:
-        return Finding(NOT_MEASURED, "speaks of epochs, of which these runs have fewer")
     found = tuple(_estimate(c, runs) for c in claim.comparisons)
     pairs = list(zip(claim.comparisons, found, strict=True))
-    verdicts = [UNDECIDED if e is None else _verdict(c, e, runs) for c, e in pairs]
     missing = sorted({row for row in claim.rows if not runs.get(row)})
-    if CONTRADICTED in verdicts:
+    if missing == sorted(claim.rows) or (missing and caveats):
+        return Finding(NOT_MEASURED, f"no run of {' and '.join(missing)}", estimates=found)
+    if caveats:
+        return Finding(NOT_JUDGED, "; ".join(caveats), estimates=found)
+    outside = [1.0 if e is None else _outside(c, e, runs) for c, e in pairs]
+    if min(holm(outside)) < 1 - LEVEL:
         return Finding(CONTRADICTED, estimates=found)
     if missing:
         return Finding(NOT_MEASURED, f"no run of {' and '.join(missing)}", estimates=found)
     if None in found:
         return Finding(NOT_MEASURED, "these runs do not have the quantity", estimates=found)
-    if all(verdict == SUPPORTED for verdict in verdicts):
+    if all(e is not None and _within(c, e, runs) for c, e in pairs):
         return Finding(SUPPORTED, estimates=found)
     late = {row for c in claim.comparisons for row in (c.a, c.b) if _is_late(row, c, runs)}
     if late:
@@ -77,19 +89,25 @@ def judge(claim: Claim, runs: Mapping[str, Sequence[Run]], *, shortened: bool = 
         return Finding(UNDECIDED, text, estimates=found)
     if any(e is not None and not e.has_interval for e in found):
         holds = all(e is not None and c.low <= e.value <= c.high for c, e in pairs)
-        few = any(e is not None and e.n < 2 for e in found)
-        why = "one seed" if few else "no spread to judge by"
+        fewest = min(e.n for e in found if e is not None)
+        why = seeds(fewest) if fewest < LEAST else "no spread to judge by"
         text = f"{why}, {'as' if holds else 'not as'} claimed"
         return Finding(UNDECIDED, text, estimates=found)
     return Finding(UNDECIDED, estimates=found)
+
+
+def seeds(number: int) -> str:
+    """As words: ``one seed``, ``two seeds``."""
+    return {1: "one seed", 2: "two seeds"}.get(number, f"{number} seeds")
 
 
 def compare(reported: Reported, runs: Sequence[Run]) -> tuple[Estimate | None, Finding]:
     """Our mean, and the verdict on a reported figure.
 
     A report's figure is of one run. So it is compared with the 95 % interval of prediction for one
-    more run of ours, which is wider if the report measured on few images. A range (``>= 62``) is
-    compared with the interval of our mean.
+    more run of ours, which is wider if the report measured on few images. To lie within it is to be
+    compatible, no more; of an accuracy whose interval is wider than ``WIDEST`` to each side it says
+    nothing. A range (``>= 62``) is compared with the interval of our mean.
     """
     q = reported.quantity
     values = [run.measure(q.name) for run in runs]
@@ -97,7 +115,8 @@ def compare(reported: Reported, runs: Sequence[Run]) -> tuple[Estimate | None, F
     if ours is None:
         return None, Finding(NOT_MEASURED)
     if not ours.has_interval:
-        return ours, Finding(UNDECIDED, "one seed")
+        few = ours.n < LEAST
+        return ours, Finding(UNDECIDED, seeds(ours.n) if few else "no spread to judge by")
     if reported.is_range:
         if reported.low <= ours.low and ours.high <= reported.high:
             return ours, Finding("reached")
@@ -105,7 +124,8 @@ def compare(reported: Reported, runs: Sequence[Run]) -> tuple[Estimate | None, F
         return ours, Finding("not reached" if outside else UNDECIDED)
     half = _prediction(values, reported, ours)
     if abs(reported.low - ours.value) <= half:
-        return ours, Finding("agrees", half=half)
+        wide = q.unit == "%" and half > WIDEST
+        return ours, Finding(UNINFORMATIVE if wide else COMPATIBLE, half=half)
     side = "higher" if reported.low > ours.value else "lower"
     return ours, Finding(f"report is {side}", half=half)
 
@@ -131,12 +151,35 @@ def _estimate(c: Comparison, runs: Mapping[str, Sequence[Run]]) -> Estimate | No
     return estimate([run.measure(c.quantity.name) for run in runs.get(c.a, [])])
 
 
-def _verdict(c: Comparison, e: Estimate, runs: Mapping[str, Sequence[Run]]) -> str:
-    if not e.has_interval:
-        return UNDECIDED
+def _within(c: Comparison, e: Estimate, runs: Mapping[str, Sequence[Run]]) -> bool:
+    """Whether the whole interval lies within the bounds, also if late runs came any later."""
     low_is_open, high_is_open = _is_late(c.b, c, runs), _is_late(c.a, c, runs)
-    if c.low <= e.low and e.high <= c.high:
-        beyond = (low_is_open and c.low > -math.inf) or (high_is_open and c.high < math.inf)
-        return UNDECIDED if beyond else SUPPORTED
-    below, above = e.high < c.low and not high_is_open, e.low > c.high and not low_is_open
-    return CONTRADICTED if below or above else UNDECIDED
+    if not (c.low <= e.low and e.high <= c.high):  # NaN lies nowhere
+        return False
+    return not ((low_is_open and c.low > -math.inf) or (high_is_open and c.high < math.inf))
+
+
+def _outside(c: Comparison, e: Estimate, runs: Mapping[str, Sequence[Run]]) -> float:
+    """The p of the hypothesis that the true value is the bound that the estimate lies beyond
+    (two-sided, Student's t), so that it is below 5 % where the 95 % interval lies outside.
+
+    1 within the bounds, without an interval, and where late runs could come to lie within.
+    """
+    low_is_open, high_is_open = _is_late(c.b, c, runs), _is_late(c.a, c, runs)
+    below = c.low - e.value if not high_is_open else 0.0
+    above = e.value - c.high if not low_is_open else 0.0
+    beyond = max(below, above)
+    if not e.has_interval or beyond <= 0:
+        return 1.0
+    df = e.df if math.isfinite(e.df) else e.n - 1
+    if e.half == 0:
+        return 0.0
+    error = e.half / float(stats.t.ppf((1 + LEVEL) / 2, df))
+    return 2 * float(stats.t.sf(beyond / error, df))
+
+
+def _bare(e: Estimate | None) -> Estimate | None:
+    """Without its interval where it is of too few seeds."""
+    if e is None or e.n >= LEAST:
+        return e
+    return replace(e, low=NAN, high=NAN, p=NAN)
