@@ -19,6 +19,7 @@ def main(cfg: DictConfig) -> None:
     options = plain(cfg)
     with cli.quick_imports():
         from cifarlab.campaign.campaign import Campaign
+        from cifarlab.studies.schema import read_studies
 
     loader = GlobalHydra.instance().config_loader()
     known = loader.get_group_options("study")
@@ -32,6 +33,7 @@ def main(cfg: DictConfig) -> None:
         options["studies"] or known,
         lambda overrides: run_config(loader, overrides),
         [sys.executable, str(ROOT / "train.py"), *more],
+        read_studies(ROOT / "conf" / "study"),
     )
     campaign.run()
 

@@ -5,15 +5,38 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from cifarlab.base import cli
+from cifarlab.base.errors import UserError
+from cifarlab.base.schema import Key
+
+CONF = Path(__file__).parents[1] / "conf"
 
 
-@cli.app(Path(__file__).parents[1] / "conf", "publish")
+@cli.app(CONF, "publish")
 def main(cfg: DictConfig) -> None:
     from cifarlab.report.study.publish import gather, write_page
+    from cifarlab.studies.schema import read_studies
 
-    published = Path(cfg.out)
-    new = gather(Path(cfg.path), published)
-    print(f"{new} new runs in {published}\n{write_page(published)}")
+    published, known = Path(cfg.out), read_studies(CONF / "study")
+    check(cfg)
+    there = {path.name for path in Path(cfg.path).iterdir()} if Path(cfg.path).is_dir() else set()
+    for name in cfg.only or ():
+        if name not in there:
+            names = ", ".join(sorted(there)) or "empty"
+            raise UserError(f"only={name}: not in {cfg.path}; {names}")
+    refused = [] if cfg.drawn else ["synthetic"]
+    new = gather(Path(cfg.path), published, cfg.only, dry_run=cfg.dry_run, refused=refused)
+    if cfg.dry_run:
+        print(f"{new} runs would be new in {published}; nothing was written")
+    else:
+        print(f"{new} new runs in {published}\n{write_page(published, known)}")
+
+
+def check(cfg: DictConfig) -> None:
+    """Raise ``UserError`` for options of the wrong kind."""
+    for key in ("dry_run", "drawn"):
+        Key(key, cfg[key], bool).check()
+    only = cfg.only if cfg.only is None else [*cfg.only]
+    Key("only", only, list[str] | None).check()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from cifarlab.base.checks import check_config
 from cifarlab.report.study import publish
 from cifarlab.store.record import RunRecord
+from cifarlab.studies.schema import read_studies
 from hydra_plugins.cifarlab_sweeper.search import examples, text
 from tests.conftest import ROOT, plain
 
@@ -111,7 +112,9 @@ def test_the_model_of_the_page_works() -> None:
 def test_the_results_are_those_of_their_records() -> None:
     folder, told = ROOT / "docs" / "results", "python scripts/publish.py writes it anew"
     shown, studies = (ROOT / "docs" / "results.md").read_text(), publish.read_published(folder)
-    assert shown == publish.page(folder, studies), told
+    known = read_studies(ROOT / "conf" / "study")
+    assert shown == publish.page(folder, studies, known), told
+    assert (folder / publish.PICTURE).is_file()
     assert (ROOT / "docs" / "results_appendix.md").read_text() == publish.appendix(studies), told
     assert shown.count("\n## ") > 0
 

@@ -31,7 +31,18 @@ ALLOWED: dict[str, set[str]] = {
     "campaign": {"inspection", "report", "run", "store", "studies"},
     "hydra_plugins": {"report", "store", "studies", "sweep"},
     "train.py": {"report", "run", "store", "sweep"},
-    "scripts": {"bench", "campaign", "data", "figures", "report", "run", "store", "theory", "use"},
+    "scripts": {
+        "bench",
+        "campaign",
+        "data",
+        "figures",
+        "report",
+        "run",
+        "store",
+        "studies",
+        "theory",
+    }
+    | {"studies", "theory", "use"},
 }
 RESTRICTED = {
     "matplotlib": {"figures"},

@@ -119,7 +119,11 @@ def test_what_is_typed_takes_a_rows_place(study, tmp_path: Path) -> None:
 def test_published_runs_are_not_trained_again(study, tmp_path: Path) -> None:
     one = ("study.only=[lab.slow]", "seed=0")
     study(*one)
-    program = [sys.executable, str(ROOT / "scripts" / "publish.py")]
+    program = [sys.executable, str(ROOT / "scripts" / "publish.py"), "drawn=true"]
+    refused = subprocess.run(program[:-1], cwd=tmp_path, capture_output=True, text=True)
+    assert refused.returncode == 2 and "data=synthetic is not published" in refused.stderr
+    unknown = subprocess.run([*program, "only=[x]"], cwd=tmp_path, capture_output=True, text=True)
+    assert unknown.returncode == 2 and "only=x: not in outputs/sweeps; tiny" in unknown.stderr
     done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == "1 new runs in docs/results\ndocs/results.md\n"
     other = (tmp_path / "docs/results_appendix.md").read_text()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cifarlab.base.errors import UserError
+from cifarlab.report.study.evidence import every_row, found
 from cifarlab.report.study.publish import (
     appendix,
     command,
@@ -17,6 +18,7 @@ from cifarlab.report.study.publish import (
 )
 from cifarlab.report.study.results import read_study
 from cifarlab.report.sweep.results import collect
+from cifarlab.studies.schema import parse_study
 from tests.report.test_study import CELLS, CONTENT, row, write
 from tests.test_docs import LINK
 
@@ -86,14 +88,14 @@ def test_the_page_and_its_appendix(sweeps: Path, tmp_path: Path) -> None:
     assert path == tmp_path / "results.md"
     text = path.read_text()
     assert text == page(published, read_published(published))
-    assert re.findall(r"^## (.*)$", text, re.M) == ["Made up"]
+    assert re.findall(r"^## (.*)$", text, re.M) == ["By study", "Made up", "Methods and hardware"]
     assert "Of a toaster." in text and "### Remarks\n\nRow a surprised." in text
     assert re.search(r"a +\| test accuracy .*60.00 ± 2.48 .*\| uninformative", text)
     assert "    python train.py -m study=s 'study.only=[a,b]' seed=0,1,2\n" in text
     assert text.count("Claims are not corrected for each other") == 1, (
         "how to read a table is said once"
     )
-    assert LINK.findall(text) == ["#made-up"]
+    assert LINK.findall(text) == ["results/reported_and_ours.png", "#made-up", "#made-up"]
 
     other = (tmp_path / "results_appendix.md").read_text()
     assert other == appendix(read_published(published)) and "Made up" not in other, (
@@ -111,3 +113,64 @@ def test_the_page_and_its_appendix(sweeps: Path, tmp_path: Path) -> None:
 def test_a_campaign_publishes_its_own_folders(sweeps: Path, tmp_path: Path) -> None:
     assert gather(sweeps, tmp_path / "results", ["s"]) == 5
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["s"]
+
+
+def test_a_dry_run_writes_nothing(
+    sweeps: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    published = tmp_path / "results"
+    gather(sweeps, published, ["s"])
+    (published / "s" / "a_0_0" / "result.json").write_text("{}")
+    before = {path: path.read_bytes() for path in published.rglob("*") if path.is_file()}
+    with caplog.at_level("INFO", "cifarlab"):
+        assert gather(sweeps, published, dry_run=True) == 1
+    assert {p: p.read_bytes() for p in published.rglob("*") if p.is_file()} == before
+    lines = [line.replace(str(published), "") for line in caplog.messages]
+    assert sorted(lines) == [
+        "changed /s/a_0_0: result.json",
+        "new /s__scale-0.5/a_0_1study.scale=0.5: result.json, config.yaml",
+    ]
+
+
+def test_refused_data(sweeps: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"a_0_0: data=cifar10 is not published"):
+        gather(sweeps, tmp_path / "results", refused=["cifar10"])
+    assert not (tmp_path / "results").exists()
+
+
+def test_all_rows_of_the_reports_at_a_glance(sweeps: Path, tmp_path: Path) -> None:
+    """Whole, shortened and open rows, each with the figure that stands for it."""
+    other = CONTENT | {"id": "o", "title": "Other", "claims": [], "rows": [
+        {"id": "x", "reported": {"val_acc": 70, "train_acc": 99}},
+        {"id": "y"},
+    ]}  # fmt: skip
+    ours = other | {"id": "mine", "source": "ours"}
+    published = tmp_path / "results"
+    gather(sweeps, published)
+    shutil.rmtree(published / "s" / "b_0_0")
+    shutil.rmtree(published / "s" / "b_1_0")
+    known = [parse_study(plain) for plain in (CONTENT, other, ours)]
+    rows = every_row(known, read_published(published))
+    assert [(r.row.id, r.reported.quantity.name, r.status) for r in rows] == [
+        ("a", "test_acc", "whole"),
+        ("x", "val_acc", "not run"),
+    ]
+    text = found(rows)
+    assert "figures of 2 rows. 1 of them are measured at full length, 0 only shortened" in text
+    assert "Ours are +0.0 points from the reports' on average, below in 0 of 1" in text
+    path = write_page(published, known)
+    assert (published / "reported_and_ours.png").read_bytes().startswith(b"\x89PNG")
+    page_ = path.read_text()
+    assert re.search(
+        r"^\| \[a\]\(#made-up\) +\| test accuracy +\| 60.00 % +\| 60.00 ± 2.48 \| 3 \| ± 4.97 +\| "
+        r"whole +\| uninformative",
+        page_,
+        re.M,
+    )
+    assert re.search(r"^\| x +\| validation accuracy +\| 70.00 % +\| - ", page_, re.M)
+    assert page_.index("reported_and_ours.png") < page_.index("## By study")
+    for run in (published / "s").glob("a_*"):
+        shutil.rmtree(run)
+    rows = every_row(known, read_published(published))
+    assert [(r.row.id, r.status) for r in rows] == [("a", "shortened"), ("x", "not run")]
+    assert "[a](results_appendix.md)" in page(published, read_published(published), known)

@@ -44,6 +44,7 @@ class Campaign:
         names: of the studies.
         compose: makes a plain configuration of ``train.py`` from overrides.
         command: that starts ``train.py``.
+        known: all studies that there are, for the page of what is published.
 
     Raises ``UserError`` for wrong options and for a device that this machine does not have.
     """
@@ -54,9 +55,11 @@ class Campaign:
         names: Sequence[str],
         compose: Compose,
         command: Sequence[str],
+        known: Sequence[Study] = (),
     ) -> None:
         _check(options)
         self.options, self.compose, self.command = options, compose, command
+        self.known = known
         self.sweeps = Path(options["output_root"]) / "sweeps"
         self.published = Path(options["out"])
         self.seeds: list[int] = options["seeds"]
@@ -168,7 +171,8 @@ class Campaign:
             log.warning("%s", error)
             return
         if new:
-            log.info("%d new runs in %s, see %s", new, self.published, write_page(self.published))
+            page = write_page(self.published, self.known)
+            log.info("%d new runs in %s, see %s", new, self.published, page)
 
     def _plan(self, ordered: Sequence[Estimate], waiting: Sequence[Waiting]) -> str:
         budget, at = self.options["hours"], 0.0

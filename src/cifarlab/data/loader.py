@@ -143,8 +143,8 @@ class TrainLoader:
 
     The images that do not fill a last batch are left out of the epoch, others each time. A last
     batch of 8, say, would weigh its images eight times as much as a batch of 64 does, and it would
-    do so just before validation: the README has what that did. Fewer images than ``batch_size``
-    make one batch.
+    do so just before validation: docs/measured.md has what that did. Fewer images than
+    ``batch_size`` make one batch.
 
     The order of an epoch is a function of (seed, epoch), the augmentation of a batch one of (seed,
     epoch, batch): nothing depends on what was drawn before, so a run can go on from anywhere.

@@ -3,7 +3,10 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from cifarlab.base.errors import UserError
 from cifarlab.stats.quantities import Quantity, quantity
@@ -127,6 +130,15 @@ class Study:
 def of_config(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The study ``name`` as its file has it, from the ``study`` part of a configuration."""
     return {"id": name} | {key: value for key, value in settings.items() if key not in SETTINGS}
+
+
+def read_studies(folder: Path) -> list[Study]:
+    """The studies whose files are in a folder, ``conf/study``, by name; empty if there is none.
+
+    Raises ``UserError``, with the name of the study, for a mistake in one.
+    """
+    read = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.yaml"))}
+    return [parse_study(of_config(name, yaml.safe_load(text))) for name, text in read.items()]
 
 
 def parse_study(plain: Mapping[str, Any]) -> Study:

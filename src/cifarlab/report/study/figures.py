@@ -8,8 +8,8 @@ from cifarlab.figures.curves import Figure
 from cifarlab.figures.rows import Curve, Pair
 from cifarlab.report.study.nets import pictures
 from cifarlab.report.study.results import Line, StudyResults
-from cifarlab.report.study.verdicts import difference
-from cifarlab.stats.intervals import estimate, mean_interval
+from cifarlab.report.study.verdicts import difference, estimate
+from cifarlab.stats.intervals import mean_interval
 from cifarlab.stats.quantities import quantity
 from cifarlab.store.run import Run
 from cifarlab.studies.schema import Step
@@ -27,7 +27,7 @@ def figures(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
     if not lines:
         return
     names = _reported(results) or ["val_acc", "test_acc"]
-    panels = {quantity(n).label: [_pair(line, n) for line in results.lines] for n in names}
+    panels = {quantity(n).label: [pair(line, n) for line in results.lines] for n in names}
     shown = [line.label for line in results.lines]
     yield from _ladder(results)
     caption = "Means with 95 % intervals; dots: single runs."
@@ -81,7 +81,8 @@ def _reported(results: StudyResults) -> list[str]:
     return [name for name in _PANELS if name in names]
 
 
-def _pair(line: Line, name: str) -> Pair:
+def pair(line: Line, name: str) -> Pair:
+    """Ours and the reported figure of a row for a quantity."""
     found = [r for r in line.row.reported if r.quantity.name == name]
     ends = (found[0].low, found[0].high) if found else None
     return Pair(_point(line, name), ends)
@@ -113,9 +114,9 @@ def _swept(results: StudyResults, names: Sequence[str]) -> Figure:
             if (point := _point(line, name)) is not None:
                 series = f"{words}, {line.setting}" if many else words
                 ours.setdefault(series, {})[x] = point
-            pair = _pair(line, name)
-            if pair.reported and pair.reported[0] == pair.reported[1]:
-                reported.setdefault(words, {})[x] = pair.reported[0]
+            both = pair(line, name)
+            if both.reported and both.reported[0] == both.reported[1]:
+                reported.setdefault(words, {})[x] = both.reported[0]
     return swept.draw(axis.name, ours, reported, results.mark)
 
 

@@ -31,7 +31,7 @@ from cifarlab.store.record import RunRecord
 from cifarlab.studies.claims import Claim
 from cifarlab.studies.schema import OURS, Reported
 
-_TONES = {
+TONES = {
     COMPATIBLE: "good", "reached": "good", SUPPORTED: "good",
     "report is higher": "bad", "report is lower": "bad", "not reached": "bad", CONTRADICTED: "bad",
     UNDECIDED: "open", UNINFORMATIVE: "open",
@@ -331,4 +331,4 @@ def _again(results: StudyResults) -> Iterator[Block]:
 
 
 def _chip(verdict: str) -> Chip:
-    return Chip(verdict, _TONES[verdict])
+    return Chip(verdict, TONES[verdict])

@@ -5,6 +5,7 @@ Of a run, text is published: its record, its configuration and its epochs. The f
     on from them.
 """
 
+import logging
 import re
 import shlex
 import shutil
@@ -13,7 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from cifarlab.base.errors import UserError
-from cifarlab.report.document import Block, Code, Grid, Heading, Text, to_markdown
+from cifarlab.figures.curves import save
+from cifarlab.report.document import Block, Code, Grid, Heading, Picture, Text, to_markdown
+from cifarlab.report.study import evidence
 from cifarlab.report.study.files import studies_in
 from cifarlab.report.study.index import order, overview
 from cifarlab.report.study.page import (
@@ -29,8 +32,11 @@ from cifarlab.report.tables import Markup, listed
 from cifarlab.store.files import write_atomic
 from cifarlab.store.record import CONFIG, EPOCHS, NEUTRAL_KEYS, RESULT, STUDY
 from cifarlab.studies.rows import key_of
-from cifarlab.studies.schema import OURS
+from cifarlab.studies.schema import OURS, Study
 
+log = logging.getLogger("cifarlab")
+
+PICTURE = "reported_and_ours.png"
 REMARKS = "remarks.md"  # of a study or of the whole: written by hand, shown with the tables
 _APPENDIX = (
     "Rows that have not been trained at full length on the data they are meant for: fewer epochs, "
@@ -41,16 +47,26 @@ _KEPT = (RESULT, CONFIG, EPOCHS)
 _UNSAID = NEUTRAL_KEYS - {"study"} | {"seed", "study.only"}  # of what was typed
 
 
-def gather(sweeps: Path, published: Path, only: Collection[str] | None = None) -> int:
+def gather(
+    sweeps: Path,
+    published: Path,
+    only: Collection[str] | None = None,
+    *,
+    dry_run: bool = False,
+    refused: Collection[str] = (),
+) -> int:
     """Copy the records of finished runs to those that are published; return how many are new.
 
     sweeps: the folder of the studies' sweeps.
     published: the folder of what is published.
     only: the names of the sweeps to copy from; ``None``: all.
+    dry_run: whether nothing is written, and what is new or differs is logged.
+    refused: the names of data sets whose runs are not published.
 
-    Raises ``UserError`` if neither folder has a finished run, if both are the same folder, or if
-    two runs have the same row, values and seed. Such runs are of different versions, and the user
-    must decide which of them is valid.
+    Raises ``UserError`` if neither folder has a finished run, if both are the same folder, if a
+    name in ``only`` is none of a sweep, for a run on refused data, or if two runs have the same
+    row, values and seed. Such runs are of different versions, and the user must decide which of
+    them is valid.
     """
     if sweeps.resolve() == published.resolve():
         raise UserError(f"path={sweeps}: the folder of what is published; name one of sweeps")
@@ -58,15 +74,24 @@ def gather(sweeps: Path, published: Path, only: Collection[str] | None = None) -
     for folder in studies_in(sweeps):
         if only is not None and folder.name not in only:
             continue
-        kept = [run.folder for run in collect(folder).kept]
+        kept = collect(folder).kept
         for run in kept:
-            goal = published / folder.name / run.name
+            if (data := run.result.data["name"]) in refused:
+                raise UserError(f"{run.folder}: data={data} is not published")
+        for run in kept:
+            goal = published / folder.name / run.folder.name
+            files = [name for name in _KEPT if (run.folder / name).is_file()]
             new += not goal.exists()
+            if dry_run:
+                differ = [n for n in files if not _same(run.folder / n, goal / n)]
+                if differ:
+                    state = "changed" if goal.exists() else "new"
+                    log.info("%s %s: %s", state, goal, ", ".join(differ))
+                continue
             goal.mkdir(parents=True, exist_ok=True)
-            for name in _KEPT:
-                if (run / name).is_file():
-                    shutil.copyfile(run / name, goal / name)
-        if kept:
+            for name in files:
+                shutil.copyfile(run.folder / name, goal / name)
+        if kept and not dry_run:
             shutil.copyfile(folder / STUDY, published / folder.name / STUDY)
     for folder in studies_in(published):
         if doubles := collect(folder).doubles:
@@ -77,11 +102,22 @@ def gather(sweeps: Path, published: Path, only: Collection[str] | None = None) -
     return new
 
 
-def write_page(published: Path) -> Path:
-    """Write ``<published>.md`` and ``<published>_appendix.md``; return the path of the former."""
+def _same(one: Path, other: Path) -> bool:
+    return other.is_file() and one.read_bytes() == other.read_bytes()
+
+
+def write_page(published: Path, known: Sequence[Study] = ()) -> Path:
+    """Write ``<published>.md``, ``<published>_appendix.md`` and the picture of the former in
+    ``published``; return the path of the former.
+
+    known: all studies that there are, see ``page``.
+    """
     path = published.with_suffix(".md")
     studies = read_published(published)
-    write_atomic(path, page(published, studies))
+    figure = evidence.picture(evidence.every_row(known, studies))
+    if figure is not None:
+        save(figure, published / PICTURE)
+    write_atomic(path, page(published, studies, known))
     write_atomic(path.with_name(f"{published.name}_appendix.md"), appendix(studies))
     return path
 
@@ -91,18 +127,32 @@ def read_published(published: Path) -> list[StudyResults]:
     return sorted((read_study(collect(path)) for path in studies_in(published)), key=order)
 
 
-def page(published: Path, studies: Sequence[StudyResults]) -> str:
+def page(published: Path, studies: Sequence[StudyResults], known: Sequence[Study] = ()) -> str:
     """The page of the results, as Markdown: rows that were trained in full, on the data they are
-    for.
+    for. First all rows of the reports at a glance, then each study, then methods.
 
     Nothing in it depends on when or where it is made.
+
+    known: all studies that there are, so that rows that have not been trained are listed, too.
     """
+    rows = evidence.every_row(known, studies)
     studies = [results for results in studies if not results.mark]
-    blocks: list[Block] = [*_remarks(published)]
-    blocks += overview(studies, lambda results: f"#{_slug(_title(results))}")
-    blocks += [Text(FIGURES_NOTE), Text(CLAIMS_NOTE)]
+
+    def target(results: StudyResults) -> str:
+        return f"#{_slug(_title(results))}"
+
+    blocks: list[Block] = []
+    if evidence.picture(rows) is not None:
+        caption = "Test accuracy, reported and ours, of the rows measured at full length"
+        blocks.append(Picture(PICTURE, caption=caption, file=f"{published.name}/{PICTURE}"))
+    blocks += evidence.blocks(rows, target, f"{published.name}_appendix.md")
+    if studies:
+        blocks.append(Heading("By study"))
+    blocks += overview(studies, target)
     for results in studies:
         blocks += _section(results)
+    blocks += [Heading("Methods and hardware"), *_remarks(published)]
+    blocks += [Text(FIGURES_NOTE), Text(CLAIMS_NOTE)]
     return to_markdown("Results of the studies", blocks)
 
 

@@ -1,0 +1,173 @@
+"""Every row that a report prints a figure of, beside ours: a table, a picture, a paragraph."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from cifarlab.figures.rows import Pair, beside_reported
+from cifarlab.figures.style import Figure
+from cifarlab.report.document import Block, Chip, Entry, Grid, Link, Text
+from cifarlab.report.study.figures import pair
+from cifarlab.report.study.page import TONES, Compared, compared, judged
+from cifarlab.report.study.results import Line, StudyResults
+from cifarlab.report.study.verdicts import (
+    COMPATIBLE,
+    CONTRADICTED,
+    NOT_MEASURED,
+    SUPPORTED,
+    UNDECIDED,
+    UNINFORMATIVE,
+)
+from cifarlab.studies.schema import OURS, Reported, Row, Study
+
+WHOLE, SHORTENED, OPEN = "whole", "shortened", "not run"
+_FIRST = ("test_acc", "peak_val_acc", "val_acc")  # a row's figure is the first of these it has
+DRAWN = "test_acc"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A row of a report with the figure that stands for it.
+
+    results, compared: of its runs at full length; ``None`` if there are none.
+    status: ``whole``, ``shortened`` (only in the appendix) or ``not run``.
+    """
+
+    study: Study
+    row: Row
+    reported: Reported
+    status: str
+    results: StudyResults | None = None
+    compared: Compared | None = None
+
+
+def every_row(known: Sequence[Study], published: Sequence[StudyResults]) -> list[Evidence]:
+    """The rows of the reports' studies, by the order of ``known`` and then of ``published``.
+
+    known: the studies that there are, those of our own among them, which are left out.
+    published: the results that are published, whole ones and shortened ones.
+    """
+    found = []
+    others = {results.study.id: results.study for results in published}
+    studies = others | {study.id: study for study in known}
+    ordered = [*(study.id for study in known), *others]
+    for study in (studies[name] for name in dict.fromkeys(ordered)):
+        if study.source == OURS:
+            continue
+        of = [results for results in published if results.study.id == study.id]
+        whole = {
+            (item.line.row.id, item.reported.quantity.name): (results, item)
+            for results in of
+            if not results.mark
+            for item in compared(results)
+            if item.line.runs
+        }
+        tried = {line.row.id for results in of for line in results.measured}
+        for row in study.rows:
+            if not row.reported:
+                continue
+            reported = _main(row.reported)
+            there = whole.get((row.id, reported.quantity.name))
+            if there is not None:
+                found.append(Evidence(study, row, reported, WHOLE, *there))
+            else:
+                status = SHORTENED if row.id in tried else OPEN
+                found.append(Evidence(study, row, reported, status))
+    return found
+
+
+def blocks(
+    rows: Sequence[Evidence], target: Callable[[StudyResults], str], appendix: str
+) -> Iterator[Block]:
+    """What was found, as a paragraph, and the table of the rows.
+
+    target: returns what the name of a study's row links to. appendix: the link for shortened rows.
+    """
+    if not rows:
+        return
+    yield Text(found(rows))
+    table: list[list[Entry]] = []
+    for item in rows:
+        q, ours = item.reported.quantity, item.compared
+        link: Entry = item.row.id
+        if item.results is not None:
+            link = Link(item.row.id, target(item.results))
+        elif item.status == SHORTENED:
+            link = Link(item.row.id, appendix)
+        half = ours.finding.half if ours else float("nan")
+        table.append(
+            [
+                link,
+                q.label,
+                f"{item.reported.shown}{q.suffix}",
+                ours.ours if ours else "-",
+                str(len(ours.line.runs)) if ours else "-",
+                "" if half != half else f"± {q.shown(half)}",
+                item.status,
+                Chip(ours.finding.verdict, TONES[ours.finding.verdict]) if ours else "",
+            ]
+        )
+    header = ["row", "quantity", "reported", "ours", "n", "one run", "status", "verdict"]
+    yield Grid(header, table, words=(0, 1, 6, 7))
+
+
+def found(rows: Sequence[Evidence]) -> str:
+    """What the whole rows say, in a few sentences."""
+    whole = [item for item in rows if item.compared is not None]
+    verdicts = Counter(item.compared.finding.verdict for item in whole if item.compared)
+    fit = verdicts[COMPATIBLE] + verdicts["reached"]
+    open_ = verdicts[UNINFORMATIVE] + verdicts[UNDECIDED]
+    statuses = Counter(item.status for item in rows)
+    text = (
+        f"The reports print figures of {len(rows)} rows. {statuses[WHOLE]} of them are measured at "
+        f"full length, {statuses[SHORTENED]} only shortened, {statuses[OPEN]} not yet. "
+    )
+    if not whole:
+        return text.strip()
+    text += (
+        f"Of the measured ones, by the figure below (test accuracy where it is printed), {fit} "
+        f"{'is' if fit == 1 else 'are'} compatible with ours, {len(whole) - fit - open_} "
+        f"differ, {open_} cannot be told at these seeds. "
+    )
+    gaps = [
+        100 * (sum(values) / len(values) - item.reported.low)
+        for item in whole
+        if item.compared is not None
+        and item.reported.quantity.unit == "%"
+        and not item.reported.is_range
+        and (
+            values := [run.measure(item.reported.quantity.name) for run in item.compared.line.runs]
+        )
+    ]
+    if gaps:
+        below = sum(gap < 0 for gap in gaps)
+        mean = f"{sum(gaps) / len(gaps):+.1f}".replace("-", "−")
+        text += (
+            f"Ours are {mean} points from the reports' on average, below in {below} of "
+            f"{len(gaps)}. "
+        )
+    studies = {id(item.results): item.results for item in whole if item.results is not None}
+    claims = Counter(one.finding.verdict for r in studies.values() for one in judged(r))
+    return text + (
+        f"Of the claims in words about these rows, {claims[SUPPORTED]} are supported, "
+        f"{claims[CONTRADICTED]} contradicted, {claims[UNDECIDED]} undecided and "
+        f"{claims[NOT_MEASURED]} not measured."
+    )
+
+
+def picture(rows: Sequence[Evidence]) -> Figure | None:
+    """Reported and ours of all whole rows with a test accuracy; ``None`` if there are none."""
+    drawn: dict[str, Pair] = {}
+    for item in rows:
+        if item.compared is not None and item.reported.quantity.name == DRAWN:
+            line: Line = item.compared.line
+            drawn[item.row.id] = pair(line, DRAWN)
+    if not drawn:
+        return None
+    return beside_reported([*drawn], {"test accuracy": [*drawn.values()]})
+
+
+def _main(reported: Sequence[Reported]) -> Reported:
+    """The figure that stands for a row."""
+    by_name = {one.quantity.name: one for one in reported}
+    return next((by_name[name] for name in _FIRST if name in by_name), reported[0])
