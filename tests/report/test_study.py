@@ -79,6 +79,18 @@ def test_narrow_figures_and_ties(tmp_path: Path) -> None:
     assert "test 60.00%). Not told apart from it at these seeds: b. It has" in text
 
 
+def test_what_is_ours_of_a_recipe(tmp_path: Path) -> None:
+    first, *others = CONTENT["rows"]
+    rows = [first | {"assumed": ["pooling"]}, *others]
+    claims = [{"quote": "b > a", "check": CONTENT["claims"][0]["check"] | {"a": "b", "b": "a"}}]
+    content = CONTENT | {"assumed": ["split"], "rows": rows, "claims": claims}
+    text = write_report(write(tmp_path / "s", content, CELLS))
+    assert "Ours, since the source does not give them: split; in a pooling. A difference" in text
+    text = (tmp_path / "s" / "report.md").read_text()
+    assert "“b > a” (not as claimed, on a recipe whose split, pooling are ours)" in text
+    assert "| contradicted" not in text
+
+
 def test_two_seeds_are_shown_as_they_are(tmp_path: Path) -> None:
     text = write_report(write(tmp_path / "s", CONTENT, dict([*CELLS.items()][:2])))
     assert re.search(

@@ -125,6 +125,15 @@ def test_what_is_not_the_experiment_judges_no_claim() -> None:
     assert judge(claim(1), {}, ["shortened"]).verdict == "not measured"
 
 
+def test_on_a_recipe_of_ours_no_claim_is_contradicted() -> None:
+    sharp = {"x": runs(0.70, 0.80, 0.90), "y": runs(0.681, 0.78, 0.879)}
+    assert judge(claim(3), sharp).verdict == "contradicted"
+    found = judge(claim(3), sharp, assumed=["optimizer", "split"])
+    assert found.verdict == "undecided"
+    assert found.text == "not as claimed, on a recipe whose optimizer, split are ours"
+    assert judge(claim(1), sharp, assumed=["optimizer"]).verdict == "supported"
+
+
 def test_holm_over_the_comparisons_of_a_claim() -> None:
     """x lies 0.025 +- 0.0248 below y, p = 0.049: alone a contradiction; of two comparisons none,
     since Holm doubles it; of two that lie as far, either, with p = 0.0005."""

@@ -172,7 +172,8 @@ def test_figures_of_a_report(value: object, low: float, high: float, shown: str)
 
 
 KEYS = (
-    "about, assumptions, axis, claims, common, id, kind, ladder, rows, slips, source, title, typed"
+    "about, assumed, assumptions, axis, claims, common, id, kind, ladder, rows, slips, source, "
+    "title, typed"
 )
 NO_RANGE = "must be a number or [low, high]"
 
@@ -191,7 +192,8 @@ def reports(**figures: object) -> dict:
         ({"common": {"override": []}}, ", common: override: no such key; images, overrides"),
         (
             {"rows": [{"id": "a", "lik": "b"}]},
-            ", row a: lik: no such key; id, images, like, needs, note, overrides, params, reported",
+            ", row a: lik: no such key; assumed, id, images, like, needs, note, overrides, params, "
+            "reported",
         ),
         ({"axis": {"name": "x", "value": {}}}, ", axis: value: no such key; name, values"),
         ({"rows": [{"id": "b"}, {"id": "a"}, {"id": "a"}]}, ": two rows are called a"),

@@ -1,7 +1,7 @@
 """What is in the file of a study: rows, reported figures, claims, assumptions, slips."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,12 @@ SETTINGS = ("scale", "only", "id", "row")  # in a configuration beside what the 
 
 _STUDY_KEYS = frozenset(
     {"title", "source", "about", "common", "rows", "axis", "claims", "assumptions", "slips"}
+    | {"assumed"}
     | {"id", "ladder", "kind", "typed"}
 )
-_ROW_KEYS = frozenset({"id", "overrides", "reported", "images", "params", "note", "needs", "like"})
+_ROW_KEYS = frozenset(
+    {"id", "overrides", "reported", "images", "params", "note", "needs", "like"} | {"assumed"}
+)
 _COMMON_KEYS = frozenset({"overrides", "images"})
 
 
@@ -64,6 +67,7 @@ class Row:
     note: a remark for the tables.
     needs: what not every machine has; it is shown if the row was not measured.
     like: the id of another row with the same experiment, whose runs are used for this one, too.
+    assumed: what of its recipe is ours, since the report does not say it.
     """
 
     id: str
@@ -73,6 +77,7 @@ class Row:
     note: str = ""
     needs: str = ""
     like: str = ""
+    assumed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,8 @@ def parse_study(plain: Mapping[str, Any]) -> Study:
             raise UserError(f"{where}: {key} is missing")
     common = plain.get("common") or {}
     _known(common, _COMMON_KEYS, f"{where}, common")
-    rows = tuple(_row(row, common, where) for row in plain["rows"])
+    assumed = plain.get("assumed") or []
+    rows = tuple(_row(row, common, assumed, where) for row in plain["rows"])
     ids = [row.id for row in rows]
     if len(set(ids)) < len(ids):
         raise UserError(f"{where}: two rows are called {max(ids, key=ids.count)}")
@@ -181,7 +187,9 @@ def parse_study(plain: Mapping[str, Any]) -> Study:
     )
 
 
-def _row(plain: Mapping[str, Any], common: Mapping[str, Any], where: str) -> Row:
+def _row(
+    plain: Mapping[str, Any], common: Mapping[str, Any], assumed: Sequence[Any], where: str
+) -> Row:
     name = str(plain.get("id"))
     where = f"{where}, row {name}"
     _known(plain, _ROW_KEYS, where)
@@ -203,6 +211,7 @@ def _row(plain: Mapping[str, Any], common: Mapping[str, Any], where: str) -> Row
         note=str(plain.get("note") or ""),
         needs=str(plain.get("needs") or ""),
         like=str(plain.get("like") or ""),
+        assumed=tuple(map(str, [*assumed, *(plain.get("assumed") or [])])),
     )
 
 

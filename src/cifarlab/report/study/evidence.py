@@ -105,10 +105,11 @@ def blocks(
                 "" if half != half else f"± {q.shown(half)}",
                 item.status,
                 Chip(ours.finding.verdict, TONES[ours.finding.verdict]) if ours else "",
+                ", ".join(item.row.assumed),
             ]
         )
     header = ["row", "quantity", "reported", "ours", "n", "one run", "status", "verdict"]
-    yield Grid(header, table, words=(0, 1, 6, 7))
+    yield Grid([*header, "not in the report"], table, words=(0, 1, 6, 7, 8))
 
 
 def found(rows: Sequence[Evidence]) -> str:

@@ -77,10 +77,16 @@ class Compared:
 def judged(results: StudyResults) -> list[Judged]:
     """The verdicts on all claims, at each setting."""
     return [
-        Judged(claim, setting, judge(claim, results.of(setting), results.caveats_of(claim.rows)))
+        Judged(claim, setting, _judge(claim, setting, results))
         for claim in results.study.claims
         for setting in results.settings
     ]
+
+
+def _judge(claim: Claim, setting: str, results: StudyResults) -> Finding:
+    rows = [row for row in results.study.rows if row.id in claim.rows]
+    assumed = list(dict.fromkeys(word for row in rows for word in row.assumed))
+    return judge(claim, results.of(setting), results.caveats_of(claim.rows), assumed)
 
 
 def compared(results: StudyResults) -> list[Compared]:
@@ -166,6 +172,23 @@ def _is_tie(first: Line, other: Line) -> bool:
     """Whether the runs do not tell which of two rows has the higher validation accuracy."""
     found = difference(first.runs, other.runs, "val_acc")
     return found is None or not found.decided
+
+
+def recipe(results: StudyResults) -> str:
+    """A sentence about what of the recipe is ours; empty if nothing is."""
+    by_row = {row.id: row.assumed for row in results.study.rows if row.assumed}
+    if not by_row:
+        return ""
+    lists = list(by_row.values())
+    shared = [word for word in lists[0] if all(word in words for words in lists)]
+    parts = [", ".join(shared)] if shared else []
+    for name, words in by_row.items():
+        if own := [word for word in words if word not in shared]:
+            parts.append(f"in {results.study.short(name)} {', '.join(own)}")
+    return (
+        f"Ours, since the source does not give them: {'; '.join(parts)}. A difference may come "
+        "from these, so no claim is contradicted here."
+    )
 
 
 def _warnings(results: StudyResults) -> Iterator[Block]:
@@ -260,6 +283,8 @@ def _reported(results: StudyResults) -> Iterator[Block]:
         "verdict",
     ]
     yield Grid([*header, ""], rows, words=(1, 2, 8, 9), merged=True)
+    if text := recipe(results):
+        yield Text(text, "small")
     yield Text(FIGURES_NOTE, "small")
 
 

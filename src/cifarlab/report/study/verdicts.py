@@ -56,7 +56,12 @@ def estimate(values: Sequence[float]) -> Estimate | None:
     return _bare(mean_of(values))
 
 
-def judge(claim: Claim, runs: Mapping[str, Sequence[Run]], caveats: Sequence[str] = ()) -> Finding:
+def judge(
+    claim: Claim,
+    runs: Mapping[str, Sequence[Run]],
+    caveats: Sequence[str] = (),
+    assumed: Sequence[str] = (),
+) -> Finding:
     """Judge a claim from the runs of its rows.
 
     It is supported if the interval of every comparison lies within its bounds, which needs no
@@ -66,6 +71,8 @@ def judge(claim: Claim, runs: Mapping[str, Sequence[Run]], caveats: Sequence[str
     epochs is a lower bound, and decides only what any larger number would decide, too.
 
     caveats: why these runs are not the experiment that the claim is about. Then it is not judged.
+    assumed: what of the rows' recipes is ours. Then it is undecided instead of contradicted: with
+        the source's own recipe it might hold.
     """
     found = tuple(_estimate(c, runs) for c in claim.comparisons)
     pairs = list(zip(claim.comparisons, found, strict=True))
@@ -76,6 +83,9 @@ def judge(claim: Claim, runs: Mapping[str, Sequence[Run]], caveats: Sequence[str
         return Finding(NOT_JUDGED, "; ".join(caveats), estimates=found)
     outside = [1.0 if e is None else _outside(c, e, runs) for c, e in pairs]
     if min(holm(outside)) < 1 - LEVEL:
+        if assumed:
+            text = f"not as claimed, on a recipe whose {', '.join(assumed)} are ours"
+            return Finding(UNDECIDED, text, estimates=found)
         return Finding(CONTRADICTED, estimates=found)
     if missing:
         return Finding(NOT_MEASURED, f"no run of {' and '.join(missing)}", estimates=found)
