@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import pytest
+from scipy import stats
 
 from cifarlab.report.study.verdicts import compare, difference, estimate, judge
 from cifarlab.stats.quantities import quantity
@@ -63,9 +64,44 @@ def test_two_seeds_have_no_interval() -> None:
 
 
 def test_few_test_images_widen_the_interval() -> None:
+    """By Satterthwaite's degrees of freedom: variances of runs (2 of them) and of the images."""
     _, finding = compare(reported(0.87, images=1000), runs(0.80, 0.81, 0.82))
-    variance = 1e-4 * 4 / 3 + 0.81 * 0.19 / 1000 * 0.9
-    assert finding.half == pytest.approx(T2 * math.sqrt(variance), rel=1e-5)
+    of_runs, of_images = 1e-4 * 4 / 3, 0.81 * 0.19 / 1000 * 0.9
+    df = 2 * ((of_runs + of_images) / of_runs) ** 2
+    assert 8 < df < 9
+    expected = float(stats.t.ppf(0.975, df)) * math.sqrt(of_runs + of_images)
+    assert finding.half == pytest.approx(expected, rel=1e-5)
+    _, all_of_them = compare(reported(0.87), runs(0.80, 0.81, 0.82))
+    assert all_of_them.half == pytest.approx(T2 * math.sqrt(of_runs), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "assumed", "of_images"),
+    [
+        ("val_acc", None, ["split"], 2 / 500),
+        ("peak_val_acc", 1000, ["optimizer", "split"], 1 / 500 + 1 / 1000),
+        ("val_acc", None, ["optimizer"], 0.0),
+        ("test_acc", None, ["split"], 0.0),
+        ("train_acc", None, ["split"], 0.0),
+    ],
+)
+def test_a_split_of_ours_is_of_other_images(
+    name: str, images: int | None, assumed: list[str], of_images: float, tmp_path: Path
+) -> None:
+    made = []
+    for run in runs(0.80, 0.81, 0.82):
+        folder = tmp_path / str(run.result.seed)
+        folder.mkdir()
+        accuracy = run.measure("val_acc")
+        (folder / "metrics.csv").write_text(f"epoch,val_acc,val_loss\n1,{accuracy},1.0\n")
+        record = dataclasses.replace(run.result, data=RECORD.data | {"num_val": 500})
+        made.append(made_of(folder, record))
+    figure = Reported(quantity(name), 0.85, 0.85, images)
+    _, finding = compare(figure, made, assumed)
+    of_runs, variance = 1e-4 * 4 / 3, 0.81 * 0.19 * of_images
+    df = 2 * ((of_runs + variance) / of_runs) ** 2
+    expected = float(stats.t.ppf(0.975, df)) * math.sqrt(of_runs + variance)
+    assert finding.half == pytest.approx(expected, rel=1e-5)
 
 
 def test_ranges_and_single_runs() -> None:

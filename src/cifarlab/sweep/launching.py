@@ -41,6 +41,7 @@ from cifarlab.store.record import (
 from cifarlab.store.run import Run, stored_config, write_config
 from cifarlab.store.sweep import read_plan
 from cifarlab.sweep import worker
+from cifarlab.sweep.standing import standing
 
 if TYPE_CHECKING:
     from cifarlab.sweep.search import Trial
@@ -91,6 +92,8 @@ def run_cell(config: RunConfig) -> float | None:
             code = watch(child, trial, config["max_epochs"]) if trial else child.wait()
         if slurm.rank() == 0:  # the others are done before the record is written
             _close(folder, code, fail_fast=config["fail_fast"])
+            if line := standing(folder.parent, jobs_at_once(job.launcher)):
+                log.info("\n%s", line)
         if trial and code != worker.LOCKED:
             trial.end()
     return RunRecord.load(folder).metrics["val"]["acc"] if is_finished(folder) else None

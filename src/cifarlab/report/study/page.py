@@ -40,7 +40,8 @@ TONES = {
 FIGURES_NOTE = (
     f"Ours: mean ± 95 % interval over n seeds (Student's t), of fewer than {LEAST} the values "
     "themselves; difference: ours minus reported. A report's figure is of one run: compatible "
-    "means within the 95 % interval of prediction for one more run of ours (one run), which does "
+    "means within the 95 % interval of prediction for one more run of ours (one run; wider where "
+    "the report's accuracy is of other or fewer images), which does "
     "not say that they are equal; of an accuracy, where that is wider than "
     f"± {100 * WIDEST:g} points, uninformative. A bound or a range is held against the interval of "
     "our mean."
@@ -94,7 +95,7 @@ def compared(results: StudyResults) -> list[Compared]:
     found = []
     for line in results.lines:
         for reported in line.row.reported:
-            ours, finding = compare(reported, line.runs)
+            ours, finding = compare(reported, line.runs, line.row.assumed)
             q = reported.quantity
             if ours is None:
                 found.append(Compared(line, reported, "-", "", Finding(NOT_MEASURED, line.absent)))

@@ -16,6 +16,7 @@ from cifarlab.studies.schema import Reported
 
 TEST_IMAGES = 10_000  # of CIFAR-10
 LEAST = 3  # seeds, below which there is no interval and no verdict: of two, t is 12.7
+_OF_VALIDATION = ("val_acc", "peak_val_acc", "first_val_acc", "last_val_acc")
 WIDEST = 0.02  # half the interval of an accuracy, beyond which to lie within it says nothing
 
 COMPATIBLE, UNINFORMATIVE = "compatible", "uninformative"
@@ -111,13 +112,18 @@ def seeds(number: int) -> str:
     return {1: "one seed", 2: "two seeds"}.get(number, f"{number} seeds")
 
 
-def compare(reported: Reported, runs: Sequence[Run]) -> tuple[Estimate | None, Finding]:
+def compare(
+    reported: Reported, runs: Sequence[Run], assumed: Sequence[str] = ()
+) -> tuple[Estimate | None, Finding]:
     """Our mean, and the verdict on a reported figure.
 
     A report's figure is of one run. So it is compared with the 95 % interval of prediction for one
     more run of ours, which is wider if the report measured on few images. To lie within it is to be
     compatible, no more; of an accuracy whose interval is wider than ``WIDEST`` to each side it says
     nothing. A range (``>= 62``) is compared with the interval of our mean.
+
+    assumed: what of the rows' recipes is ours. If the split is, a validation accuracy of ours is of
+        other images than the report's, which widens the interval.
     """
     q = reported.quantity
     values = [run.measure(q.name) for run in runs]
@@ -132,7 +138,7 @@ def compare(reported: Reported, runs: Sequence[Run]) -> tuple[Estimate | None, F
             return ours, Finding("reached")
         outside = ours.high < reported.low or ours.low > reported.high
         return ours, Finding("not reached" if outside else UNDECIDED)
-    half = _prediction(values, reported, ours)
+    half = _prediction(values, _of_images(reported, runs, ours, assumed))
     if abs(reported.low - ours.value) <= half:
         wide = q.unit == "%" and half > WIDEST
         return ours, Finding(UNINFORMATIVE if wide else COMPATIBLE, half=half)
@@ -140,14 +146,38 @@ def compare(reported: Reported, runs: Sequence[Run]) -> tuple[Estimate | None, F
     return ours, Finding(f"report is {side}", half=half)
 
 
-def _prediction(values: Sequence[float], reported: Reported, ours: Estimate) -> float:
-    """Half the width of the interval of prediction for one more run."""
+def _prediction(values: Sequence[float], of_images: float) -> float:
+    """Half the width of the interval of prediction for one more run.
+
+    The variance is that of runs, estimated, plus that of the images, which is known; the degrees of
+    freedom of their sum are Satterthwaite's (1946).
+
+    of_images: variance of the accuracy from which images it is measured on.
+    """
     there = [value for value in values if math.isfinite(value)]
-    variance = float(np.var(there, ddof=1)) * (1 + 1 / len(there))
-    if reported.images and reported.quantity.unit == "%" and reported.quantity.name == "test_acc":
-        p, m = min(max(ours.value, 0.0), 1.0), reported.images
-        variance += p * (1 - p) / m * (1 - m / TEST_IMAGES)  # m of the 10,000, without replacement
-    return float(stats.t.ppf((1 + LEVEL) / 2, len(there) - 1)) * variance**0.5
+    of_runs = float(np.var(there, ddof=1)) * (1 + 1 / len(there))
+    variance = of_runs + of_images
+    if of_runs == 0:
+        return float(stats.norm.ppf((1 + LEVEL) / 2)) * variance**0.5
+    df = (len(there) - 1) * (variance / of_runs) ** 2
+    return float(stats.t.ppf((1 + LEVEL) / 2, df)) * variance**0.5
+
+
+def _of_images(
+    reported: Reported, runs: Sequence[Run], ours: Estimate, assumed: Sequence[str]
+) -> float:
+    """The variance of the difference to a report's accuracy from which images both are of: none if
+    they are the same."""
+    q, p = reported.quantity, min(max(ours.value, 0.0), 1.0)
+    if q.unit != "%" or not runs:
+        return 0.0
+    if q.name == "test_acc" and reported.images:
+        m = reported.images
+        return p * (1 - p) / m * (1 - m / TEST_IMAGES)  # of the 10,000, without replacement
+    if q.name in _OF_VALIDATION and "split" in assumed:
+        own = runs[0].result.data["num_val"]
+        return p * (1 - p) * (1 / own + 1 / (reported.images or own))
+    return 0.0
 
 
 def _is_late(row: str | None, c: Comparison, runs: Mapping[str, Sequence[Run]]) -> bool:
