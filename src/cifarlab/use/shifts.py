@@ -27,8 +27,7 @@ class Sensitivity:
     shift: the distance in pixels.
     acc: the share of right answers.
     same: the share of answers that are the same as without a shift.
-    features: the length of the change of the features, which go into the last dense layer, relative
-        to their length without a shift.
+    features: the length of their change relative to theirs; they go into the last dense layer.
     logits: the same for the logits.
     """
 

@@ -44,10 +44,8 @@ class Options:
     maps: the numbers of maps of ``layer``, from 0; ``None``: the first ten.
     layer: the name of a module; ``None``: the last one with maps, before they are pooled.
     label: the name or number of the class that Grad-CAM explains; ``None``: the predicted one.
-    val_images: on how many validation images of the run, besides the photo, dead filters are
-        sought.
-    size: the height and width of the photo in pixels; ``None``: the size that the net was trained
-        on.
+    val_images: how many validation images, besides the photo, dead filters are sought on.
+    size: the height and width of the photo in pixels; ``None``: those of the training images.
     """
 
     filters: Sequence[int] | None = None
