@@ -157,7 +157,12 @@ def test_cifar10_without_network_or_files(train, tmp_path, monkeypatch) -> None:
 def test_help_names_every_group(train) -> None:
     done = train("--help")
     assert done.returncode == 0
-    for group in ("model: baseline", "aug: augmix, blur, ", "optimizer: adam", "data: cifar10"):
+    for group in (
+        "model: baseline",
+        "aug: alternating_flip, augmix, ",
+        "optimizer: adam",
+        "data: cifar10",
+    ):
         assert group in done.stdout
 
 

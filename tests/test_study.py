@@ -84,7 +84,7 @@ def test_from_end_to_end(study, tmp_path: Path) -> None:
     compared = [line for line in text.splitlines() if "not comparable" in line]
     assert len(compared) == 4, "that of the row that is like another, too"
     claims = text[text.index("## What the source claims") :]
-    assert re.search(r"it never stops.*\| slow in \[1.5, 2.5\] epochs.*supported", claims)
+    assert re.search(r"it never stops.*\| slow in \[1.5, 2.5\] epochs.*not judged", claims)
     assert re.search(r"never is best.*no run of never.*not measured", claims)
     assert re.search(r"never +\| 0 .*not measured: not run; needs a file", text)
     page = (folder / "report.html").read_text()

@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from cifarlab.models.speednet import Block, SpeedNet, Whitening
+from cifarlab.models.speednet import Block, SpeedNet, fit_whitening, whitening_layer
 
 
 def test_whitened_patches_have_covariance_one() -> None:
     torch.manual_seed(0)
     smooth = nn.functional.interpolate(torch.randn(64, 3, 8, 8), size=(32, 32), mode="bilinear")
-    layer = Whitening(3, 2)
-    layer.fit(smooth, eps=0.0)
+    layer = whitening_layer(3, 2)
+    fit_whitening(layer, smooth, eps=0.0)
     patches = layer(smooth).permute(0, 2, 3, 1).reshape(-1, 24).double()
     first = patches[:, :12]
     second_moments = first.T @ first / len(first)
@@ -20,8 +20,8 @@ def test_whitened_patches_have_covariance_one() -> None:
 
 
 def test_eps_bounds_what_hardly_varies() -> None:
-    layer = Whitening(3, 2)
-    layer.fit(torch.full((4, 3, 8, 8), 1e-4), eps=5e-4)
+    layer = whitening_layer(3, 2)
+    fit_whitening(layer, torch.full((4, 3, 8, 8), 1e-4), eps=5e-4)
     assert layer.weight.abs().max() <= 5e-4**-0.5
 
 

@@ -14,33 +14,40 @@ from cifarlab.base.errors import UserError
 from cifarlab.models.blocks import activation_layer, dropout_layer
 
 
-class Whitening(nn.Conv2d):
+def whitening_layer(in_channels: int, kernel: int) -> nn.Conv2d:
     """A first layer that takes out what neighbouring pixels have in common: each patch of
     ``kernel`` squared pixels in the basis of the patches' principal components, divided by their
-    spread, once with each sign. Its weights are computed (``fit``), not trained; its biases are
-    trained (Page, 2019, "How to train your ResNet 8: bag of tricks").
+    spread, once with each sign (Page, 2019, "How to train your ResNet 8: bag of tricks").
+
+    Its weights are computed (``fit_whitening``), not trained, and show the pixels as they are until
+    then; its biases are trained.
     """
+    patch = in_channels * kernel**2
+    layer = nn.Conv2d(in_channels, 2 * patch, kernel)
+    layer.weight.requires_grad_(False)
+    _set_rows(layer, torch.eye(patch))
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer
 
-    def __init__(self, in_channels: int, kernel: int) -> None:
-        self.patch = in_channels * kernel**2
-        super().__init__(in_channels, 2 * self.patch, kernel)
-        self.weight.requires_grad_(False)
-        self._set(torch.eye(self.patch))  # pixels as they are, until ``fit``
-        nn.init.zeros_(self.bias)  # type: ignore[arg-type]  # there is one
 
-    def fit(self, images: Float[Tensor, "batch channels height width"], eps: float = 5e-4) -> None:
-        """Compute the weights from normalised images.
+def fit_whitening(
+    layer: nn.Conv2d, images: Float[Tensor, "batch channels height width"], eps: float = 5e-4
+) -> None:
+    """Compute the weights of a ``whitening_layer`` from normalised images.
 
-        eps: added to the variances, so that components that hardly vary are not blown up.
-        """
-        size = self.kernel_size[0]
-        patches = nn.functional.unfold(images.double(), size).mT.reshape(-1, self.patch)
-        variances, components = torch.linalg.eigh(patches.mT @ patches / len(patches))
-        self._set((components / (variances + eps).sqrt()).mT)
+    eps: added to the variances, so that components that hardly vary are not blown up.
+    """
+    patch = layer.weight[0].numel()
+    patches = nn.functional.unfold(images.double(), layer.kernel_size[0]).mT.reshape(-1, patch)
+    variances, components = torch.linalg.eigh(patches.mT @ patches / len(patches))
+    _set_rows(layer, (components / (variances + eps).sqrt()).mT)
 
-    def _set(self, rows: Tensor) -> None:
-        with torch.no_grad():
-            self.weight.copy_(torch.cat([rows, -rows]).view_as(self.weight))
+
+def _set_rows(layer: nn.Conv2d, rows: Tensor) -> None:
+    """Make the filters these rows, and then their negatives."""
+    with torch.no_grad():
+        layer.weight.copy_(torch.cat([rows, -rows]).view_as(layer.weight))
 
 
 class Block(nn.Module):
@@ -121,9 +128,10 @@ class SpeedNet(nn.Module):
                 f"images of {image_size} px are too small for {len(widths)} blocks, each of which "
                 "halves the maps"
             )
-        self.first = Whitening(in_channels, kernel)
-        if whitening is None:
-            self.first = nn.Conv2d(in_channels, self.first.out_channels, kernel)  # type: ignore[assignment]
+        self.first = whitening_layer(in_channels, kernel)
+        self.whitens = whitening is not None
+        if not self.whitens:
+            self.first = nn.Conv2d(in_channels, self.first.out_channels, kernel)
         self.activation = activation_layer(activation)
         channels = [self.first.out_channels, *widths]
         self.blocks = nn.Sequential(
@@ -147,8 +155,8 @@ class SpeedNet(nn.Module):
 
     def prepare(self, images: Float[Tensor, "batch channels size size"]) -> None:
         """Called once before training begins, with normalised training images."""
-        if isinstance(self.first, Whitening):
-            self.first.fit(images)
+        if self.whitens:
+            fit_whitening(self.first, images)
 
     def forward(
         self, images: Float[Tensor, "batch channels size size"]

@@ -24,6 +24,8 @@ _EXACTLY = frozenset(
         "lightning.pytorch.Trainer",
         "cifarlab.callbacks.EarlyStopping",
         "cifarlab.callbacks.EMA",
+        "cifarlab.callbacks.Lookahead",
+        "cifarlab.callbacks.ProgressiveResize",
         "cifarlab.callbacks.SWA",
         "cifarlab.callbacks.TensorBoard",
         "cifarlab.lit.ImageClassifier",
