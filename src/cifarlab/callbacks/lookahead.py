@@ -25,15 +25,16 @@ class Lookahead(Callback):
         self.decay, self.every = decay, update_every_n_steps
         self.slow: list[Tensor] = []
         self.step = 0  # of the latest update
+        self.steps = 0  # of the run
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, *arguments: Any
     ) -> None:
-        step, total = trainer.global_step, int(trainer.estimated_stepping_batches)
-        if step > self.step and (step % self.every == 0 or step == total):
+        step = trainer.global_step
+        if step > self.step and (step % self.every == 0 or step == self.steps):
             self.step = step
             net: Any = pl_module.net
-            self.update(net, self.kept(step, total))
+            self.update(net, self.kept(step, self.steps))
 
     def kept(self, step: int, total: int) -> float:
         """Share of their distance that the slow weights keep after ``step`` of ``total`` steps."""
@@ -59,3 +60,4 @@ class Lookahead(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.slow = [value.to(pl_module.device) for value in self.slow]
+        self.steps = int(trainer.estimated_stepping_batches)

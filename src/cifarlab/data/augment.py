@@ -59,11 +59,9 @@ class RandomCrop:
 
     def __call__(self, images: Pixels, generator: Generator) -> Pixels:
         batch, _, height, width = images.shape
-        if self.padding >= min(height, width):
-            raise UserError(
-                f"RandomCrop.padding={self.padding}: must be below the images' side of "
-                f"{min(height, width)} pixels, else some would be all black"
-            )
+        _check_below_side(
+            "RandomCrop.padding", self.padding, images
+        )  # else some would be all black
         padded = F.pad(images, [self.padding] * 4)
         # (batch, channels, 2p+1, 2p+1, height, width), a view: every place the window can lie
         windows = padded.unfold(2, height, 1).unfold(3, width, 1)
@@ -84,11 +82,7 @@ class RandomShift:
 
     def __call__(self, images: Pixels, generator: Generator) -> Pixels:
         batch, _, height, width = images.shape
-        if self.pixels >= min(height, width):
-            raise UserError(
-                f"RandomShift.pixels={self.pixels}: must be below the images' side of "
-                f"{min(height, width)} pixels"
-            )
+        _check_below_side("RandomShift.pixels", self.pixels, images)
         moves = torch.randint(
             -self.pixels, self.pixels + 1, (2, batch), device=images.device, generator=generator
         )
@@ -166,6 +160,13 @@ class Cutout:
         )
         square = box(images, top, left, top + self.size, left + self.size)
         return images.masked_fill(square & which, 0)
+
+
+def _check_below_side(key: str, value: int, images: Pixels) -> None:
+    """Raise ``UserError`` unless the value is below the images' shorter side."""
+    side = min(images.shape[2:])
+    if value >= side:
+        raise UserError(f"{key}={value}: must be below the images' side of {side} pixels")
 
 
 def _mirrored(positions: Int[Tensor, "..."], length: int) -> Int[Tensor, "..."]:

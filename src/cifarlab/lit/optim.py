@@ -79,14 +79,8 @@ def linear(
     Raises ``UserError`` if the warm-up takes the whole run.
     """
     warmup = _warmup(warmup_epochs, total_steps, steps_per_epoch)
-
-    def factor(now: int) -> float:
-        if now < warmup:
-            return (now + 1) / (warmup + 1)
-        share = (now - warmup) / (total_steps - warmup)
-        return 1 - (1 - final_factor) * share
-
-    return LambdaLR(optimizer, factor)
+    fall = _after(warmup, total_steps, lambda share: 1 - (1 - final_factor) * share)
+    return LambdaLR(optimizer, fall)
 
 
 def cosine(
@@ -104,13 +98,10 @@ def cosine(
     warmup = _warmup(warmup_epochs, total_steps, steps_per_epoch)
 
     def factor(final: float) -> Callable[[int], float]:
-        def at(now: int) -> float:
-            if now < warmup:
-                return (now + 1) / (warmup + 1)
-            share = (now - warmup) / (total_steps - warmup)
+        def fall(share: float) -> float:
             return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * share))
 
-        return at
+        return _after(warmup, total_steps, fall)
 
     return LambdaLR(optimizer, [factor(final_lr / g["lr"]) for g in optimizer.param_groups])
 
@@ -189,3 +180,14 @@ def _warmup(epochs: float, total_steps: int, steps_per_epoch: int) -> int:
             f"{total_steps / steps_per_epoch:g} epochs"
         )
     return steps
+
+
+def _after(warmup: int, total: int, fall: Callable[[float], float]) -> Callable[[int], float]:
+    """The factor of the rate at a step: a straight rise, then ``fall`` of the share of the rest."""
+
+    def factor(now: int) -> float:
+        if now < warmup:
+            return (now + 1) / (warmup + 1)
+        return fall((now - warmup) / (total - warmup))
+
+    return factor

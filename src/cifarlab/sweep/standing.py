@@ -1,10 +1,11 @@
 """How a sweep stands, in a line: what is done, what is best, how long the rest takes."""
 
+import functools
 import math
 from pathlib import Path
 
 from cifarlab.base.errors import UserError
-from cifarlab.store.record import FAILURE, RunRecord, is_over
+from cifarlab.store.record import FAILURE, RESULT, RunRecord, is_over
 from cifarlab.store.sweep import read_plan
 
 
@@ -37,9 +38,15 @@ def standing(sweep: Path, at_once: int = 1) -> str:
 def _record(cell: Path) -> RunRecord | None:
     """``None`` for a cell that a search has pruned, and for a damaged record."""
     try:
-        return RunRecord.load(cell)
-    except UserError:
+        return _read(cell, (cell / RESULT).stat().st_mtime_ns)
+    except (OSError, UserError):
         return None
+
+
+@functools.cache
+def _read(cell: Path, written: int) -> RunRecord:
+    """Each record once, however many cells come after it. written: when it was, in ns."""
+    return RunRecord.load(cell)
 
 
 def _duration(seconds: float) -> str:

@@ -1,10 +1,10 @@
 """Every row that a report prints a figure of, beside ours: a table, a picture, a paragraph."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from cifarlab.figures.rows import Pair, beside_reported
+from cifarlab.figures.rows import beside_reported
 from cifarlab.figures.style import Figure
 from cifarlab.report.document import Block, Chip, Entry, Grid, Link, Text
 from cifarlab.report.study.figures import pair
@@ -156,16 +156,19 @@ def found(rows: Sequence[Evidence]) -> str:
     )
 
 
-def picture(rows: Sequence[Evidence]) -> Figure | None:
-    """Reported and ours of all whole rows with a test accuracy; ``None`` if there are none."""
-    drawn: dict[str, Pair] = {}
-    for item in rows:
-        if item.compared is not None and item.reported.quantity.name == DRAWN:
-            line: Line = item.compared.line
-            drawn[item.row.id] = pair(line, DRAWN)
-    if not drawn:
-        return None
-    return beside_reported([*drawn], {"test accuracy": [*drawn.values()]})
+def drawn(rows: Sequence[Evidence]) -> dict[str, Line]:
+    """The whole rows with a test accuracy, by id: those of the picture."""
+    return {
+        item.row.id: item.compared.line
+        for item in rows
+        if item.compared is not None and item.reported.quantity.name == DRAWN
+    }
+
+
+def picture(lines: Mapping[str, Line]) -> Figure:
+    """Reported and ours of the rows of ``drawn``."""
+    pairs = [pair(line, DRAWN) for line in lines.values()]
+    return beside_reported([*lines], {"test accuracy": pairs})
 
 
 def _main(reported: Sequence[Reported]) -> Reported:

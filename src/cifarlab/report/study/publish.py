@@ -114,9 +114,8 @@ def write_page(published: Path, known: Sequence[Study] = ()) -> Path:
     """
     path = published.with_suffix(".md")
     studies = read_published(published)
-    figure = evidence.picture(evidence.every_row(known, studies))
-    if figure is not None:
-        save(figure, published / PICTURE)
+    if lines := evidence.drawn(evidence.every_row(known, studies)):
+        save(evidence.picture(lines), published / PICTURE)
     write_atomic(path, page(published, studies, known))
     write_atomic(path.with_name(f"{published.name}_appendix.md"), appendix(studies))
     return path
@@ -142,7 +141,7 @@ def page(published: Path, studies: Sequence[StudyResults], known: Sequence[Study
         return f"#{_slug(_title(results))}"
 
     blocks: list[Block] = []
-    if evidence.picture(rows) is not None:
+    if evidence.drawn(rows):
         caption = "Test accuracy, reported and ours, of the rows measured at full length"
         blocks.append(Picture(PICTURE, caption=caption, file=f"{published.name}/{PICTURE}"))
     blocks += evidence.blocks(rows, target, f"{published.name}_appendix.md")
