@@ -79,11 +79,12 @@ def build(out: Path, docs: Path = ROOT / "docs") -> list[str]:
 def make_studies(records: Path, out: Path) -> None:
     """The reports of all studies, beside the site's pages."""
     from cifarlab.report.page import write_report
+    from cifarlab.studies.schema import read_studies
 
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder) / "studies"
         shutil.copytree(records, work)
-        write_report(work)
+        write_report(work, read_studies(ROOT / "conf" / "study"))
         for page in work.rglob("*.html"):
             kept = out / "studies" / page.relative_to(work)
             kept.parent.mkdir(parents=True, exist_ok=True)

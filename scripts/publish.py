@@ -13,7 +13,7 @@ CONF = Path(__file__).parents[1] / "conf"
 
 @cli.app(CONF, "publish")
 def main(cfg: DictConfig) -> None:
-    from cifarlab.report.study.publish import gather, write_page
+    from cifarlab.report.study.publish import gather, renew, write_page
     from cifarlab.studies.schema import read_studies
 
     published, known = Path(cfg.out), read_studies(CONF / "study")
@@ -28,6 +28,8 @@ def main(cfg: DictConfig) -> None:
     if cfg.dry_run:
         print(f"{new} runs would be new in {published}; nothing was written")
     else:
+        for name in renew(published, CONF / "study"):
+            print(f"{published / name}: claims and words as conf/study has them today")
         print(f"{new} new runs in {published}\n{write_page(published, known)}")
 
 

@@ -7,8 +7,10 @@ from omegaconf import DictConfig, ListConfig
 from cifarlab.base import cli
 from cifarlab.base.errors import UserError
 
+CONF = Path(__file__).parents[1] / "conf"
 
-@cli.app(Path(__file__).parents[1] / "conf", "report")
+
+@cli.app(CONF, "report")
 def main(cfg: DictConfig) -> None:
     several = isinstance(cfg.path, ListConfig)
     folders = [Path(str(path)) for path in (cfg.path if several else [cfg.path])]
@@ -18,8 +20,9 @@ def main(cfg: DictConfig) -> None:
         raise UserError(f"out={cfg.out}: goes with several runs; one is reported in its own folder")
     if len(folders) == 1:
         from cifarlab.report.page import write_report
+        from cifarlab.studies.schema import read_studies
 
-        print(write_report(folders[0]))
+        print(write_report(folders[0], read_studies(CONF / "study")))
     else:
         from cifarlab.report.side_by_side import write_comparison
 

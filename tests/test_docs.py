@@ -114,6 +114,11 @@ def test_the_results_are_those_of_their_records() -> None:
     shown, studies = (ROOT / "docs" / "results.md").read_text(), publish.read_published(folder)
     known = read_studies(ROOT / "conf" / "study")
     assert shown == publish.page(folder, studies, known), told
+    by_id = {study.id: study for study in known}
+    for results in studies:
+        for part in ("claims", "assumptions", "slips", "about", "title"):
+            today = getattr(by_id[results.study.id], part)
+            assert getattr(results.study, part) == today, f"{results.folder}, {part}: {told}"
     assert (folder / publish.PICTURE).is_file()
     assert (ROOT / "docs" / "results_appendix.md").read_text() == publish.appendix(studies), told
     assert shown.count("\n## ") > 0

@@ -5,8 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cifarlab.base.errors import UserError
+from cifarlab.report.page import write_report
 from cifarlab.report.study.evidence import every_row, found
 from cifarlab.report.study.publish import (
     appendix,
@@ -14,6 +16,7 @@ from cifarlab.report.study.publish import (
     gather,
     page,
     read_published,
+    renew,
     write_page,
 )
 from cifarlab.report.study.results import read_study
@@ -95,7 +98,9 @@ def test_the_page_and_its_appendix(sweeps: Path, tmp_path: Path) -> None:
     assert text.count("Claims are not corrected for each other") == 1, (
         "how to read a table is said once"
     )
-    assert LINK.findall(text) == ["results/reported_and_ours.png", "#made-up", "#made-up"]
+    assert LINK.findall(text) == [
+        "results/reported_and_ours.png", "study_pages.md", "#made-up", "#made-up",
+    ]  # fmt: skip
 
     other = (tmp_path / "results_appendix.md").read_text()
     assert other == appendix(read_published(published)) and "Made up" not in other, (
@@ -174,3 +179,37 @@ def test_all_rows_of_the_reports_at_a_glance(sweeps: Path, tmp_path: Path) -> No
     rows = every_row(known, read_published(published))
     assert [(r.row.id, r.status) for r in rows] == [("a", "shortened"), ("x", "not run")]
     assert "[a](results_appendix.md)" in page(published, read_published(published), known)
+
+
+def test_the_index_has_every_row_of_the_reports(sweeps: Path) -> None:
+    """Whole ones with ours, shortened ones with their link, others as not run."""
+    more = CONTENT | {"id": "other", "rows": [{"id": "far", "reported": {"test_acc": 70}}]}
+    other = parse_study({k: v for k, v in more.items() if k not in ("claims", "axis")})
+    shown = write_report(sweeps, [other])
+    assert re.search(r"^\| \[a\]\(s/report.html\) .* whole ", shown, re.M)
+    assert re.search(r"^\| far .* not run ", shown, re.M)
+    page = (sweeps / "index.html").read_text()
+    assert page.count("<img") == 1 and (sweeps / "figures" / "reported_and_ours.png").is_file()
+    assert 'href="s/report.html"' in page and "By study" in page
+
+
+def test_claims_are_brought_up_to_date_and_recipes_are_not(sweeps: Path, tmp_path: Path) -> None:
+    published, files = tmp_path / "results", tmp_path / "study"
+    gather(sweeps, published)
+    files.mkdir()
+    today = {k: v for k, v in CONTENT.items() if k not in ("id", "kind", "typed")}
+    file = files / f"{CONTENT['id']}.yaml"
+    file.write_text(yaml.safe_dump(today | {"slips": ["A new one."]}))
+    assert renew(published, files) == ["s", "s__scale-0.5"]
+    study = read_study(collect(published / "s")).study
+    assert study.slips == ("A new one.",) and study.typed == (
+        "study=s",
+        "seed=0,1,2",
+        "logger=none",
+    )
+    assert renew(published, files) == [], "once"
+    rows = [row | {"overrides": ["model=vgg11_bn"]} for row in CONTENT["rows"]]
+    file.write_text(yaml.safe_dump(today | {"slips": ["Newer."], "rows": rows}))
+    assert renew(published, files) == [], "the runs are of other recipes"
+    file.unlink()
+    assert renew(published, files) == []

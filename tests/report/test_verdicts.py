@@ -279,3 +279,53 @@ def test_quantities_of_a_record(tmp_path: Path) -> None:
     assert run.measure("test_loss") == 0.6 and run.measure("gap") == pytest.approx(0.2)
     assert run.measure("val_gap") == pytest.approx(0.1) and run.measure("best_epoch") == 3
     assert run.measure("val_minus_test") == pytest.approx(0.1) and run.measure("epochs_run") == 7
+
+
+def verdict_of_ratio(value: float, within: float, a: list[Run], b: list[Run]) -> str:
+    check = {"kind": "ratio", "a": "a", "b": "b", "metric": "test_acc"}
+    claim = parse_claim({"quote": "q", "check": {**check, "value": value, "within": within}}, "x")
+    return judge(claim, {"a": a, "b": b}).verdict
+
+
+def test_a_ratio_of_means() -> None:
+    """0.60, 0.62, 0.61 over 0.40, 0.41, 0.42: whether r is in the interval is whether 0 is in that
+    of a - r b, which is what Fieller's theorem says, at each end of it."""
+    a, b = runs(0.60, 0.62, 0.61), runs(0.40, 0.41, 0.42)
+    check = {"kind": "ratio", "a": "a", "b": "b", "metric": "test_acc", "value": 1.5, "within": 0.3}
+    claim = parse_claim({"quote": "q", "check": check}, "x")
+    (found,) = judge(claim, {"a": a, "b": b}).estimates
+    assert found is not None and found.value == pytest.approx(0.61 / 0.41)
+    for end in (found.low, found.high):
+        rest = [x - end * y for x, y in ((0.60, 0.40), (0.62, 0.41), (0.61, 0.42))]
+        mean = sum(rest) / 3
+        error = (sum((r - mean) ** 2 for r in rest) / 2 / 3) ** 0.5
+        assert abs(mean) == pytest.approx(T2 * error)
+    assert claim.comparisons[0].says() == "a / b in [1.20, 1.80]"
+    assert claim.comparisons[0].shown(found) == f"1.49 [{found.low:.2f}, {found.high:.2f}]"
+
+
+def test_claims_of_ratios() -> None:
+    a, b = runs(0.60, 0.62, 0.61), runs(0.40, 0.41, 0.42)
+    assert verdict_of_ratio(1.5, 0.2, a, b) == "supported"
+    assert verdict_of_ratio(1.55, 0.05, a, b) == "undecided", "1.49, but 1.50 lies within"
+    assert verdict_of_ratio(2.0, 0.2, a, b) == "contradicted"
+    assert verdict_of_ratio(1.0, 0.2, a, b) == "contradicted", "on the other side as well"
+    assert verdict_of_ratio(2.0, 0.2, a[:2], b[:2]) == "undecided", "two seeds"
+    unpaired = runs(0.60, 0.62, 0.61, first=7)
+    assert verdict_of_ratio(1.5, 0.2, unpaired, b) == "supported"
+    assert verdict_of_ratio(2.0, 0.2, unpaired, b) == "contradicted"
+
+
+def test_the_size_of_a_net_needs_no_seeds(tmp_path: Path) -> None:
+    def sized(params: int) -> list[Run]:
+        return [made_of(tmp_path, dataclasses.replace(RECORD, num_params=params))]
+
+    check = {"kind": "ratio", "a": "a", "b": "b", "metric": "params", "value": 15, "within": 1.5}
+    claim = parse_claim({"quote": "q", "check": check}, "x")
+    assert judge(claim, {"a": sized(616_610), "b": sized(38_042)}).verdict == "supported"
+    assert judge(claim, {"a": sized(700_000), "b": sized(38_042)}).verdict == "contradicted"
+    check = {"kind": "at_least", "a": "a", "metric": "params", "value": 600_000}
+    claim = parse_claim({"quote": "q", "check": check}, "x")
+    assert claim.comparisons[0].says() == "a ≥ 600,000"
+    assert judge(claim, {"a": sized(616_610)}).verdict == "supported"
+    assert judge(claim, {"a": sized(599_999)}).verdict == "contradicted"

@@ -33,6 +33,17 @@ def bounds(check: object) -> list[tuple]:
             [("x", "y", "test_acc", -0.01, 0.01)],
         ),
         (
+            {
+                "kind": "ratio",
+                "a": "x",
+                "b": "y",
+                "metric": "test_acc",
+                "value": 1.5,
+                "within": 0.1,
+            },
+            [("x", "y", "test_acc", 1.4, 1.6)],
+        ),
+        (
             {"kind": "at_least", "a": "x", "metric": "test_loss", "value": 0.5},
             [("x", None, "test_loss", 0.5, math.inf)],
         ),
@@ -74,7 +85,7 @@ def test_what_may_be_left_out() -> None:
     ]
 
 
-ALL = "greater, about, at_least, at_most, ordered, overfits, underfits"
+ALL = "greater, about, ratio, at_least, at_most, ordered, overfits, underfits"
 
 
 @pytest.mark.parametrize(

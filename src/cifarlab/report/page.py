@@ -25,13 +25,18 @@ from cifarlab.stats.quantities import METRICS
 from cifarlab.store.record import RunRecord, is_finished
 from cifarlab.store.run import Run
 from cifarlab.store.sweep import is_study, is_sweep
+from cifarlab.studies.schema import Study
 
 
-def write_report(folder: Path) -> str:
+def write_report(folder: Path, known: Sequence[Study] = ()) -> str:
     """Write the report of a folder into it and return the text to show.
 
     For a sweep or a study this also writes, at any time, what is written at its end. For a folder
-    of studies it writes an index. Raises ``UserError`` if ``folder`` is none of these.
+    of studies it writes an index.
+
+    known: all studies that there are: the index has their rows, too, if nothing has been run yet.
+
+    Raises ``UserError`` if ``folder`` is none of these.
     """
     if is_finished(folder):
         return write_run(folder)
@@ -40,7 +45,7 @@ def write_report(folder: Path) -> str:
     if is_sweep(folder):
         return write_page(folder, f"Sweep {folder.name}", publish(collect(folder)))
     if studies_in(folder):
-        return write_index(folder)
+        return write_index(folder, known)
     raise UserError(f"path={folder}: neither a finished run nor a sweep, nor has it studies")
 
 

@@ -97,6 +97,36 @@ def welch(a: Values, b: Values) -> Estimate:
     return _student(mean, _test(stats.ttest_ind, a, b, equal_var=False))
 
 
+def fieller(a: Values, b: Values, *, pairs: bool) -> Estimate:
+    """The mean of ``a`` over that of ``b``, positive numbers, by Fieller's theorem (1954): a ratio
+    is within the interval if the t test does not tell the mean of ``a`` from it times that of
+    ``b``.
+
+    pairs: whether the values at one position belong together; else the samples are independent,
+        with Welch's degrees of freedom at the ratio of the means.
+
+    There is no interval from fewer than two values, without spread, nor where the mean of ``b``
+    is not told from 0.
+    """
+    mean_a, mean_b = float(np.mean(a)), float(np.mean(b))
+    value = mean_a / mean_b
+    if min(len(a), len(b)) < 2 or (_no_spread(a) and _no_spread(b)):
+        return Estimate(value)
+    var_a, var_b = np.var(a, ddof=1) / len(a), np.var(b, ddof=1) / len(b)
+    shared = float(np.cov(a, b)[0, 1]) / len(a) if pairs else 0.0
+    df = len(a) - 1.0
+    if not pairs:
+        parts = np.array([var_a, value**2 * var_b])
+        df = float(parts.sum() ** 2 / np.sum(parts**2 / (np.array([len(a), len(b)]) - 1)))
+    t2 = float(stats.t.ppf((1 + LEVEL) / 2, df)) ** 2
+    square, half, rest = mean_b**2 - t2 * var_b, mean_a * mean_b - t2 * shared, mean_a**2
+    root = half**2 - square * (rest - t2 * var_a)
+    if square <= 0 or root < 0:
+        return Estimate(value)
+    low, high = ((half + sign * math.sqrt(root)) / square for sign in (-1, 1))
+    return Estimate(value, float(low), float(high), df=df)
+
+
 def _test(test: Callable[..., Any], a: Values, b: Values, **options: Any) -> Any:
     """Run a test of SciPy without its warning about values that are nearly equal."""
     with warnings.catch_warnings():

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from cifarlab.stats.intervals import Estimate, paired, welch
+from cifarlab.stats.intervals import Estimate, fieller, paired, welch
 
 PAIRED, WELCH, SINGLE = "paired", "welch", "single"
 Key = TypeVar("Key", bound=Hashable)
@@ -58,4 +58,18 @@ def difference(a: Mapping[Key, float], b: Mapping[Key, float]) -> Estimate | Non
     pairing = match(a, b)
     left, right = [a[key] for key in pairing.a], [b[key] for key in pairing.b]
     found = (welch if pairing.how == WELCH else paired)(left, right)
+    return replace(found, n=min(len(left), len(right)), how=pairing.how)
+
+
+def ratio(a: Mapping[Key, float], b: Mapping[Key, float]) -> Estimate | None:
+    """The mean of ``a`` over the mean of ``b``, with Fieller's interval, by the rule above.
+
+    ``None`` where a side is empty. p is NaN: whether the ratio is r is asked of ``difference``,
+    with ``b`` times r.
+    """
+    if not a or not b:
+        return None
+    pairing = match(a, b)
+    left, right = [a[key] for key in pairing.a], [b[key] for key in pairing.b]
+    found = fieller(left, right, pairs=pairing.how != WELCH)
     return replace(found, n=min(len(left), len(right)), how=pairing.how)

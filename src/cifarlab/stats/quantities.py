@@ -22,12 +22,14 @@ class Quantity:
         ``epochs``, ``images/s``, or empty.
     label: its name in tables and on axes.
     digits: how many digits after the point are shown.
+    is_exact: whether it is the same for every seed, and one run says all.
     """
 
     name: str
     unit: str
     label: str
     digits: int = 2
+    is_exact: bool = False
 
     def from_text(self, number: float) -> float:
         """The value of a number in a study's file, where accuracies are in per cent."""
@@ -44,7 +46,7 @@ class Quantity:
             return f"{value:.0f}"
         number = 100 * value if self.unit == "%" else value
         number = round(number, self.digits) + 0.0  # no -0.00
-        text = f"{number:{'+' if sign and number else ''}.{self.digits}f}"
+        text = f"{number:{'+' if sign and number else ''},.{self.digits}f}"
         return text.replace("-", "−")
 
     def estimated(self, estimate: "Estimate", *, sign: bool = False) -> str:
@@ -103,6 +105,7 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("best_epoch", "epochs", "epoch of lowest validation loss", digits=1),
         Quantity("epochs_run", "epochs", "epochs trained", digits=1),
         Quantity("images_per_s", "images/s", "training speed", digits=0),
+        Quantity("params", "", "parameters", digits=0, is_exact=True),
         # Of the epochs. val_loss_rise: of the last above the lowest; val_acc_swing: mean of the
         # absolute changes over the second half of the run
         Quantity("peak_val_acc", "%", "validation accuracy, best epoch"),

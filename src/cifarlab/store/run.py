@@ -212,6 +212,7 @@ class Run:
             "best_epoch": float(record.best_epoch),
             "epochs_run": float(record.epochs_run),
             "images_per_s": record.time["images_per_s"],
+            "params": float(record.num_params),
         }
         return direct[name] if name in direct else of_epochs(self.epochs, name)
 

@@ -11,6 +11,7 @@ from itertools import pairwise, product
 from typing import Any
 
 from cifarlab.base.errors import UserError
+from cifarlab.stats.intervals import Estimate
 from cifarlab.stats.quantities import Quantity, quantity
 
 _INFINITE = math.inf
@@ -21,6 +22,8 @@ class Comparison:
     """``quantity`` of row ``a``, minus that of ``b`` if there is one, lies in [low, high].
 
     Bounds are in the quantity's own unit, accuracies as fractions.
+
+    is_ratio: whether it is divided by that of ``b`` instead.
     """
 
     a: str
@@ -28,12 +31,22 @@ class Comparison:
     quantity: Quantity
     low: float
     high: float
+    is_ratio: bool = False
+
+    def shown(self, found: Estimate) -> str:
+        """What was found, as text for a table."""
+        if not self.is_ratio:
+            return self.quantity.estimated(found, sign=self.b is not None)
+        interval = f" [{found.low:.2f}, {found.high:.2f}]" if found.has_interval else ""
+        return f"{found.value:.2f}{interval}"
 
     def says(self, name: Callable[[str], str] = str) -> str:
         """The comparison as text for a table, without the quantity.
 
         name: returns a shorter name for a row.
         """
+        if self.is_ratio:
+            return f"{name(self.a)} / {name(str(self.b))} in [{self.low:.2f}, {self.high:.2f}]"
         q, is_difference = self.quantity, self.b is not None
         of = name(self.a) + (f" − {name(self.b)}" if self.b is not None else "")
         if math.isinf(self.high):
@@ -103,12 +116,13 @@ class _Fields:
         value = self.take(key, optional=optional)
         return None if value is None else str(value)
 
-    def number(self, key: str, q: Quantity, default: float | None = None) -> float:
+    def number(self, key: str, q: Quantity | None, default: float | None = None) -> float:
+        """A number, in the unit of ``q``; without it as it is."""
         value = self.take(key, optional=default is not None)
         value = default if value is None else value
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise UserError(f"{self.where}: {key}={value}: must be a number")
-        return q.from_text(value)
+        return q.from_text(value) if q is not None else float(value)
 
     def quantity(self) -> Quantity:
         try:
@@ -140,6 +154,14 @@ def _about(f: _Fields) -> Iterator[Comparison]:
     value = f.number("value", q, None if b is None else 0.0)
     within = f.number("within", q)
     yield from (Comparison(row, b, q, value - within, value + within) for row in a)
+
+
+def _ratio(f: _Fields) -> Iterator[Comparison]:
+    """``a`` over ``b`` differs from ``value`` by at most ``within``: 1.5 is half as much again."""
+    q = f.quantity()
+    a, b = f.row("a"), f.row("b")
+    value, within = f.number("value", None), f.number("within", None)
+    yield Comparison(a or "", b, q, value - within, value + within, is_ratio=True)
 
 
 def _at_least(f: _Fields) -> Iterator[Comparison]:
@@ -184,6 +206,7 @@ def _underfits(f: _Fields) -> Iterator[Comparison]:
 KINDS: dict[str, Callable[[_Fields], Iterator[Comparison]]] = {
     "greater": _greater,
     "about": _about,
+    "ratio": _ratio,
     "at_least": _at_least,
     "at_most": _at_most,
     "ordered": _ordered,

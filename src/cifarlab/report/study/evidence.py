@@ -23,6 +23,7 @@ from cifarlab.studies.schema import OURS, Reported, Row, Study
 WHOLE, SHORTENED, OPEN = "whole", "shortened", "not run"
 _FIRST = ("test_acc", "peak_val_acc", "val_acc")  # a row's figure is the first of these it has
 DRAWN = "test_acc"
+CAPTION = "Test accuracy, reported and ours, of the rows measured at full length"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Evidence:
     """A row of a report with the figure that stands for it.
 
     results, compared: of its runs at full length; ``None`` if there are none.
-    status: ``whole``, ``shortened`` (only in the appendix) or ``not run``.
+    status: ``whole``, ``shortened`` or ``not run``.
+    tried: a study with shortened runs of it; ``None`` if there is none.
     """
 
     study: Study
@@ -39,6 +41,7 @@ class Evidence:
     status: str
     results: StudyResults | None = None
     compared: Compared | None = None
+    tried: StudyResults | None = None
 
 
 def every_row(known: Sequence[Study], published: Sequence[StudyResults]) -> list[Evidence]:
@@ -62,7 +65,7 @@ def every_row(known: Sequence[Study], published: Sequence[StudyResults]) -> list
             for item in compared(results)
             if item.line.runs
         }
-        tried = {line.row.id for results in of for line in results.measured}
+        tried = {line.row.id: results for results in of for line in results.measured}
         for row in study.rows:
             if not row.reported:
                 continue
@@ -71,17 +74,19 @@ def every_row(known: Sequence[Study], published: Sequence[StudyResults]) -> list
             if there is not None:
                 found.append(Evidence(study, row, reported, WHOLE, *there))
             else:
-                status = SHORTENED if row.id in tried else OPEN
-                found.append(Evidence(study, row, reported, status))
+                short = tried.get(row.id)
+                status = OPEN if short is None else SHORTENED
+                found.append(Evidence(study, row, reported, status, tried=short))
     return found
 
 
 def blocks(
-    rows: Sequence[Evidence], target: Callable[[StudyResults], str], appendix: str
+    rows: Sequence[Evidence], target: Callable[[StudyResults], str], appendix: str = ""
 ) -> Iterator[Block]:
     """What was found, as a paragraph, and the table of the rows.
 
-    target: returns what the name of a study's row links to. appendix: the link for shortened rows.
+    target: returns what the name of a study's row links to.
+    appendix: what the names of shortened rows link to; empty: to the shortened study's target.
     """
     if not rows:
         return
@@ -92,8 +97,8 @@ def blocks(
         link: Entry = item.row.id
         if item.results is not None:
             link = Link(item.row.id, target(item.results))
-        elif item.status == SHORTENED:
-            link = Link(item.row.id, appendix)
+        elif item.tried is not None:
+            link = Link(item.row.id, appendix or target(item.tried))
         half = ours.finding.half if ours else float("nan")
         table.append(
             [

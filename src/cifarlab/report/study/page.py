@@ -338,7 +338,7 @@ def _claim(item: Judged, results: StudyResults) -> Iterator[list[Entry]]:
         found = finding.estimates[i] if i < len(finding.estimates) else None
         label, ours, n = "" if q.label == before else q.label, "-", "-"
         if found is not None:
-            ours = q.estimated(found, sign=comparison.b is not None)
+            ours = comparison.shown(found)
             n = f"{found.n}" if found.how != WELCH else f"{found.n}, unpaired"
         verdict: Entry = "" if i else _chip(finding.verdict)
         yield [quote, label, comparison.says(results.study.short), ours, n, verdict]

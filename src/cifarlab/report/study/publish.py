@@ -9,9 +9,12 @@ import logging
 import re
 import shlex
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from cifarlab.base.errors import UserError
 from cifarlab.figures.curves import save
@@ -31,8 +34,8 @@ from cifarlab.report.sweep.results import collect
 from cifarlab.report.tables import Markup, listed
 from cifarlab.store.files import write_atomic
 from cifarlab.store.record import CONFIG, EPOCHS, NEUTRAL_KEYS, RESULT, STUDY
-from cifarlab.studies.rows import key_of
-from cifarlab.studies.schema import OURS, Study
+from cifarlab.studies.rows import key_of, merged
+from cifarlab.studies.schema import OURS, Study, of_config, parse_study
 
 log = logging.getLogger("cifarlab")
 
@@ -102,6 +105,35 @@ def gather(
     return new
 
 
+def renew(published: Path, studies: Path) -> list[str]:
+    """Bring what published studies have beside their rows, such as claims and slips, to what their
+    files say today; return the names of those that were brought.
+
+    studies: the folder of the files, ``conf/study``.
+
+    A published study whose rows or recipes are not those of the file any more is left as it is: its
+    runs are of what its own copy says.
+    """
+    brought = []
+    for folder in studies_in(published):
+        copy = yaml.safe_load((folder / STUDY).read_text(encoding="utf-8"))
+        path = studies / f"{copy['id']}.yaml"
+        if copy.get("kind", "study") != "study" or not path.is_file():
+            continue
+        today = of_config(copy["id"], yaml.safe_load(path.read_text(encoding="utf-8")))
+        today |= {key: copy[key] for key in ("kind", "typed") if key in copy}
+        if today != copy and _recipes(today) == _recipes(copy):
+            text = yaml.safe_dump(today, sort_keys=False, allow_unicode=True, width=100)
+            write_atomic(folder / STUDY, text)
+            brought.append(folder.name)
+    return brought
+
+
+def _recipes(plain: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What the runs of each row are of."""
+    return {row.id: merged(row.overrides) for row in parse_study(plain).rows}
+
+
 def _same(one: Path, other: Path) -> bool:
     return other.is_file() and one.read_bytes() == other.read_bytes()
 
@@ -142,8 +174,12 @@ def page(published: Path, studies: Sequence[StudyResults], known: Sequence[Study
 
     blocks: list[Block] = []
     if evidence.drawn(rows):
-        caption = "Test accuracy, reported and ours, of the rows measured at full length"
-        blocks.append(Picture(PICTURE, caption=caption, file=f"{published.name}/{PICTURE}"))
+        file = f"{published.name}/{PICTURE}"
+        blocks.append(Picture(PICTURE, caption=evidence.CAPTION, file=file))
+    if rows:
+        blocks.append(
+            Text(Markup("The same as pages with figures: [study_pages.md](study_pages.md)."))
+        )
     blocks += evidence.blocks(rows, target, f"{published.name}_appendix.md")
     if studies:
         blocks.append(Heading("By study"))

@@ -44,11 +44,12 @@ def difference(a: Sequence[Run], b: Sequence[Run], name: str) -> Estimate | None
 
     There is no interval from fewer than ``LEAST`` seeds. ``None`` if no run of a side has it.
     """
-    left, right = (
-        {run.replicate: value for run in runs if math.isfinite(value := run.measure(name))}
-        for runs in (a, b)
-    )
-    return _bare(pairing.difference(left, right))
+    return _bare(pairing.difference(_by_replicate(a, name), _by_replicate(b, name)))
+
+
+def _by_replicate(runs: Sequence[Run], name: str) -> dict[tuple, float]:
+    """The quantity of the runs that have it, by seed and fold."""
+    return {run.replicate: value for run in runs if math.isfinite(value := run.measure(name))}
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:
@@ -186,9 +187,15 @@ def _is_late(row: str | None, c: Comparison, runs: Mapping[str, Sequence[Run]]) 
 
 
 def _estimate(c: Comparison, runs: Mapping[str, Sequence[Run]]) -> Estimate | None:
-    if c.b is not None:
-        return difference(runs.get(c.a, []), runs.get(c.b, []), c.quantity.name)
-    return estimate([run.measure(c.quantity.name) for run in runs.get(c.a, [])])
+    name = c.quantity.name
+    left, right = (_by_replicate(runs.get(row or "", []), name) for row in (c.a, c.b))
+    if c.b is None:
+        found = mean_of([*left.values()])
+    else:
+        found = (pairing.ratio if c.is_ratio else pairing.difference)(left, right)
+    if found is not None and c.quantity.is_exact:
+        return replace(found, low=found.value, high=found.value)
+    return _bare(found)
 
 
 def _within(c: Comparison, e: Estimate, runs: Mapping[str, Sequence[Run]]) -> bool:
@@ -211,6 +218,11 @@ def _outside(c: Comparison, e: Estimate, runs: Mapping[str, Sequence[Run]]) -> f
     beyond = max(below, above)
     if not e.has_interval or beyond <= 0:
         return 1.0
+    if c.is_ratio and not c.quantity.is_exact:
+        bound = c.low if below > 0 else c.high
+        left, right = (_by_replicate(runs[row or ""], c.quantity.name) for row in (c.a, c.b))
+        at = pairing.difference(left, {key: bound * value for key, value in right.items()})
+        return 1.0 if at is None or math.isnan(at.p) else at.p
     df = e.df if math.isfinite(e.df) else e.n - 1
     if e.half == 0:
         return 0.0
