@@ -247,10 +247,10 @@ def test_the_mean_leaves_out_what_was_not_measured() -> None:
 
 
 EPOCHS = [
-    {"epoch": 1.0, "val_acc": 0.40, "val_loss": 1.2},
-    {"epoch": 2.0, "val_acc": 0.60, "val_loss": 0.9},
-    {"epoch": 3.0, "val_acc": 0.62, "val_loss": 1.0},
-    {"epoch": 4.0, "val_acc": 0.61, "val_loss": 1.3},
+    {"epoch": 1.0, "train_acc": 0.30, "val_acc": 0.40, "val_loss": 1.2},
+    {"epoch": 2.0, "train_acc": 0.50, "val_acc": 0.60, "val_loss": 0.9},
+    {"epoch": 3.0, "train_acc": 0.80, "val_acc": 0.62, "val_loss": 1.0},
+    {"epoch": 4.0, "train_acc": 0.99, "val_acc": 0.61, "val_loss": 1.3},
 ]
 
 
@@ -259,16 +259,21 @@ EPOCHS = [
     [
         ("peak_val_acc", 0.62), ("peak_epoch", 3), ("peak_val_loss", 1.0), ("first_val_acc", 0.4),
         ("last_val_acc", 0.61), ("val_loss_rise", 0.4), ("val_acc_swing", 0.01),
-        ("epochs_to_60", 2), ("epochs_to_70", 5),
+        ("epochs_after_peak", 1), ("last_train_acc", 0.99), ("epochs_to_60", 2),
+        ("epochs_to_70", 5),
     ],
 )  # fmt: skip
 def test_quantities_of_a_curve(name: str, value: float, tmp_path: Path) -> None:
     assert of_epochs(EPOCHS, name) == pytest.approx(value)
     assert math.isnan(made_of(tmp_path, RECORD).measure(name)), "without a metrics.csv"
+    assert math.isnan(made_of(tmp_path, RECORD).measure("peak_val_minus_test"))
     with (tmp_path / "metrics.csv").open("w") as file:
         writer = csv.DictWriter(file, EPOCHS[0])
         writer.writeheader()
         writer.writerows(row | {"epoch": int(row["epoch"])} for row in EPOCHS)
+    test = RECORD.metrics["test"]["acc"]
+    drop = made_of(tmp_path, RECORD).measure("peak_val_minus_test")
+    assert drop == pytest.approx(0.62 - test)
     assert made_of(tmp_path, RECORD).measure(name) == pytest.approx(value)
 
 

@@ -111,8 +111,11 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("peak_val_acc", "%", "validation accuracy, best epoch"),
         Quantity("peak_val_loss", "nats", "validation loss at the highest accuracy", digits=3),
         Quantity("peak_epoch", "epochs", "epoch of highest validation accuracy", digits=1),
+        Quantity("peak_val_minus_test", "%", "best validation accuracy minus test accuracy"),
+        Quantity("epochs_after_peak", "epochs", "epochs after the highest validation accuracy"),
         Quantity("first_val_acc", "%", "validation accuracy after the first epoch"),
         Quantity("last_val_acc", "%", "validation accuracy after the last epoch"),
+        Quantity("last_train_acc", "%", "training accuracy in the last epoch"),
         Quantity("val_loss_rise", "nats", "rise of validation loss from its lowest", digits=3),
         Quantity("val_acc_swing", "%", "change of validation accuracy an epoch"),
     )

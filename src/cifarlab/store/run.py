@@ -214,6 +214,8 @@ class Run:
             "images_per_s": record.time["images_per_s"],
             "params": float(record.num_params),
         }
+        if name == "peak_val_minus_test":
+            return of_epochs(self.epochs, "peak_val_acc") - acc["test"]
         return direct[name] if name in direct else of_epochs(self.epochs, name)
 
     def reaches(self, name: str) -> bool:
@@ -280,8 +282,10 @@ def of_epochs(epochs: Epochs, name: str) -> float:
         "peak_val_acc": acc[peak],
         "peak_val_loss": loss[peak],
         "peak_epoch": epochs[peak]["epoch"],
+        "epochs_after_peak": epochs[-1]["epoch"] - epochs[peak]["epoch"],
         "first_val_acc": acc[0],
         "last_val_acc": acc[-1],
+        "last_train_acc": epochs[-1].get("train_acc", _NONE),
         "val_loss_rise": loss[-1] - min(loss),
         "val_acc_swing": sum(changes) / len(changes) if changes else _NONE,
     }[name]

@@ -17,6 +17,7 @@ from cifarlab.theory.sizes import (
     span,
     strided_padding,
 )
+from cifarlab.theory.softmax import worked
 from cifarlab.theory.spec import read
 from cifarlab.theory.table import text
 
@@ -95,6 +96,17 @@ def ask_layers(layers: str | list, input: str | int | list = "3x32x32") -> str:
     return text(read(layers, shape(input)))
 
 
+def ask_softmax(logits: list, label: int | None = None) -> str:
+    """Softmax of logits; with the right class, counted from 0, cross-entropy and squared error,
+    and what each asks of the logits (Boelter, questions 3 and 4)."""
+    kinds = {type(z) for z in logits} if isinstance(logits, list) else set()
+    if not kinds or not kinds <= {int, float} or max(map(abs, logits)) > _LOGIT:
+        raise UserError(f"logits={logits}: must be a list of numbers from -{_LOGIT} to {_LOGIT}")
+    if label is not None and label >= len(logits):
+        raise UserError(f"label={label}: must be one of 0 to {len(logits) - 1}")
+    return worked(logits, label)
+
+
 def ask_reports() -> str:
     """All theory questions of the reports, with our answers beside theirs."""
     return report()
@@ -105,7 +117,9 @@ QUESTIONS: dict[str, Callable[..., str]] = {
     for name, value in list(globals().items())
     if name.startswith("ask_")
 }
-_WHOLE = {"input": 1, "output": 1, "kernel": 1, "stride": 1, "padding": 0, "dilation": 1}  # lowest
+_FROM_ONE, _FROM_NOUGHT = ("input", "output", "kernel", "stride", "dilation"), ("padding", "label")
+_WHOLE = dict.fromkeys(_FROM_ONE, 1) | dict.fromkeys(_FROM_NOUGHT, 0)  # the lowest
+_LOGIT = 300  # exp(300) and the quotients of such are numbers in 64 bits, and none of them is 0
 
 
 def answer(question: str | None, given: Mapping[str, Any]) -> str:

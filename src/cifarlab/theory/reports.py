@@ -3,6 +3,7 @@
 What is printed is data here, as transcribed from the reports; a slip may be the transcription's.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -222,6 +223,13 @@ def others() -> list[Check]:
     return [
         *found,
         compare(BOELTER, "1.2: inputs of the first dense layer", {"": boelter[0]}, {"": "1600"}),
+        *_expense(),
+        compare(
+            TBMI26, "1: what the four numbers of X_train's shape are",
+            {"": "images, rows, columns, channels"}, {"": "images, pixels, channels"},
+            {"": "images, rows, columns, channels: a size takes two of the four; torch's order is "
+                 "images, channels, rows, columns"},
+        ),
         Check(
             TBMI26, "2: two dense layers, > 600,000 parameters",
             f"{dense} units or more: {_two_dense(dense):,}", "> 600,000",
@@ -232,6 +240,34 @@ def others() -> list[Check]:
         ),
         compare(SAPIENZA, "4a: VGG-11, convolutions", {"": len(convolutions)}, {"": 8}),
         compare(SAPIENZA, "4a: VGG-11, inputs of the head", {"": vgg}, {"": "512"}),
+    ]  # fmt: skip
+
+
+def _expense() -> list[Check]:
+    """Boelter's question 2: which layer is the more expensive, a dense one or a convolution."""
+    rows = read(BOELTER_CNN, PHOTO)
+    inputs = [PHOTO, *(row.output for row in rows)]
+    known = [(row, before) for row, before in zip(rows, inputs, strict=False) if row.macs]
+    convolution, before = max(
+        (pair for pair in known if pair[0].kind.startswith("Conv")),
+        key=lambda pair: pair[0].macs or 0,
+    )
+    dense = next(row for row, _ in known if row.kind.startswith("Linear"))
+    apart = math.prod(before) * math.prod(convolution.output)
+    assert convolution.macs and dense.macs and convolution.weights
+    name = f"the convolution {shown(before)} to {shown(convolution.output)}"
+    return [
+        compare(
+            BOELTER, "Q2: which costs more between the same maps",
+            {"": "dense" if apart > convolution.macs else "convolution"}, {"": "dense"},
+            {"": f"{name}: {apart:,} products if dense, {convolution.macs:,} as it is"},
+        ),
+        compare(
+            BOELTER, "Q2: which layer of its own network costs most",
+            {"": "dense" if dense.macs > convolution.macs else "convolution"}, {"": "dense"},
+            {"": f"{name}: {convolution.macs:,} multiply-accumulates with {convolution.weights:,} "
+                 f"weights; the first dense layer {dense.macs:,} with {dense.weights:,}"},
+        ),
     ]  # fmt: skip
 
 
