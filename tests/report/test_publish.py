@@ -211,5 +211,9 @@ def test_claims_are_brought_up_to_date_and_recipes_are_not(sweeps: Path, tmp_pat
     rows = [row | {"overrides": ["model=vgg11_bn"]} for row in CONTENT["rows"]]
     file.write_text(yaml.safe_dump(today | {"slips": ["Newer."], "rows": rows}))
     assert renew(published, files) == [], "the runs are of other recipes"
+    rows = [*CONTENT["rows"], {"id": "since"}]
+    file.write_text(yaml.safe_dump(today | {"rows": rows}))
+    assert renew(published, files) == ["s", "s__scale-0.5"]
+    assert read_study(collect(published / "s")).lines[-1].absent == "not run"
     file.unlink()
     assert renew(published, files) == []

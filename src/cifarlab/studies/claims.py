@@ -8,11 +8,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cifarlab.base.errors import UserError
-from cifarlab.stats.intervals import Estimate
 from cifarlab.stats.quantities import Quantity, quantity
+
+if TYPE_CHECKING:
+    from cifarlab.stats.intervals import Estimate  # brings numpy and scipy
 
 _INFINITE = math.inf
 
@@ -33,7 +35,7 @@ class Comparison:
     high: float
     is_ratio: bool = False
 
-    def shown(self, found: Estimate) -> str:
+    def shown(self, found: "Estimate") -> str:
         """What was found, as text for a table."""
         if not self.is_ratio:
             return self.quantity.estimated(found, sign=self.b is not None)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from cifarlab.figures.multiples import Columns, small_multiples
 from cifarlab.figures.rows import beside_reported
 from cifarlab.figures.style import Figure
 from cifarlab.report.document import Block, Chip, Entry, Grid, Link, Text
@@ -24,6 +25,7 @@ WHOLE, SHORTENED, OPEN = "whole", "shortened", "not run"
 _FIRST = ("test_acc", "peak_val_acc", "val_acc")  # a row's figure is the first of these it has
 DRAWN = "test_acc"
 CAPTION = "Test accuracy, reported and ours, of the rows measured at full length"
+CURVES = "Accuracy over the epochs of the rows measured at full length, a line a seed and split"
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,25 @@ def drawn(rows: Sequence[Evidence]) -> dict[str, Line]:
         for item in rows
         if item.compared is not None and item.reported.quantity.name == DRAWN
     }
+
+
+def has_curves(rows: Sequence[Evidence]) -> bool:
+    """Whether there is a picture of ``curves``."""
+    return any(run.epochs for item in rows if item.compared for run in item.compared.line.runs)
+
+
+def curves(rows: Sequence[Evidence]) -> Figure | None:
+    """Accuracy over the epochs of the runs of every whole row, those of one experiment once;
+    ``None`` if no run has its epochs."""
+    panels: dict[tuple[str, ...], tuple[str, list[Columns]]] = {}
+    for item in rows:
+        runs = item.compared.line.runs if item.compared is not None else ()
+        columns: list[Columns] = [run.columns for run in runs if run.epochs]
+        if columns:
+            same = tuple(run.result.config_hash for run in runs)
+            name, _ = panels.get(same, ("", []))
+            panels[same] = (f"{name}, {item.row.id}" if name else item.row.id, columns)
+    return small_multiples(dict(panels.values())) if panels else None
 
 
 def picture(lines: Mapping[str, Line]) -> Figure:

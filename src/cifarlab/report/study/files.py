@@ -64,6 +64,10 @@ def write_index(folder: Path, known: Sequence[Study] = ()) -> str:
         save(evidence.picture(lines), path)
         shown.append(Picture.read(path, folder, evidence.CAPTION))
     shown += evidence.blocks(rows, _page)
+    if (curves := evidence.curves(rows)) is not None:
+        path = folder / "figures" / "curves.png"
+        save(curves, path)
+        shown.append(Picture.read(path, folder, evidence.CURVES))
     shown += [Heading("By study")] if shown else []
     shown += overview(studies, _page)
     page = write_document(folder, "Studies", shown, "index")

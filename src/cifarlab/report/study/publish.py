@@ -40,6 +40,7 @@ from cifarlab.studies.schema import OURS, Study, of_config, parse_study
 log = logging.getLogger("cifarlab")
 
 PICTURE = "reported_and_ours.png"
+CURVES = "curves.png"
 REMARKS = "remarks.md"  # of a study or of the whole: written by hand, shown with the tables
 _APPENDIX = (
     "Rows that have not been trained at full length on the data they are meant for: fewer epochs, "
@@ -111,8 +112,8 @@ def renew(published: Path, studies: Path) -> list[str]:
 
     studies: the folder of the files, ``conf/study``.
 
-    A published study whose rows or recipes are not those of the file any more is left as it is: its
-    runs are of what its own copy says.
+    A published study with a row that the file does not have any more, or has with another recipe,
+    is left as it is: its runs are of what its own copy says. Rows that came since are open ones.
     """
     brought = []
     for folder in studies_in(published):
@@ -122,16 +123,16 @@ def renew(published: Path, studies: Path) -> list[str]:
             continue
         today = of_config(copy["id"], yaml.safe_load(path.read_text(encoding="utf-8")))
         today |= {key: copy[key] for key in ("kind", "typed") if key in copy}
-        if today != copy and _recipes(today) == _recipes(copy):
+        if today != copy and _recipes(copy).items() <= _recipes(today).items():
             text = yaml.safe_dump(today, sort_keys=False, allow_unicode=True, width=100)
             write_atomic(folder / STUDY, text)
             brought.append(folder.name)
     return brought
 
 
-def _recipes(plain: Mapping[str, Any]) -> dict[str, list[str]]:
+def _recipes(plain: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """What the runs of each row are of."""
-    return {row.id: merged(row.overrides) for row in parse_study(plain).rows}
+    return {row.id: tuple(merged(row.overrides)) for row in parse_study(plain).rows}
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -146,8 +147,11 @@ def write_page(published: Path, known: Sequence[Study] = ()) -> Path:
     """
     path = published.with_suffix(".md")
     studies = read_published(published)
-    if lines := evidence.drawn(evidence.every_row(known, studies)):
+    rows = evidence.every_row(known, studies)
+    if lines := evidence.drawn(rows):
         save(evidence.picture(lines), published / PICTURE)
+    if (curves := evidence.curves(rows)) is not None:
+        save(curves, published / CURVES)
     write_atomic(path, page(published, studies, known))
     write_atomic(path.with_name(f"{published.name}_appendix.md"), appendix(studies))
     return path
@@ -181,6 +185,9 @@ def page(published: Path, studies: Sequence[StudyResults], known: Sequence[Study
             Text(Markup("The same as pages with figures: [study_pages.md](study_pages.md)."))
         )
     blocks += evidence.blocks(rows, target, f"{published.name}_appendix.md")
+    if evidence.has_curves(rows):
+        file = f"{published.name}/{CURVES}"
+        blocks.append(Picture(CURVES, caption=evidence.CURVES, file=file))
     if studies:
         blocks.append(Heading("By study"))
     blocks += overview(studies, target)
