@@ -177,15 +177,15 @@ def pooled_std(a: Values, b: Values) -> float:
 def holm(p_values: Values) -> list[float]:
     """p values adjusted so that all tests together err no more often than one (Holm, 1979).
 
-    NaN stays NaN and does not count as a test.
+    NaN stays NaN and does not count as a test. The numbers are those of statsmodels'
+    ``multipletests``, which collects garbage at each call: 0.06 s and more, for every claim.
     """
-    there = [p for p in p_values if not math.isnan(p)]
-    if not there:
-        return list(p_values)
-    from statsmodels.stats.multitest import multipletests  # brings pandas: 0.15 s
-
-    adjusted = iter(multipletests(there, method="holm")[1])
-    return [p if math.isnan(p) else float(next(adjusted)) for p in p_values]
+    there = sorted((p, at) for at, p in enumerate(p_values) if not math.isnan(p))
+    adjusted, so_far = list(p_values), 0.0
+    for rank, (p, at) in enumerate(there):
+        so_far = max(so_far, min(1.0, (len(there) - rank) * p))
+        adjusted[at] = so_far
+    return adjusted
 
 
 def _student(mean: float, test: Any) -> Estimate:
