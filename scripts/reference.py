@@ -33,6 +33,7 @@ PROGRAMS = {  # in their order, and where there is more
     "scripts/describe.py": "[a model, layer by layer](../theory.md#a-model-layer-by-layer), "
     "[the data seen](../theory.md#the-data-seen)",
     "scripts/theory.py": "[questions](../theory.md#questions)",
+    "scripts/weights.py": "[begin with ImageNet weights](../howto/transfer.md)",
     "scripts/lr_find.py": "[training](options.md#training)",
     "scripts/campaign.py": "[a queue over all studies](../studies.md#a-queue-over-all-studies)",
     "scripts/publish.py": "[publishing](../studies.md#publishing)",
