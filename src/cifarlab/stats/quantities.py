@@ -55,7 +55,8 @@ class Quantity:
         sign: whether a plus is shown, too, as in differences.
         """
         mean = self.shown(estimate.value, sign=sign)
-        return f"{mean} ± {self.shown(estimate.half)}" if estimate.has_interval else mean
+        has_interval = estimate.has_interval and not self.is_exact
+        return f"{mean} ± {self.shown(estimate.half)}" if has_interval else mean
 
     def short(self, value: float) -> str:
         """The value as text for narrow columns: ``81.30%``, ``0.8652``."""

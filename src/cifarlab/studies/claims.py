@@ -39,7 +39,8 @@ class Comparison:
         """What was found, as text for a table."""
         if not self.is_ratio:
             return self.quantity.estimated(found, sign=self.b is not None)
-        interval = f" [{found.low:.2f}, {found.high:.2f}]" if found.has_interval else ""
+        has_interval = found.has_interval and not self.quantity.is_exact
+        interval = f" [{found.low:.2f}, {found.high:.2f}]" if has_interval else ""
         return f"{found.value:.2f}{interval}"
 
     def says(self, name: Callable[[str], str] = str) -> str:
