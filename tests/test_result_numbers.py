@@ -246,3 +246,21 @@ def test_the_first_table_has_the_numbers_of_the_studies() -> None:
             == (quantity, reported, ours, n, one, verdict)
             for row in tables
         ), line
+
+
+def test_what_the_choice_of_the_epoch_can_explain() -> None:
+    """Of the rows in the first table, each run once."""
+    first = PAGE.partition("\n## By study")[0]
+    names = re.findall(r"^\| \[(\S+)\]\(#.*\| whole ", first, re.M)
+    runs = {
+        run.record["config_hash"]: run
+        for rows in RUNS.values()
+        for name in names
+        for run in rows.get(name, {}).values()
+    }
+    later = [
+        run.measure("validation accuracy, best epoch") - run.measure("validation accuracy")
+        for run in runs.values()
+    ]
+    said = re.search(r"validation accuracy that is (\S+) points higher", first)
+    assert said is not None and float(said[1]) == pytest.approx(100 * np.mean(later), abs=0.0501)
