@@ -156,9 +156,10 @@ def found(rows: Sequence[Evidence]) -> str:
         )
     if later := _of_the_best_epoch(whole):
         text += (
-            "Everything is measured with the weights of the lowest validation loss; at the epoch of "
-            f"highest validation accuracy that is {100 * sum(later) / len(later):.1f} points higher "
-            "on average, which bounds what the choice of the epoch can explain. "
+            "Everything is measured with the weights of the lowest validation loss; at the epoch "
+            "of highest validation accuracy that is "
+            f"{100 * sum(later) / len(later):.1f} points higher on average, which bounds what the "
+            "choice of the epoch can explain. "
         )
     studies = {id(item.results): item.results for item in whole if item.results is not None}
     claims = Counter(one.finding.verdict for r in studies.values() for one in judged(r))
