@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from cifarlab.base.checks import check_export
@@ -15,8 +16,9 @@ from cifarlab.base.errors import UserError
 from cifarlab.base.options import EXPORT_FORMATS
 from cifarlab.data.synthetic import CLASSES, draw
 from cifarlab.store.checkpoint import LoadedNet, build_net, load_run
+from cifarlab.use.card import card
 from cifarlab.use.export import FORMATS, VerificationError, export
-from cifarlab.use.predictor import Predictor
+from cifarlab.use.predictor import PixelsToLogits, Predictor
 from tests.conftest import plain
 
 SMALL = {  # additions, concatenations, resizing; all of conf/model was tried by hand
@@ -61,6 +63,16 @@ def test_a_run(run: LoadedNet, format: str, tmp_path: Path) -> None:
         assert session.get_inputs()[0].shape == about["input"]["shape"] == ["batch", 3, 32, 32]
         with pytest.raises(Exception, match="Unexpected input data type"):
             session.run(None, {"pixels": pixels.astype(np.float32) / 255})
+    elif format == "safetensors":
+        from safetensors import safe_open
+        from safetensors.torch import load_file
+
+        with safe_open(exported.path, "pt") as file:
+            kept = file.metadata()
+        assert {key: json.loads(value) for key, value in kept.items()}.items() <= about.items()
+        net = PixelsToLogits(build_net(run.config["model"], 10, 32), run.mean, run.std).eval()
+        net.net.load_state_dict(load_file(exported.path))
+        logits = net(torch.from_numpy(pixels)).detach().numpy()
     else:
         extra = {"cifarlab.json": ""}
         program = torch.export.load(exported.path, extra_files=extra)
@@ -70,8 +82,23 @@ def test_a_run(run: LoadedNet, format: str, tmp_path: Path) -> None:
     labels = [about["classes"][i] for i in logits.argmax(axis=1)]
     assert labels == [p.label for p in Predictor([run], "cpu").predict(images)]
     assert about["max_abs_difference"] == exported.difference < 1e-4
-    files = {f"model.{FORMATS[format].suffix}", f"model.{FORMATS[format].suffix}.json"}
+    files = {f"model.{FORMATS[format].suffix}", f"model.{FORMATS[format].suffix}.json", "README.md"}
     assert {path.name for path in (tmp_path / "there").iterdir()} == files
+
+
+def test_the_card_has_the_numbers_of_the_record(run: LoadedNet, tmp_path: Path) -> None:
+    """And metadata that the Hub can read."""
+    text = card(run, tmp_path / "model.onnx")
+    _, front, body = text.split("---\n", 2)
+    about = yaml.safe_load(front)
+    (result,) = about["model-index"][0]["results"]
+    shown = {metric["name"]: metric["value"] for metric in result["metrics"]}
+    acc = {split: values["acc"] for split, values in run.record.metrics.items()}
+    assert shown == {f"{s} accuracy": round(acc[s], 4) for s in ("val", "test")}
+    assert f"| test | {run.record.data['num_test']:,} | {acc['test']:.2%} |" in body
+    assert all(name in body for name in CLASSES) and "model.onnx" in body
+    assert f"seed {run.record.seed}" in body and "python train.py" in body
+    assert "output_root" not in body, "where it was trained is nobody's business"
 
 
 @pytest.mark.parametrize("model", SMALL)
@@ -99,7 +126,7 @@ def test_what_does_not_verify_leaves_no_file(run: LoadedNet, tmp_path: Path) -> 
 
 def test_what_cannot_be_had(run: LoadedNet, tmp_path: Path, monkeypatch) -> None:
     assert FORMATS.keys() == EXPORT_FORMATS.keys()
-    with pytest.raises(UserError, match="format=tflite: must be one of onnx, torch_export"):
+    with pytest.raises(UserError, match="format=tflite: must be one of onnx, torch_e"):
         export(run, "tflite", tmp_path)
     monkeypatch.setitem(EXPORT_FORMATS, "onnx", ("onnx", "no_such_package"))
     with pytest.raises(UserError, match=r"no_such_package is not installed: .*\[export\]"):

@@ -15,6 +15,7 @@ TTA_VIEWS: tuple[TTAViews, ...] = get_args(TTAViews)
 EXPORT_FORMATS = {  # and the packages that each needs
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "torch_export": (),
+    "safetensors": ("safetensors",),
 }
 
 # Mean and standard deviation by channel, of images in [0, 1]

@@ -1,6 +1,7 @@
-"""A run's net as a file that needs nothing of cifarlab: ONNX, or torch's own exported program.
+"""A run's net as a file: ONNX or torch's own exported program, which need nothing of cifarlab, or
+its weights alone as safetensors; a model card beside each.
 
-The exported model takes ``pixels``, uint8 RGB ``(batch, 3, size, size)`` with any batch size, and
+The exported program takes ``pixels``, uint8 RGB ``(batch, 3, size, size)`` with any batch size, and
 returns ``logits``, float32 ``(batch, classes)``. It normalises the pixels itself. It takes pixels
 and not floats, since a wrong type raises an error, while a wrong scale would only make predictions
 worse.
@@ -25,6 +26,7 @@ from cifarlab.base import hardware
 from cifarlab.base.checks import check_export
 from cifarlab.store.checkpoint import LoadedNet
 from cifarlab.store.files import write_atomic
+from cifarlab.use.card import card
 from cifarlab.use.predictor import PixelsToLogits
 
 _TOLERANCE = 1e-4  # difference of a logit that is let pass, relative to the largest, or to 1
@@ -56,17 +58,19 @@ class Format:
     """A format to export to.
 
     write: writes a file, given the module, example pixels, metadata and the path.
-    run: computes logits, given the path of the file and pixels.
+    run: computes logits, given the path of the file, pixels and a copy of the module, for
+        formats without a program.
     suffix: of the file.
     """
 
     write: Callable[[nn.Module, Tensor, Mapping[str, Any], Path], None]
-    run: Callable[[Path, Tensor], np.ndarray]
+    run: Callable[[Path, Tensor, nn.Module], np.ndarray]
     suffix: str
 
 
 def export(loaded: LoadedNet, format: str, folder: Path) -> Exported:
-    """Write ``model.<suffix>`` and ``model.<suffix>.json`` into ``folder``.
+    """Write ``model.<suffix>``, ``model.<suffix>.json`` and a model card, ``README.md``, into
+    ``folder``.
 
     Before the file gets its name, it is loaded again and compared with the net on batches of
     several sizes. Raises ``UserError`` for an unknown format or a missing package, and
@@ -80,13 +84,14 @@ def export(loaded: LoadedNet, format: str, folder: Path) -> Exported:
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"model.{chosen.suffix}"
     with _beside(target) as temporary:
-        path = Path(temporary) / target.name
+        path, blank = Path(temporary) / target.name, copy.deepcopy(module)
         chosen.write(module, _noise(3, loaded.image_size), metadata, path)
         difference, scale = verify(
-            module, lambda pixels: chosen.run(path, pixels), loaded.image_size
+            module, lambda pixels: chosen.run(path, pixels, blank), loaded.image_size
         )
         description = target.with_name(f"{target.name}.json")
         measured = {"max_abs_difference": difference, "max_abs_logit": scale}
+        write_atomic(target.with_name("README.md"), card(loaded, target))
         write_atomic(description, json.dumps(metadata | measured, indent=2) + "\n")
         path.replace(target)
     return Exported(target, description, difference, scale)
@@ -185,7 +190,7 @@ def _write_onnx(
     program.save(path, external_data=False)  # one file; ONNX allows it up to 2 GB
 
 
-def _run_onnx(path: Path, pixels: Tensor) -> np.ndarray:
+def _run_onnx(path: Path, pixels: Tensor, blank: nn.Module) -> np.ndarray:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -200,12 +205,35 @@ def _write_torch(
     torch.export.save(program, path, extra_files={"cifarlab.json": json.dumps(metadata)})
 
 
-def _run_torch(path: Path, pixels: Tensor) -> np.ndarray:
+def _run_torch(path: Path, pixels: Tensor, blank: nn.Module) -> np.ndarray:
     with torch.inference_mode():
         return torch.export.load(path).module()(pixels).numpy()
+
+
+def _write_safetensors(
+    module: nn.Module, example: Tensor, metadata: Mapping[str, Any], path: Path
+) -> None:
+    from safetensors.torch import save_file
+
+    assert isinstance(module.net, nn.Module)
+    weights = {name: value.clone() for name, value in module.net.state_dict().items()}
+    save_file(weights, path, {key: json.dumps(value) for key, value in metadata.items()})
+
+
+def _run_safetensors(path: Path, pixels: Tensor, blank: nn.Module) -> np.ndarray:
+    from safetensors.torch import load_file
+
+    net = blank.net
+    assert isinstance(net, nn.Module)
+    with torch.inference_mode():
+        for value in net.state_dict().values():
+            value.zero_()
+        net.load_state_dict(load_file(path))
+        return blank(pixels).numpy()
 
 
 FORMATS = {
     "onnx": Format(_write_onnx, _run_onnx, "onnx"),
     "torch_export": Format(_write_torch, _run_torch, "pt2"),
+    "safetensors": Format(_write_safetensors, _run_safetensors, "safetensors"),
 }

@@ -1,0 +1,89 @@
+"""What an exported net says of itself to people: a model card, as the Hugging Face Hub shows it
+(Mitchell et al., Model Cards for Model Reporting, arXiv:1810.03993)."""
+
+import shlex
+from pathlib import Path
+
+import yaml
+
+from cifarlab.store.checkpoint import LoadedNet
+from cifarlab.store.record import NEUTRAL_KEYS, RunRecord
+
+
+def card(loaded: LoadedNet, file: Path) -> str:
+    """The card of a net as Markdown, with the metadata that the Hub reads above it.
+
+    loaded: the net of a run. file: the exported model.
+    """
+    record = loaded.record
+    data, hardware, name = record.data, record.hardware, f"{record.model}-{record.data['name']}"
+    acc = {split: values["acc"] for split, values in record.metrics.items()}
+    keys = {o: o.partition("=")[0].lstrip("+~") for o in record.overrides}
+    typed = [o for o, key in keys.items() if not {key, key.partition(".")[0]} & NEUTRAL_KEYS]
+    measured = [
+        {"type": "accuracy", "value": round(acc[split], 4), "name": f"{split} accuracy"}
+        for split in ("val", "test")
+    ]
+    front = {
+        "library_name": "cifarlab",
+        "pipeline_tag": "image-classification",
+        "tags": ["image-classification", "cifarlab", record.model],
+        "datasets": [data["name"]],
+        "metrics": ["accuracy"],
+        "model-index": [
+            {
+                "name": name,
+                "results": [
+                    {
+                        "task": {"type": "image-classification"},
+                        "dataset": {"name": data["name"], "type": data["name"]},
+                        "metrics": measured,
+                    }
+                ],
+            }
+        ],
+    }
+    mean, std = (", ".join(f"{x:.4f}" for x in values) for values in (loaded.mean, loaded.std))
+    size = loaded.image_size
+    return f"""---
+{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---
+
+# {record.title}
+
+`{file.name}`: {record.num_params:,} parameters, {record.macs:,} multiply-accumulates an image.
+It tells {len(loaded.classes)} classes apart: {", ".join(loaded.classes)}.
+
+| | images | accuracy | loss (nats) |
+|---|---|---|---|
+{_rows(record)}
+
+One run, seed {record.seed}: another seed gives another figure. The weights are those of the lowest
+validation loss (epoch {record.best_epoch} of {record.epochs_run}); the test set was read
+{record.test_reads} time(s) and chose nothing.
+
+## How it was trained
+
+    python train.py {" ".join(map(shlex.quote, typed))}
+
+cifarlab {record.versions.get("cifarlab", "?")}, commit {str(record.git.get("sha") or "?")[:8]}\
+{", changed since" if record.git.get("dirty") else ""}, torch {record.versions.get("torch", "?")};
+{hardware["devices"]} x {hardware["name"]}, {hardware["precision"]}, {record.time["fit_s"]:.0f} s.
+
+## How it is used
+
+Images of {size}x{size} pixels, RGB; of other sizes the shorter side is resized to {size} and the
+centre cropped. Normalised by mean {mean} and standard deviation {std} of values in [0, 1].
+
+## What it is not for
+
+It always answers with one of its {len(loaded.classes)} classes, also to a picture of none of them.
+It was measured on images like those that it was trained on, and on no others.
+"""
+
+
+def _rows(record: RunRecord) -> str:
+    images = {split: f"{record.data[f'num_{split}']:,}" for split in record.metrics}
+    return "\n".join(
+        f"| {split} | {images[split]} | {values['acc']:.2%} | {values['loss']:.4f} |"
+        for split, values in record.metrics.items()
+    )
