@@ -35,6 +35,7 @@ PROGRAMS = {  # in their order, and where there is more
     "scripts/theory.py": "[questions](../theory.md#questions)",
     "scripts/weights.py": "[begin with ImageNet weights](../howto/transfer.md)",
     "scripts/lr_find.py": "[training](options.md#training)",
+    "scripts/reproduce.py": "[reproduce a report](../howto/reproduce.md#a-run-once-more)",
     "scripts/campaign.py": "[a queue over all studies](../studies.md#a-queue-over-all-studies)",
     "scripts/publish.py": "[publishing](../studies.md#publishing)",
     "scripts/benchmark.py": "[performance](../performance.md)",

@@ -125,12 +125,12 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 def describe(device: torch.device, devices: int, precision: str) -> dict[str, Any]:
     """The ``hardware`` entry of the run record."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     return {
         "device": device.type,
         "name": name,
         "devices": devices,
-        "cpu": _cpu_name(),
+        "cpu": processor(),
         "cpu_cores": _cores(),
         "threads": torch.get_num_threads(),
         "precision": precision,
@@ -172,5 +172,6 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _cpu_name() -> str:
+def processor() -> str:
+    """The name of the processor, as the system tells it."""
     return _cpuinfo("model name") or platform.processor() or platform.machine()

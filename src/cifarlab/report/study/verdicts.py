@@ -139,7 +139,7 @@ def compare(
             return ours, Finding("reached")
         outside = ours.high < reported.low or ours.low > reported.high
         return ours, Finding("not reached" if outside else UNDECIDED)
-    half = _prediction(values, _of_images(reported, runs, ours, assumed))
+    half = prediction(values, _of_images(reported, runs, ours, assumed))
     if abs(reported.low - ours.value) <= half:
         wide = q.unit == "%" and half > WIDEST
         return ours, Finding(UNINFORMATIVE if wide else COMPATIBLE, half=half)
@@ -147,7 +147,7 @@ def compare(
     return ours, Finding(f"report is {side}", half=half)
 
 
-def _prediction(values: Sequence[float], of_images: float) -> float:
+def prediction(values: Sequence[float], of_images: float = 0.0) -> float:
     """Half the width of the interval of prediction for one more run.
 
     The variance is that of runs, estimated, plus that of the images, which is known; the degrees of
