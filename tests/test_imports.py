@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "sweep": {"callbacks", "run", "store"},
     "use": {"data", "figures", "inspection", "store"},
     "report": {"data", "figures", "inspection", "stats", "store", "studies"},
-    "campaign": {"inspection", "report", "run", "store", "studies"},
+    "campaign": {"inspection", "report", "run", "stats", "store", "studies"},
     "hydra_plugins": {"report", "store", "studies", "sweep"},
     "train.py": {"report", "run", "store", "sweep"},
     "scripts": {

@@ -43,7 +43,7 @@ def test_near_and_far() -> None:
     assert compare(seeds[0], far, seeds).verdict == "different"
     assert compare(seeds[0], far, seeds[:2]).verdict == "no interval"
     assert compare(seeds[0], seeds[0], seeds).verdict == "same"
-    rows = dict((label, values) for label, *values in found.table)
+    rows = {label: values for label, *values in found.table}
     assert rows["test accuracy"] == ["80.00%", "85.97%"]
 
 

@@ -102,17 +102,14 @@ def command_of(run: Run, compose: Callable[[list[str]], Mapping[str, Any]], out:
         )
     precision = f"trainer.precision={run.result.hardware['precision']}"
     typed = [o for o in typed if key_of(o) != "trainer.precision"]
-    return [
-        *typed,
-        precision,
-        f"output_root={out}",
-        "name=reproduced",
-        "logger=none",
-        "evaluation=false",
-    ]
+    own = [precision, f"output_root={out}", "name=reproduced", "logger=none", "evaluation=false"]
+    return [*typed, *own]
 
 
 def _is_neutral(key: str) -> bool:
+    """Whether it says where a run is kept; where data is read from is left as it was."""
+    if key.startswith("data."):
+        return False
     return bool({key, key.partition(".")[0]} & NEUTRAL_KEYS)
 
 
