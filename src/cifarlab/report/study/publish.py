@@ -16,6 +16,7 @@ from pathlib import Path
 from cifarlab.base.errors import UserError
 from cifarlab.figures.curves import save
 from cifarlab.report.document import Block, Code, Grid, Heading, Picture, Text, to_markdown
+from cifarlab.report.facts import trained_on
 from cifarlab.report.study import evidence
 from cifarlab.report.study.files import studies_in
 from cifarlab.report.study.index import order, overview
@@ -24,7 +25,6 @@ from cifarlab.report.study.page import (
     FIGURES_NOTE,
     all_rows,
     summary,
-    trained_on,
 )
 from cifarlab.report.study.results import StudyResults, read_study
 from cifarlab.report.sweep.results import collect
@@ -173,7 +173,7 @@ def appendix(studies: Sequence[StudyResults]) -> str:
         open_ = {row for row in measured if (results.study.id, row) not in there}
         if results.mark and open_:
             blocks += [Heading(_title(results)), Code([command(results)])]
-            blocks.append(Text(trained_on(results)))
+            blocks.append(Text(_trained_on(results)))
             hidden = {row.id for row in results.study.rows} - open_
             blocks += [b for b in all_rows(results, hidden) if isinstance(b, Grid)]
             blocks += _remarks(results.folder)
@@ -186,7 +186,7 @@ def _section(results: StudyResults) -> Iterator[Block]:
     byline = "A study of our own." if study.source == OURS else f"Source: {study.source}."
     yield Text(f"{byline} {study.about}".strip())
     yield Code([command(results)])
-    yield Text(trained_on(results))
+    yield Text(_trained_on(results))
     for block in summary(results):
         if isinstance(block, Heading):
             yield replace(block, level=3)
@@ -221,3 +221,8 @@ def _remarks(folder: Path) -> Sequence[Text]:
 def _slug(title: str) -> str:
     """The anchor of a heading, as GitHub makes it when it shows Markdown."""
     return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+def _trained_on(results: StudyResults) -> str:
+    runs = {run.folder: run.result for line in results.measured for run in line.runs}
+    return trained_on([*runs.values()])
