@@ -179,18 +179,20 @@ def test_charts_answer_to_the_pointer(see, browser, sweep: Path) -> None:
     for scheme, colour in (({"features": []}, "#1f6f9f"), (dark, "#62aee0")):
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", scheme)
         see(f"file://{cell / 'report.html'}", "cross-entropy (nats)", "validation")
-        waiting = "return !document.querySelector('figure:not(.live) script.chart')"
+        waiting = "return !document.querySelector('script.chart:not(.drawn)')"
         WebDriverWait(browser, PATIENCE).until(lambda b, code=waiting: b.execute_script(code))
         assert browser.find_elements("css selector", f'figure.live svg [stroke="{colour}"]')
     hidden = "return getComputedStyle(document.querySelector('figure.live > img')).display"
     assert browser.execute_script(hidden) == "none"
-    point = browser.find_element("css selector", 'figure.live svg path[aria-label*="epoch: 1"]')
-    ActionChains(browser).move_to_element(point).perform()
-    shown = browser.find_element("id", "vg-tooltip-element")
-    losses = [read_metrics(cell / "metrics.csv")[0][f"{s}_loss"] for s in ("train", "val")]
-    assert any(f"{loss:.4f}" in shown.text for loss in losses), shown.text
-    loaded = (
-        "return performance.getEntriesByType('resource').filter(e => !e.name.startsWith('data:'))"
+    points = browser.find_elements("css selector", "figure.live svg g.mark-symbol.role-mark path")
+    for point in points[:2]:  # the pointer has to move to be seen
+        ActionChains(browser).move_to_element(point).perform()
+    rows = read_metrics(cell / "metrics.csv")
+    losses = [f"{row[f'{split}_loss']:.4f}" for row in rows for split in ("train", "val")]
+    says = "return document.getElementById('vg-tooltip-element')?.innerText ?? ''"
+    WebDriverWait(browser, PATIENCE).until(
+        lambda b: any(loss in b.execute_script(says) for loss in losses)
     )
-    assert browser.execute_script(loaded) == []
+    loaded = browser.execute_script("return performance.getEntriesByType('resource')")
+    assert [entry["name"] for entry in loaded if not entry["name"].startswith("data:")] == []
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

@@ -20,17 +20,25 @@
     const place = script.previousElementSibling;
     const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name);
     const [text, line] = [colour("--text"), colour("--line")];
-    await vegaEmbed(place, specification(script), {
-      mode: "vega-lite", renderer: "svg", actions: false, tooltip: {theme: dark.matches ? "dark" : ""},
-      config: {
-        background: "transparent", font: "system-ui, sans-serif", view: {stroke: null},
-        axis: {labelColor: text, titleColor: text, gridColor: line, domainColor: text,
-          tickColor: text, titleFontWeight: "normal", labelOverlap: true},
-        legend: {labelColor: text, titleColor: text}, title: {color: text, fontWeight: "normal"},
-        text: {color: text},
-      },
-    });
-    script.closest("figure").classList.add("live");
+    const figure = script.closest("figure");
+    figure.classList.add("live");  // first: what is hidden has no width to fill
+    try {
+      await vegaEmbed(place, specification(script), {
+        mode: "vega-lite", renderer: "svg", actions: false,
+        tooltip: {theme: dark.matches ? "dark" : ""},
+        config: {
+          background: "transparent", font: "system-ui, sans-serif", view: {stroke: null},
+          axis: {labelColor: text, titleColor: text, gridColor: line, domainColor: text,
+            tickColor: text, titleFontWeight: "normal", labelOverlap: true},
+          legend: {labelColor: text, titleColor: text}, title: {color: text, fontWeight: "normal"},
+          text: {color: text},
+        },
+      });
+      script.classList.add("drawn");
+    } catch (error) {
+      figure.classList.remove("live");
+      throw error;
+    }
   }
 
   const drawAll = () => document.querySelectorAll("script.chart").forEach(draw);
