@@ -19,6 +19,7 @@ from cifarlab.store.record import RunRecord, read_metrics
 from tests.conftest import launch
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
 CHROMIUM = next(
@@ -119,7 +120,7 @@ def test_tensorboard_shows_scalars(see, tensorboard: str, sweep: Path) -> None:
     """A card with the last value of both runs, as metrics.csv has it."""
     last = [read_metrics(path)[-1]["val_acc"] for path in sorted(sweep.glob("*/metrics.csv"))]
     shown = [f"{round(value, 4):g}" for value in last]
-    see(f"{tensorboard}/?tagFilter=val%2Facc#timeseries", "/acc", *shown)
+    see(f"{tensorboard}/?tagFilter=curves%2Facc#timeseries", "/acc", *shown)
 
 
 def test_tensorboard_shows_both_splits_in_one_chart(see, tensorboard: str) -> None:
@@ -132,13 +133,17 @@ def test_tensorboard_shows_images(see, tensorboard: str) -> None:
 
 
 def test_tensorboard_compares_swept_values(see, tensorboard: str, sweep: Path) -> None:
-    page = see(f"{tensorboard}/#hparams", "dropout", "best/val_acc", "best/test_acc", "0.12500")
+    page = see(
+        f"{tensorboard}/#hparams", "dropout", "final/1_val_acc", "final/2_test_acc", "0.12500"
+    )
     text = " ".join(page["text"])
-    header = re.search(r"Trial ID Show Metrics (.*?) 0\.125 ", text)
+    header = re.search(r"Trial ID Show Metrics (.*?) 0\.125/final ", text)
     assert header and header[1].split()[0] == "dropout", "what was swept comes first"
+    shown = re.findall(r"final/\d_(\w+)", text)
+    assert shown[:2] == ["val_acc", "val_loss"], "of the figures validation's"
     for cell in sorted(sweep.iterdir()):
         metrics = RunRecord.load(cell).metrics
-        row = re.search(rf" {cell.name} (.*?best/|.*$)", text[header.start() :])
+        row = re.search(rf" {cell.name}/final (.*?final/|.*$)", text[header.start() :])
         assert row, cell.name
         values = {float(word) for word in row[1].split() if re.fullmatch(r"[\d.]+", word)}
         for value in (float(cell.name), metrics["val"]["acc"], metrics["test"]["acc"]):
@@ -163,3 +168,31 @@ def test_the_report_of_a_run(see, browser, sweep: Path) -> None:
     )
     assert browser.execute_script("return document.scrollingElement.scrollWidth") <= 390, "a phone"
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_charts_answer_to_the_pointer(see, browser, sweep: Path) -> None:
+    """The chart is there in place of its picture, says what metrics.csv has where one points, and
+    has other colours where it is dark. Nothing is loaded for it."""
+    cell = sweep / "0.125"
+    write_report(cell)
+    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    for scheme, colour in (({"features": []}, "#1f6f9f"), (dark, "#62aee0")):
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", scheme)
+        see(f"file://{cell / 'report.html'}", "cross-entropy (nats)", "validation")
+        waiting = "return !document.querySelector('script.chart:not(.drawn)')"
+        WebDriverWait(browser, PATIENCE).until(lambda b, code=waiting: b.execute_script(code))
+        assert browser.find_elements("css selector", f'figure.live svg [stroke="{colour}"]')
+    hidden = "return getComputedStyle(document.querySelector('figure.live > img')).display"
+    assert browser.execute_script(hidden) == "none"
+    points = browser.find_elements("css selector", "figure.live svg g.mark-symbol.role-mark path")
+    for point in points[:2]:  # the pointer has to move to be seen
+        ActionChains(browser).move_to_element(point).perform()
+    rows = read_metrics(cell / "metrics.csv")
+    losses = [f"{row[f'{split}_loss']:.4f}" for row in rows for split in ("train", "val")]
+    says = "return document.getElementById('vg-tooltip-element')?.innerText ?? ''"
+    WebDriverWait(browser, PATIENCE).until(
+        lambda b: any(loss in b.execute_script(says) for loss in losses)
+    )
+    loaded = browser.execute_script("return performance.getEntriesByType('resource')")
+    assert [entry["name"] for entry in loaded if not entry["name"].startswith("data:")] == []
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

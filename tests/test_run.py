@@ -144,16 +144,15 @@ def test_tensorboard_has_the_scalars(folder, rows) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     scalars: dict[str, list] = {}
-    for path in sorted(folder.glob("events.*")):
-        events = EventAccumulator(str(path)).Reload()
+    for path in sorted(folder.rglob("events.*")):
+        events, part = EventAccumulator(str(path)).Reload(), path.parent.relative_to(folder)
         for tag in events.Tags()["scalars"]:
-            scalars.setdefault(tag, []).extend(events.Scalars(tag))
-    assert [e.value for e in scalars["val/loss"]] == pytest.approx(
+            scalars.setdefault(f"{part}: {tag}", []).extend(events.Scalars(tag))
+    assert [e.value for e in scalars["val: curves/loss"]] == pytest.approx(
         [float(row["val_loss"]) for row in rows], rel=1e-5
     )
-    assert {"train/loss", "train/acc", "val/acc", "train/loss_step", "best/test_acc"} <= set(
-        scalars
-    )
+    expected = {"train: curves/loss", "train: curves/acc", "val: curves/acc"}
+    assert expected | {"train: curves/loss_step", "final: final/2_test_acc"} <= set(scalars)
 
 
 def test_figure_is_a_picture(folder) -> None:

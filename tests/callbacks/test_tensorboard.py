@@ -58,13 +58,12 @@ def test_every_epoch_once_also_of_a_resumed_run(folder: Path) -> None:
     assert len(list(folder.glob("events.*"))) > 1
     found, rows = events(folder), read_metrics(folder / "metrics.csv")
     assert len(rows) == 4
-    columns = {f"speed/{k}": k for k in ("lr", "images_per_s", "epoch_s")}
-    columns |= {f"{s}/{k}": f"{s}_{k}" for s in ("train", "val") for k in ("loss", "acc")}
-    for tag, column in columns.items():
-        assert [e.value for e in found.Scalars(tag)] == pytest.approx(
-            [row[column] for row in rows], rel=1e-5
-        ), tag
-        assert [e.step + 1 for e in found.Scalars(tag)] == [row["step"] for row in rows], tag
+    columns = {("", f"speed/{k}"): k for k in ("lr", "images_per_s", "epoch_s")}
+    columns |= {(s, f"curves/{k}"): f"{s}_{k}" for s in ("train", "val") for k in ("loss", "acc")}
+    for (part, tag), column in columns.items():
+        logged = events(folder / part).Scalars(tag)
+        assert [e.value for e in logged] == pytest.approx([r[column] for r in rows], rel=1e-5), tag
+        assert [e.step + 1 for e in logged] == [row["step"] for row in rows], tag
     assert len(found.Tags()["tensors"]) == len(set(found.Tags()["tensors"])), "one layout"
 
 
@@ -75,15 +74,16 @@ def test_each_session_writes_one_file_whose_name_is_after_those_of_earlier_ones(
         logger = TensorBoard(str(tmp_path))
         if k:
             logger.go_on_from(0)
-        logger.log_metrics({"a": float(k)}, step=k)
+        logger.log_metrics({"a": float(k), "val/a": float(k)}, step=k)
         logger.finalize("success")  # as the trainer does at the end of training
         logger.log_metrics({"b": float(k)}, step=k)
         logger.close()
-        assert len(names := sorted(path.name for path in tmp_path.iterdir())) == k + 1
+        assert len(names := sorted(path.name for path in tmp_path.glob("events.*"))) == k + 1
     seconds = [int(name.split(".")[3]) for name in names]
     assert seconds == sorted(set(seconds)), "no two of one second"
     assert [e.value for e in events(tmp_path).Scalars("a")] == [2.0]
     assert [e.value for e in events(tmp_path).Scalars("b")] == [2.0]
+    assert [e.value for e in events(tmp_path / "val").Scalars("curves/a")] == [2.0]
 
 
 def test_the_layout_puts_training_and_validation_together(folder: Path) -> None:
@@ -92,8 +92,15 @@ def test_the_layout_puts_training_and_validation_together(folder: Path) -> None:
     (event,) = events(folder).Tensors("custom_scalars__config__")
     layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
     charts = {c.title: list(c.multiline.tag) for part in layout.category for c in part.chart}
-    assert charts["loss"] == ["train/loss$", "val/loss$"]
-    assert charts["accuracy"] == ["train/acc$", "val/acc$"]
+    assert charts["loss"] == ["curves/loss$"] and charts["accuracy"] == ["curves/acc$"]
+
+
+def test_training_and_validation_have_one_tag_which_is_the_first(folder: Path) -> None:
+    """TensorBoard draws a tag of several runs in one chart, and sorts charts by their tags."""
+    tags = {part: events(folder / part).Tags()["scalars"] for part in ("train", "val", "final", "")}
+    assert {"curves/loss", "curves/acc"} <= {*tags["train"]} & {*tags["val"]}
+    assert min(tag for found in tags.values() for tag in found).startswith("curves/")
+    assert sorted(tags["final"])[:2] == ["final/1_val_acc", "final/1_val_loss"], "as in HPARAMS"
 
 
 def test_pictures_of_the_chosen_epochs(folder: Path) -> None:
@@ -102,6 +109,13 @@ def test_pictures_of_the_chosen_epochs(folder: Path) -> None:
     assert set(found.Tags()["images"]) == tags
     for tag in tags:
         assert [event.step for event in found.Images(tag)] == [7, 15], "epochs 2 and 4"
+
+
+def test_a_short_run_has_pictures(tmp_path, run_here) -> None:
+    """Of its last epoch, once, though that is not one of every five."""
+    run_here(tmp_path / "run", "max_epochs=1", "logger.images_every=5")
+    found = events(tmp_path / "run")
+    assert [event.step for event in found.Images("validation/confusion")] == [3]
 
 
 def test_the_confusion_matrix_is_that_of_the_epochs_validation(folder: Path) -> None:
@@ -126,7 +140,7 @@ def test_the_graph_is_there(folder: Path) -> None:
 
 
 def test_hyperparameters_and_no_made_up_metric(folder: Path) -> None:
-    found = events(folder)
+    found = events(folder / "final")
     content = found.PluginTagToContent("hparams")
     start = metadata.parse_session_start_info_plugin_data(content[metadata.SESSION_START_INFO_TAG])
     assert start.hparams["dropout"].number_value == 0.1
@@ -135,7 +149,8 @@ def test_hyperparameters_and_no_made_up_metric(folder: Path) -> None:
     assert metadata.EXPERIMENT_TAG not in content, "it would decide the columns of other runs"
     for split, metrics in RunRecord.load(folder).metrics.items():
         for kind, value in metrics.items():
-            (event,) = found.Scalars(f"best/{split}_{kind}")
+            place = ("val", "test", "train").index(split) + 1
+            (event,) = found.Scalars(f"final/{place}_{split}_{kind}")
             assert event.value == pytest.approx(value, rel=1e-6) and event.step == 16
     assert not any(tag.startswith("hp") for tag in found.Tags()["scalars"])
 

@@ -24,7 +24,15 @@ def test_the_matrix_prints_the_counts() -> None:
 
 def test_many_classes_have_shades_only() -> None:
     axes, bar = confusion.draw(np.eye(100, dtype=int), [str(i) for i in range(100)]).axes
-    assert not axes.texts and bar.get_ylabel() == "images"
+    assert not axes.texts and bar.get_ylabel() == "share of the true class"
+
+
+def test_shades_are_shares_of_the_row() -> None:
+    """Class ``dog`` has a hundred times the images of ``cat``, and as dark a diagonal."""
+    counts = np.array([[9, 1], [100, 900]])
+    (image,) = confusion.draw(counts, NAMES[:2]).axes[0].images
+    np.testing.assert_allclose(image.get_array(), [[0.9, 0.1], [0.1, 0.9]])
+    assert confusion.row_shares(np.zeros((2, 2), int)).sum() == 0, "a class without images"
 
 
 def test_classes_of_low_recall_are_on_top() -> None:
@@ -41,6 +49,16 @@ def test_bars_reach_the_accuracy_and_the_gap_the_diagonal() -> None:
     assert [bar.get_height() for bar in bars] == [0, 0.75]
     assert [gap.get_height() for gap in gaps] == [0, 0], "0.75 is the middle of its bin"
     assert [bar.get_height() for bar in histogram.patches] == [0, 8]
+
+
+def test_bins_of_few_answers_are_faded() -> None:
+    panel = Panel("x", np.linspace(0, 1, 3), np.array([0.5, 0.75]), np.array([9, 10]))
+    figure = reliability.draw([panel])
+    faded = [[bar.get_alpha() for bar in bars] for bars in figure.axes[0].containers]
+    assert faded == [[0.25, None]] * 2
+    (legend,) = figure.legends
+    assert "fewer than 10 answers" in [text.get_text() for text in legend.get_texts()]
+    assert not figure.axes[0].get_legend(), "off the data"
 
 
 def test_images_and_captions_belong_together() -> None:

@@ -1,6 +1,9 @@
 import math
 
+import pytest
+
 from cifarlab.figures.forest import Mark, Row, draw
+from cifarlab.figures.style import MARKERS, TEST, VALIDATION
 
 
 def test_panels_rows_and_marks() -> None:
@@ -13,14 +16,17 @@ def test_panels_rows_and_marks() -> None:
     figure = draw({"all images": overall, "none": [], "by class": classes}, "difference", "note")
     first, second = figure.axes
     assert [axes.get_title("left") for axes in figure.axes] == ["all images", "by class"]
-    assert first.get_xlim()[1] == 1, "no accuracy differs by more"
+    assert first.get_xlim()[1] == pytest.approx(0.11), "an interval does not squeeze the rest"
+    (cut,) = [line for line in first.lines if line.get_marker() == ">"]
+    assert cut.get_xdata()[0] < 0.11, "an arrow, since it goes further"
     assert [text.get_text() for text in second.get_yticklabels()][0] == "cat"
-    points = [line for line in second.lines if line.get_marker() not in ("None", None, "")]
+    points = [line for line in second.lines if line.get_marker() in MARKERS]
     assert [float(line.get_xdata()[0]) for line in points] == [0.1, 0.0, -0.1]
     assert [line.get_markerfacecolor() for line in points][0] == points[0].get_color()
     assert points[1].get_markerfacecolor() == "white"
-    lines = [line for line in second.lines if len(line.get_xdata()) == 2 and line not in points]
-    assert len(lines) == 3, "zero and two intervals: one has none"
+    lines = [line for line in second.lines if line.get_gid() == "interval"]
+    assert [list(line.get_xdata()) for line in lines] == [[0.05, 0.15], [-0.2, 0.0]]
+    assert [point.get_color() for point in points] == [VALIDATION, TEST, TEST]
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["validation", "test"]
     assert second.get_xlabel() == "difference\nnote"

@@ -51,6 +51,9 @@ def test_curves_mark_the_best_epoch_of_every_run() -> None:
     columns = {"epoch": [1, 2, 3], "val_acc": [0.1, 0.2, 0.3], "train_acc": [0.2, 0.3, 0.4]}
     figure = rows.curves({"a": [Curve(columns, 2), Curve(columns, 3)], "b": []}, "acc")
     assert drawn(figure.axes[0], "v") == [(2, 0.2), (3, 0.3)]
+    once = {name: values[:1] for name, values in columns.items()}
+    (axes, *_) = rows.curves({"a": [Curve(once, 1)]}, "acc").axes
+    assert {line.get_marker() for line in axes.lines if len(line.get_xdata())} == {".", "v"}
     loss = {"epoch": [1, 2], "val_loss": [9.0, 0.5], "train_loss": [1.0, 0.4]}
     axes = rows.curves({"a": [Curve(loss, 2)]}, "loss").axes[0]
     assert axes.get_ylim() == (0, 3.5), "one run that diverged does not squeeze the others"

@@ -7,10 +7,19 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from cifarlab.figures import axis, effects, heatmap, pareto
+from cifarlab.figures import axis, effects, heatmap, pareto, swept
 from cifarlab.figures.axis import Point
 from cifarlab.figures.curves import save
-from cifarlab.figures.style import COLOURS, MARKERS, numbers, short
+from cifarlab.figures.style import (
+    COLOURS,
+    MARKERS,
+    REPORT,
+    SPLITS,
+    TEST,
+    VALIDATION,
+    numbers,
+    short,
+)
 
 NAN = math.nan
 LONG = [f"[crop,hflip,cutout,erasing,number{i}]" for i in range(12)]
@@ -31,7 +40,7 @@ def test_points_intervals_and_dots_are_where_the_numbers_are() -> None:
     assert list(drawn["validation"].get_xdata()) == [0.1, 0.5]
     assert list(drawn["validation"].get_ydata()) == [0.5, 0.7]
     assert list(drawn["test"].get_ydata()) == [0.4], "a level without runs is left out"
-    vertical = [line for line in figure.axes[0].lines if line.get_marker() == "_"]
+    vertical = [line for line in figure.axes[0].lines if line.get_gid() == "interval"]
     assert [list(line.get_ydata()) for line in vertical] == [
         pytest.approx([0.48, 0.52]), pytest.approx([0.68, 0.72]),
     ]  # fmt: skip
@@ -62,11 +71,41 @@ def test_the_axis_of_levels(levels: list[str], scale: str, x: list[float]) -> No
     assert left < min(x) and right > max(x)
 
 
-def test_names_are_joined_only_where_there_are_series_to_follow() -> None:
+def test_no_line_leads_from_one_name_to_another() -> None:
     panel = {"validation": points(0.5, 0.6)}
-    assert lines(axis.draw("m", ["a", "b"], {"": panel}))["validation"].get_linestyle() == "None"
-    two = axis.draw("m", ["a", "b"], {"validation": panel, "test": panel})
-    assert lines(two)["validation"].get_linestyle() == "-"
+    for panels in ({"": panel}, {"validation": panel, "test": panel}):
+        for levels, style in ((["a", "b"], "None"), (["1", "2"], "-")):
+            drawn = lines(axis.draw("m", levels, panels))["validation"]
+            assert drawn.get_linestyle() == style
+    names = effects.draw({"m": dict(zip("ab", points(0.5, 0.6), strict=True))})
+    assert lines(names)["mean"].get_linestyle() == "None"
+    numbers_ = effects.draw({"m": dict(zip("12", points(0.5, 0.6), strict=True))})
+    assert lines(numbers_)["mean"].get_linestyle() == "-"
+
+
+def test_one_colour_has_one_meaning() -> None:
+    series = dict.fromkeys(("test", "validation", "x"), points(0.5, 0.6))
+    for figure in (axis.draw("m", ["a", "b"], {"": series}), swept.draw("m", {
+        name: dict(zip((1.0, 2.0), values, strict=True)) for name, values in series.items()
+    }, {})):  # fmt: skip
+        found = {
+            key.removeprefix("ours, "): line.get_color() for key, line in lines(figure).items()
+        }
+        assert (found["test"], found["validation"]) == (TEST, VALIDATION)
+        assert found["x"] not in SPLITS.values()
+    assert not set(COLOURS) & {*SPLITS.values(), REPORT}
+
+
+def test_an_interval_that_is_cut_off_ends_in_an_arrow() -> None:
+    wide = [Point(0.5, 5.0, [0.5, 0.5]), Point(0.52, 0.001, [0.52, 0.52])]
+    axes = axis.draw("m", ["1", "2"], {"": {"validation": wide}}).axes[0]
+    low, high = axes.get_ylim()
+    up, down = (
+        [line.get_ydata()[0] for line in axes.lines if line.get_marker() == m] for m in "^v"
+    )
+    assert len(up) == len(down) == 1 and low < down[0] < up[0] < high
+    caps = [line.get_ydata()[0] for line in axes.lines if line.get_marker() == "_"]
+    assert caps == pytest.approx([0.519, 0.521]), "the other one is whole"
 
 
 def test_a_strip_of_seeds() -> None:
@@ -92,7 +131,7 @@ def test_main_effects_are_drawn_as_given() -> None:
     model, lr = figure.axes
     assert list(lines(figure)["mean"].get_ydata()) == [0.4, 0.6]
     assert model.get_ylim() == lr.get_ylim(), "one scale"
-    bars = [line for axes in figure.axes for line in axes.lines if line.get_marker() == "_"]
+    bars = [line for axes in figure.axes for line in axes.lines if line.get_gid() == "interval"]
     assert [list(bar.get_ydata()) for bar in bars] == [pytest.approx([0.3, 0.5])]
     dashed = [line for line in model.lines if line.get_linestyle() == "--"]
     assert dashed[0].get_ydata()[0] == pytest.approx(1.4 / 3)

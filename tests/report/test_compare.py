@@ -34,7 +34,8 @@ def told(folder: Path, a: Side, b: Side) -> tuple[str, dict]:
     text = write_comparison(a, b, folder / "out", 0.005)
     assert (folder / "out" / "compare.png").read_bytes().startswith(b"\x89PNG")
     page = (folder / "out" / "compare.md").read_text().removeprefix("# a and b compared\n\n")
-    assert text.startswith(page.partition("\n![")[0])
+    assert text.startswith(page.partition("\n## Figure")[0])
+    assert "<h1>a and b compared</h1>" in (folder / "out" / "compare.html").read_text()
     assert "best" not in text, "nothing is the best for what it does on test"
     return text, json.loads((folder / "out" / "compare.json").read_text())
 
@@ -55,7 +56,7 @@ def test_clear_over_seeds(tmp_path) -> None:
     dog = found["classes"]["test"][1]
     assert dog["name"] == "dog" and (dog["a"], dog["b"]) == (1, 0)
     assert found["alone"]["val"][0]["only_a"] >= 100
-    assert (tmp_path / "out" / "compare.md").read_text().endswith("![a - b](compare.png)\n")
+    assert (tmp_path / "out" / "compare.md").read_text().count("](compare.png)\n") == 1
 
 
 def test_undecided_says_what_would_settle_it(tmp_path) -> None:

@@ -1,7 +1,12 @@
 """Blocks, as Markdown and as a page."""
 
+import base64
+import gzip
+import hashlib
 import html
+import json
 import re
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -64,6 +69,35 @@ def test_what_only_one_of_them_has() -> None:
     assert to_markdown("T", blocks) == "# T\n\n## A\n\n![a](a.png)\n\n## B\n\n### C\n\nt\n"
     page = to_html("T", [*blocks, Heading("D")])
     assert re.findall(r"<h\d>(.)", page) == ["T", "B", "C"] and "<img" not in page
+
+
+def test_charts_are_in_the_page_with_what_draws_them(tmp_path) -> None:
+    """Once, and only where there is a chart; the picture stays for those without JavaScript."""
+    Image.fromarray(np.zeros((8, 80), np.uint8)).save(tmp_path / "p.png")
+    chart = {"data": {"values": [{"name": "</script><b>"}]}}
+    pictures = [Picture.read(tmp_path / "p.png", tmp_path, "c", [chart, chart]) for _ in range(2)]
+    page = to_html("T", pictures)
+    assert page.count("<img ") == 2 and page.count('id="vega"') == 1 and "</script><b>" not in page
+    found = re.findall(r'<script class="chart" type="application/json">(.*?)</script>', page)
+    assert [json.loads(text) for text in found] == [chart] * 4
+    packed = re.search(r'<script id="vega" type="text/plain">(.*?)</script>', page)
+    assert packed and b"window.vegaEmbed=" in gzip.decompress(base64.b64decode(packed[1]))
+    assert 'id="vega"' not in to_html("T", [Picture.read(tmp_path / "p.png", tmp_path)])
+    assert "vega" not in to_markdown("T", pictures)
+
+
+def test_vega_is_what_its_notice_says() -> None:
+    folder = resources.files("cifarlab.report") / "templates"
+    digest = hashlib.sha256((folder / "vega.js.gz").read_bytes()).hexdigest()
+    assert f"sha256: {digest}" in (folder / "vega.txt").read_text(encoding="utf-8")
+
+
+def test_links_that_only_the_page_has() -> None:
+    links = (Link("0", "a/report.html"), Link("1", "b/"))
+    grid = Grid(("row", "runs", "x"), [("r", links, "1")], on_page=(1,))
+    assert markdown([grid]).splitlines() == ["| row | x |", "|-----|---|", "| r   | 1 |"]
+    page = to_html("", [grid])
+    assert '<a href="a/report.html">0</a> <a href="b/">1</a>' in page and "<th>runs</th>" in page
 
 
 HOSTILE = [

@@ -40,7 +40,12 @@ def test_of_a_sweep(tmp_path) -> None:
             RECORD, seed=seed, metrics=metrics, overrides=["model=mlp", f"seed={seed}"]
         ).save(cell)
     text = write_report(tmp_path)
-    assert "55.00% ±" in text and "55.00% ±" in (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text()
+    for shown in (text, page):
+        assert "55.00% (50.00, 60.00)" in shown, "two runs have no interval"
+    assert '<a href="0_x/">0</a> <a href="1_x/">1</a>' in page and "0_x" not in text
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d. Data: x .*commit .*seeds 0, 1", page)
+    assert "Typed for all: model=mlp<" in page
     assert (tmp_path / "results.csv").exists()
 
 
@@ -54,10 +59,22 @@ def test_of_a_sweep_under_way(tmp_path) -> None:
     text, page = write_report(tmp_path), (tmp_path / "report.html").read_text()
     assert "## Failed: 1" in text and "## Missing: 1\n\n<4>" in text
     assert "<h2>Missing: 1</h2><p>&lt;4&gt;</p>" in page and "X: &lt;y&gt;" in page
-    assert page.count("data:image/png;base64,") == 3
-    assert not re.search(r'(src|href)="(?!data:)', page), "self-contained"
+    assert page.count("data:image/png;base64,") == 1
+    assert not re.search(r'(src|href)="(?!data:|%3C\d%3E/)', page), "self-contained"
     pictures = re.findall(r"!\[.*\]\((.*)\)", (tmp_path / "report.md").read_text())
-    assert len(pictures) == 3 and all((tmp_path / name).exists() for name in pictures)
+    assert len(pictures) == 1 and all((tmp_path / name).exists() for name in pictures)
+
+
+def test_of_a_folder_of_folders(tmp_path) -> None:
+    """Sweeps, searches and single runs, however deep; cells are not runs of their own."""
+    plan(tmp_path / "sweeps" / "grid", {"a": ["dropout=0.1"], "b": ["dropout=0.2"]})
+    finished(tmp_path / "sweeps" / "grid" / "a", ["dropout=0.1"], 0.5)
+    finished(tmp_path / "runs" / "mine" / "now", [], 0.7)
+    text, page = write_report(tmp_path), (tmp_path / "index.html").read_text()
+    assert text.rstrip().endswith("index.html")
+    assert '<a href="sweeps/grid/report.html">grid</a>' in page and "1 of 2" in page
+    assert '<a href="runs/mine/now">mine/now</a>' in page and "grid/a" not in page
+    assert (tmp_path / "sweeps" / "grid" / "report.html").is_file()
 
 
 def test_of_nothing(tmp_path) -> None:

@@ -190,7 +190,7 @@ def test_the_index_has_every_row_of_the_reports(sweeps: Path) -> None:
     assert re.search(r"^\| far .* not run ", shown, re.M)
     page = (sweeps / "index.html").read_text()
     assert page.count("<img") == 1 and (sweeps / "figures" / "reported_and_ours.png").is_file()
-    assert 'href="s/report.html"' in page and "By study" in page
+    assert 'href="s/report.html"' in page and ">Studies<" in page
 
 
 def test_claims_are_brought_up_to_date_and_recipes_are_not(sweeps: Path, tmp_path: Path) -> None:

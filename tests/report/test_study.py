@@ -141,7 +141,7 @@ def test_the_nets_of_the_row_that_validation_chooses(tmp_path: Path) -> None:
     found = first_layer(line.runs[0])
     assert found is not None and [part.mean() for part in found] == [0, 1]
     assert first_layer(line.runs[1]) is None
-    drawn = {name: figure for name, _, figure in pictures(results)}
+    drawn = {one.name: one.figure for one in pictures(results)}
     assert drawn.keys() == {"confusion.png", "filters.png"}
     numbers = [text.get_text() for text in drawn["confusion.png"].axes[0].texts]
     assert numbers == ["3", "0", "0", "0", "2", "1", "2", "0", "1"], "over the three seeds"

@@ -1,6 +1,7 @@
 """The files and the text that a sweep leaves, from made-up cells."""
 
 import csv
+import re
 import subprocess
 import sys
 import time
@@ -67,7 +68,8 @@ def test_the_summary_by_hand(tmp_path) -> None:
         assert float(first[f"{split}_loss_mean"]) == pytest.approx(0.35)
     assert float(first["fit_s_mean"]) == 3.0
     assert (second["n"], second["val_acc_std"], second["val_acc_ci95"]) == ("1", "nan", "nan")
-    assert "65.00% ± 63.53%" in text and "| 50.00%          |" in text
+    assert re.search(r"65.00% \((60.00, 70|70.00, 60).00\)", text), "two runs have no interval"
+    assert "| 50.00%  " in text
 
 
 def test_folds_are_repetitions_too(tmp_path) -> None:
@@ -153,7 +155,7 @@ def test_again_is_the_same_and_what_no_longer_holds_goes(tmp_path) -> None:
     files = {path: path.read_bytes() for path in tmp_path.glob("*.*")}
     names = {path.name for path in (tmp_path / "figures").iterdir()}
     assert names == {
-        "axis_lr.png", "axis_dropout.png", "heatmap.png", "pareto_time.png", "pareto_params.png",
+        "axis_lr.png", "axis_dropout.png", "heatmap.png",
     }  # fmt: skip
     (tmp_path / "figures" / "mine.png").write_bytes(b"")
     assert write_results(tmp_path) == text

@@ -26,9 +26,9 @@ class Panels(Callback):
 
     - ``speed/lr``, ``speed/images_per_s`` and ``speed/epoch_s`` of each epoch, as in metrics.csv;
     - the graph of the net, traced once;
-    - every ``images_every`` epochs, a picture of the filters of the first layer, and of the last
-      validation the confusion matrix and the most confidently wrong images, from the logits that
-      the validation has computed anyway.
+    - every ``images_every`` epochs and at the end, a picture of the filters of the first layer, and
+      of the last validation the confusion matrix and the most confidently wrong images, from the
+      logits that the validation has computed anyway.
 
     It runs after the recorder, so that the time for drawing does not count for the epoch. Only the
     first process draws.
@@ -76,6 +76,14 @@ class Panels(Callback):
         board.log_metrics(speed, step=trainer.global_step - 1)  # where Lightning has the epoch's
         if board.images_every is not None and row["epoch"] % board.images_every == 0:
             self._draw(trainer, pl_module, board)
+            self.logits = []
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw the last epoch, if that is not done yet: short runs have pictures, too."""
+        board = _board(trainer)
+        if board is not None and board.images_every is not None and self.logits:
+            self._draw(trainer, pl_module, board)
+            self.logits = []
 
     def _draw(self, trainer: Trainer, pl_module: LightningModule, board: TensorBoard) -> None:
         data = _data(trainer)

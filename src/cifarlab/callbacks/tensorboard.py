@@ -13,17 +13,18 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
 
 from cifarlab.base import seams
 from cifarlab.base.plain import select
 from cifarlab.inspection import evaluating
-from cifarlab.store.record import EVENTS, NEUTRAL_KEYS
+from cifarlab.store.record import EVENT_PARTS, EVENTS, NEUTRAL_KEYS
 
 # Chart of the "Custom Scalars" tab: the tags in it, as regular expressions
 LAYOUT = {
     "training": {
-        "loss": ["Multiline", ["train/loss$", "val/loss$"]],
-        "accuracy": ["Multiline", ["train/acc$", "val/acc$"]],
+        "loss": ["Multiline", ["curves/loss$"]],
+        "accuracy": ["Multiline", ["curves/acc$"]],
     },
     "speed": {
         "learning rate": ["Multiline", ["speed/lr$"]],
@@ -31,12 +32,18 @@ LAYOUT = {
         "seconds an epoch": ["Multiline", ["speed/epoch_s$"]],
     },
 }
+# Tags that begin so are logged into runs of their own below the run's: TensorBoard draws one tag
+# of several runs in one chart, and HPARAMS shows all tags of the run that has the hyperparameters
+_PARTS = dict(zip(EVENT_PARTS, ("curves", "curves", "final"), strict=True))
+_FINAL = ("val", "test", "train")  # TensorBoard sorts by name: numbers put validation first
 _ALWAYS = ("optimizer.lr", "batch_size", "max_epochs", "dropout", "seed")  # in every run's HPARAMS
 
 
 class TensorBoard(TensorBoardLogger):
     """As Lightning's logger, but it writes events straight into ``save_dir``, and no hparams.yaml,
-    since all of that is in the run's config.yaml.
+    since all of that is in the run's config.yaml. ``train/loss`` and ``val/loss`` become
+    ``curves/loss`` of the folders ``train`` and ``val`` in it, which TensorBoard draws in one
+    chart; final figures and hyperparameters go into the folder ``final``.
 
     Args:
         save_dir: the folder of the run.
@@ -47,6 +54,8 @@ class TensorBoard(TensorBoardLogger):
     def __init__(self, save_dir: str, images_every: int | None = None, graph: bool = True) -> None:
         super().__init__(save_dir=save_dir, name="", version="", default_hp_metric=False)
         self.images_every, self.graph = images_every, graph
+        self._parts: dict[str, SummaryWriter] = {}
+        self._forgotten: int | None = None
 
     def go_on_from(self, step: int) -> None:
         """Say, before anything is logged, that the run goes on from ``step``: what earlier sessions
@@ -56,13 +65,43 @@ class TensorBoard(TensorBoardLogger):
         second in which they were opened. So this waits until the second of the last one is over.
         """
         seams.purge_from(self, step)
+        self._forgotten = step
         now = time.time()
-        if any(Path(self.log_dir).glob(f"{EVENTS}{int(now):010d}.*")):
+        if any(Path(self.log_dir).rglob(f"{EVENTS}{int(now):010d}.*")):
             time.sleep(1 - now % 1)
 
     @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Log numbers. ``train/...``, ``val/...`` and ``final/...`` go to their own folders."""
+        others = {}
+        for tag, value in metrics.items():
+            part, _, name = tag.partition("/")
+            if name and part in _PARTS:
+                self._part(part).add_scalar(f"{_PARTS[part]}/{name}", float(value), step)
+            else:
+                others[tag] = value
+        if others:
+            super().log_metrics(others, step)
+
+    def log_final(self, figures: Mapping[str, Mapping[str, float]], step: int) -> None:
+        """Log the final figures of each split, validation first: ``final/1_val_acc``, ..."""
+        tags = {
+            f"final/{place}_{split}_{name}": value
+            for place, split in enumerate(_FINAL, start=1)
+            for name, value in figures[split].items()
+        }
+        self.log_metrics(tags, step)
+
+    def _part(self, name: str) -> SummaryWriter:
+        if name not in self._parts:
+            folder = Path(self.log_dir) / name
+            self._parts[name] = SummaryWriter(str(folder), purge_step=self._forgotten)
+        return self._parts[name]
+
+    @rank_zero_only
     def save(self) -> None:
-        self.experiment.flush()
+        for writer in (self.experiment, *self._parts.values()):
+            writer.flush()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -70,18 +109,23 @@ class TensorBoard(TensorBoardLogger):
         logged after the training would go to another file, which TensorBoard may read first, see
         ``go_on_from``."""
         if status == "success" and self._experiment is not None:
-            self.experiment.flush()
+            self.save()
         else:
-            super().finalize(status)
+            self._close(status)
 
     @rank_zero_only
     def close(self) -> None:
-        """Close the file; nothing can be logged after that."""
-        super().finalize("success")
+        """Close the files; nothing can be logged after that."""
+        self._close("success")
+
+    def _close(self, status: str) -> None:
+        super().finalize(status)
+        for writer in self._parts.values():
+            writer.close()
 
     @rank_zero_only
     def log_layout(self) -> None:
-        """Have TensorBoard show training and validation in one chart."""
+        """Have TensorBoard's Custom Scalars show the curves, and the speed below them."""
         self.experiment.add_custom_scalars(LAYOUT)
 
     @rank_zero_only
@@ -110,7 +154,7 @@ class TensorBoard(TensorBoardLogger):
 
         _, start, end = hparams(hyperparameters(config), {})
         for summary in (start, end):
-            seams.file_writer(self.experiment).add_summary(summary)
+            seams.file_writer(self._part("final")).add_summary(summary)
 
 
 def hyperparameters(config: Mapping[str, Any]) -> dict[str, bool | float | str]:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.transforms import ScaledTranslation, Transform
@@ -14,6 +13,8 @@ from cifarlab.figures.style import (
     Figure,
     accuracy_axis,
     are_numbers,
+    colour_of,
+    draw_interval,
     in_legend,
     level_axis,
     plain,
@@ -44,8 +45,8 @@ Series = Mapping[str, Sequence[Point]]  # label: a point a level
 def draw(
     key: str, levels: Sequence[str], panels: Mapping[str, Series], legend: str = "", title: str = ""
 ) -> Figure:
-    """A panel for each of ``panels``, all on one scale: means with intervals, joined by lines, and
-    single runs as dots.
+    """A panel for each of ``panels``, all on one scale: means with intervals, and single runs as
+    dots.
 
     Args:
         key: below the axis; levels: of it, in order. Numbers are on an axis of numbers.
@@ -55,22 +56,24 @@ def draw(
     width = max(5.5, 0.6 * len(levels) + 2.5) if len(panels) == 1 else max(9, 1.2 * len(levels) + 3)
     figure = Figure(figsize=(min(width, 16), 4), layout="constrained")
     columns = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    places: list[tuple[Axes, list[float], Series]] = []
     everything = [p for series in panels.values() for points in series.values() for p in points]
     for axes, (name, series) in zip(columns, panels.items(), strict=True):
-        x, joined = level_axis(axes, levels), are_numbers(levels) or len(panels) > 1
+        x = level_axis(axes, levels)
+        places.append((axes, x, series))
         for i, (label, points) in enumerate(series.items()):
-            _series(axes, x, points, i, len(series), label, joined)
+            _series(axes, x, points, i, len(series), label, are_numbers(levels))
         axes.set(title=name, xlabel=key)
         plain(axes)
     accuracies = [a for p in everything for a in (p.mean, *p.runs)]
     accuracy_axis(columns[0], accuracies, [end for p in everything for end in p.ends])
+    for axes, x, series in places:
+        _intervals(axes, x, series)
     columns[0].set_ylabel("accuracy")
     handles, labels = columns[0].get_legend_handles_labels()
-    options: dict[str, Any] = {"title": legend or None, "frameon": False}
-    if len(panels) > 1:
-        figure.legend(handles, map(short, labels), loc="outside right upper", **options)
-    else:
-        columns[0].legend(handles, map(short, labels), loc="best", **options)
+    figure.legend(
+        handles, map(short, labels), loc="outside right upper", title=legend or None, frameon=False
+    )
     if title:
         figure.suptitle(title, fontsize=10)
     return figure
@@ -88,8 +91,8 @@ def strip(values: Mapping[str, Sequence[float]], names: Sequence[str], title: st
     axes = figure.subplots()
     for run in zip(*values.values(), strict=True):
         axes.plot(run, color="0.8", lw=0.8, zorder=1)
-    for column, accuracies in enumerate(values.values()):
-        axes.plot([column] * len(accuracies), accuracies, "o", color=COLOURS[0], alpha=0.6)
+    for column, (split, accuracies) in enumerate(values.items()):
+        axes.plot([column] * len(accuracies), accuracies, "o", color=colour_of(split), alpha=0.7)
     if len(names) <= 8:
         for name, accuracy in zip(names, list(values.values())[-1], strict=True):
             axes.annotate(
@@ -117,10 +120,10 @@ def _series(
 ) -> None:
     """Series ``i`` of ``of``, moved aside by a few points so that intervals can be told apart.
 
-    Lines lead from level to level where these are numbers, or where there are several series to
-    follow; of very many series there are only the means.
+    Lines lead from level to level where these are numbers: nothing lies between two names. Of very
+    many series there are only the means.
     """
-    colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
+    colour, marker = colour_of(label, i), MARKERS[i % len(MARKERS)]
 
     def moved(extra: float) -> Transform:
         return aside(axes, i, of, extra)
@@ -138,9 +141,17 @@ def _series(
         [at for at, _ in dots], [run for _, run in dots], ".", color=colour, alpha=0.4, ms=5,
         transform=moved(3.5),
     )  # fmt: skip
-    for at, p in there:
-        if p.half > 0:
-            axes.plot([at] * 2, p.ends, "-_", color=colour, lw=1, ms=6, transform=moved(0))
+
+
+def _intervals(axes: Axes, x: Sequence[float], series: Series) -> None:
+    """The intervals of all series, once the axis has its limits."""
+    if len(series) > _MOST:
+        return
+    for i, (label, points) in enumerate(series.items()):
+        for at, point in zip(x, points, strict=True):
+            if point.half > 0:
+                moved = aside(axes, i, len(series))
+                draw_interval(axes, at, point.ends, colour_of(label, i), moved)
 
 
 def aside(axes: Axes, i: int, of: int, extra: float = 0.0) -> Transform:

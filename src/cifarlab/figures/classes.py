@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import FigureBase
 
-from cifarlab.figures.style import Figure, class_labels, percent, plain, short
+from cifarlab.figures.style import COLOURS, Figure, class_labels, percent, plain, short
 
 _MOST = 20  # classes there is room for
 
@@ -31,8 +31,8 @@ def draw_on(
     for place, i in enumerate(order):
         axes.plot([precision[i], recall[i]], [place, place], color="0.75", lw=1.5, zorder=1)
     places = range(len(order))
-    axes.plot(recall[order], places, "o", color="#1f6f9f", ms=6, label="recall")
-    axes.plot(precision[order], places, "D", color="#d1660f", ms=5, label="precision")
+    axes.plot(recall[order], places, "o", color=COLOURS[0], ms=6, label="recall")
+    axes.plot(precision[order], places, "D", color=COLOURS[1], ms=5, label="precision")
     axes.set_yticks(places, [short(names[i], 14) for i in order])
     axes.set_ylim(len(order) - 0.4, -0.6)
     axes.tick_params(labelsize=8.5)

@@ -12,9 +12,8 @@ from matplotlib.figure import FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from cifarlab.figures.style import COLOURS, Figure, in_legend, percent, plain
+from cifarlab.figures.style import COLOURS, SPLITS, Figure, in_legend, percent, plain
 
-_COLOURS = {"train": "#d1660f", "val": "#1f6f9f"}
 _NAMES = {"train": "training", "val": "validation"}
 
 
@@ -37,15 +36,14 @@ def draw_on(figure: FigureBase, columns: Mapping[str, Sequence[float]]) -> None:
     best = min(range(len(columns["epoch"])), key=lambda i: columns["val_loss"][i])
     best_epoch = columns["epoch"][best]
     for axes, metric in zip(figure.subplots(1, 2), ("loss", "acc"), strict=True):
-        for split, colour in _COLOURS.items():
+        for split, name in _NAMES.items():
             values = columns[f"{split}_{metric}"]
             marker = "o" if len(values) < 40 else None
-            axes.plot(
-                columns["epoch"], values, color=colour, marker=marker, ms=3, label=_NAMES[split]
-            )
+            axes.plot(columns["epoch"], values, color=SPLITS[name], marker=marker, ms=3, label=name)
         axes.axvline(best_epoch, color="0.6", lw=1, ls=":", label=f"best epoch ({best_epoch:g})")
         _frame(axes, metric)
-    axes.legend(frameon=False)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
 
 
 def overlay(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:

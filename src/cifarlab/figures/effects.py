@@ -6,7 +6,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from cifarlab.figures.axis import Point
-from cifarlab.figures.style import COLOURS, Figure, accuracy_axis, name_ticks, plain
+from cifarlab.figures.style import (
+    VALIDATION,
+    Figure,
+    accuracy_axis,
+    are_numbers,
+    draw_interval,
+    name_ticks,
+    plain,
+)
 
 _MOST = 4  # panels in a row
 
@@ -31,10 +39,9 @@ def draw(factors: Mapping[str, Mapping[str, Point]], title: str = "") -> Figure:
         axes.axhline(overall, color="0.6", lw=1, ls="--")
         for at, point in enumerate(levels.values()):
             axes.plot([at] * len(point.runs), point.runs, ".", color="0.7", ms=5, zorder=1)
-            if point.half > 0:
-                ends = [point.mean - point.half, point.mean + point.half]
-                axes.plot([at] * 2, ends, "-_", color=COLOURS[0], lw=1.2, ms=7)
-        axes.plot([p.mean for p in levels.values()], "o-", color=COLOURS[0], ms=5, label="mean")
+        line = "-" if are_numbers([*levels]) else "none"  # nothing lies between two names
+        means = [p.mean for p in levels.values()]
+        axes.plot(means, "o", ls=line, color=VALIDATION, ms=5, label="mean")
         name_ticks(axes, list(levels))
         axes.set_xlim(-0.5, len(levels) - 0.5)
         axes.set_xlabel(name)
@@ -43,6 +50,10 @@ def draw(factors: Mapping[str, Mapping[str, Point]], title: str = "") -> Figure:
         axes.remove()
     accuracies = [a for p in everything for a in (p.mean, *p.runs)]
     accuracy_axis(grid[0, 0], accuracies, [end for p in everything for end in p.ends])
+    for axes, levels in zip(grid.flat, factors.values(), strict=False):
+        for at, point in enumerate(levels.values()):
+            if point.half > 0:
+                draw_interval(axes, at, point.ends, VALIDATION)
     for axes in grid[:, 0]:
         axes.set_ylabel("validation accuracy")
     if title:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-from cifarlab.figures.style import COLOURS, MARKERS, Figure, plain, short
+from cifarlab.figures.style import MARKERS, Figure, colour_of, draw_interval, plain, short
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,13 @@ def draw(panels: Mapping[str, Sequence[Row]], xlabel: str, note: str = "") -> Fi
     figure = Figure(figsize=(7, sum(heights) + 0.9), layout="constrained")
     column = figure.subplots(len(there), squeeze=False, height_ratios=heights)[:, 0]
     for axes, (title, rows) in zip(column, there.items(), strict=True):
+        axes.set_xlim(*_limits([mark for row in rows for mark in row.marks.values()]))
         for at, row in enumerate(rows):
             _row(axes, at, row, series)
         axes.axvline(0, color="0.4", lw=1, zorder=1)
         axes.set_yticks(range(len(rows)), [short(row.label) for row in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.tick_params("y", length=0)
-        low, high = axes.get_xlim()
-        axes.set_xlim(max(low, -1), min(high, 1))  # no accuracy differs by more
         plain(axes)
         axes.grid(visible=False, axis="y")
         axes.xaxis.set_major_formatter(_points)
@@ -63,6 +62,17 @@ def draw(panels: Mapping[str, Sequence[Row]], xlabel: str, note: str = "") -> Fi
     return figure
 
 
+def _limits(marks: Sequence[Mark]) -> tuple[float, float]:
+    """Wide enough for all marks and 0, and for intervals up to 10 points or four times as far out
+    as the marks."""
+    values = [0.0, *(mark.value for mark in marks)]
+    reach = max(4 * max(map(abs, values)), 0.1)
+    ends = [end for mark in marks for end in (mark.low, mark.high) if math.isfinite(end)]
+    values += [min(max(end, -reach), reach) for end in ends]
+    margin = 0.05 * (max(values) - min(values)) or 0.01
+    return max(min(values) - margin, -1), min(max(values) + margin, 1)  # accuracies: no more
+
+
 def _row(axes: Axes, at: float, row: Row, series: Sequence[str]) -> None:
     """The marks of one row, a little below one another."""
     step = 0.5 / max(len(series), 2)
@@ -71,9 +81,9 @@ def _row(axes: Axes, at: float, row: Row, series: Sequence[str]) -> None:
         if mark is None:
             continue
         y = at + (i - (len(series) - 1) / 2) * step
-        colour = COLOURS[i % len(COLOURS)]
+        colour = colour_of(name, i)
         if math.isfinite(mark.low):
-            axes.plot([mark.low, mark.high], [y, y], "-", color=colour, lw=1.4, zorder=2)
+            draw_interval(axes, y, (mark.low, mark.high), colour, lies=True)
         axes.plot(
             mark.value, y, MARKERS[i % len(MARKERS)], color=colour, ms=5.5, label=name,
             mfc=colour if mark.clear else "white", ls="none", zorder=3,

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from cifarlab.figures.axis import Point
-from cifarlab.figures.rows import REPORT, add_note, interval, label_rows, tall
-from cifarlab.figures.style import COLOURS, Figure, percent, plain, short
+from cifarlab.figures.rows import add_note, interval, label_rows, tall
+from cifarlab.figures.style import LESS, MORE, VALIDATION, Figure, percent, plain, short
 
 Steps = Sequence[tuple[str, Point]]  # name, difference of accuracy with its interval (fractions)
 
@@ -22,7 +22,7 @@ def waterfall(start: float, steps: Steps, note: str = "") -> Figure:
     level, ends, total = start, [start], start + sum(point.mean for _, point in steps)
     for at, (_, point) in enumerate(steps, start=1):
         top, half = level + point.mean, point.half if point.half > 0 else 0.0
-        axes.bar(at, point.mean, 0.62, bottom=level, color=COLOURS[3] if top >= level else REPORT)
+        axes.bar(at, point.mean, 0.62, bottom=level, color=MORE if top >= level else LESS)
         axes.plot([at - 0.69, at - 0.31], [level, level], color="0.5", lw=0.8)
         if half:
             axes.plot([at, at], [top - half, top + half], "-_", color="0.15", lw=1, ms=7)
@@ -50,8 +50,12 @@ def differences(steps: Steps, note: str = "") -> Figure:
     axes = figure.subplots()
     label_rows(axes, [name for name, _ in steps])
     axes.axvline(0, color="0.4", lw=1)
+    finite = [0.0, *(v for _, p in steps for v in (p.mean, *p.runs))]
+    finite += [end for _, p in steps if p.half > 0 for end in p.ends]
+    margin = 0.06 * (max(finite) - min(finite)) or 0.01
+    axes.set_xlim(min(finite) - margin, max(finite) + margin)
     for at, (_, point) in enumerate(steps):
-        interval(axes, at, point)
+        interval(axes, at, point, VALIDATION)
     axes.xaxis.set_major_formatter(_points)
     axes.set_xlabel("change of validation accuracy when it is left out (points)")
     add_note(figure, note)

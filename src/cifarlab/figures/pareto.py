@@ -11,6 +11,7 @@ from matplotlib.transforms import Bbox, BboxBase
 
 from cifarlab.figures.style import (
     COLOURS,
+    VALIDATION,
     Figure,
     accuracy_axis,
     as_they_are,
@@ -60,11 +61,11 @@ def draw(
     best = front(costs, accuracies)
     others = [i for i in range(len(costs)) if i not in best]
     axes.plot(
-        [costs[i] for i in best], [accuracies[i] for i in best], "o-", color=COLOURS[1], ms=6,
+        [costs[i] for i in best], [accuracies[i] for i in best], "o-", color=COLOURS[3], ms=6,
         drawstyle="steps-post", lw=1.2, label="Pareto front",
     )  # fmt: skip
     axes.plot(
-        [costs[i] for i in others], [accuracies[i] for i in others], "o", color=COLOURS[0],
+        [costs[i] for i in others], [accuracies[i] for i in others], "o", color=VALIDATION,
         alpha=0.6, ms=5, label="the others",
     )  # fmt: skip
     log_axis(axes)

@@ -6,8 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
+from matplotlib.patches import Patch
 
-from cifarlab.figures.style import Figure, percent, plain
+from cifarlab.figures.style import COLOURS, TEST, Figure, percent, plain
+
+FEW = 10  # answers; a bin of fewer says little and is faded
+_FADED = 0.25
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ def draw(panels: Sequence[Panel]) -> Figure:
 def draw_on(figure: FigureBase, panels: Sequence[Panel]) -> None:
     """Side by side: accuracy of each bin of confidence, and below how many answers are in it.
 
-    On the diagonal confidence is what it says; bars below it are too sure.
+    On the diagonal confidence is what it says; bars below it are too sure. Bins of fewer than
+    ``FEW`` answers are faded.
     """
     grid = figure.subplots(
         2, len(panels), squeeze=False, sharex=True, gridspec_kw={"height_ratios": (3, 1)}
@@ -41,7 +46,11 @@ def draw_on(figure: FigureBase, panels: Sequence[Panel]) -> None:
         _histogram(grid[1, column], panel)
     grid[0, 0].set_ylabel("accuracy")
     grid[1, 0].set_ylabel("answers")
-    grid[0, 0].legend(loc="upper left", frameon=False, fontsize=8.5)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    if any(((panel.count > 0) & (panel.count < FEW)).any() for panel in panels):
+        handles.append(Patch(color=TEST, alpha=_FADED))
+        labels.append(f"fewer than {FEW} answers")
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
 
 
 def _diagram(axes: Axes, panel: Panel) -> None:
@@ -50,11 +59,14 @@ def _diagram(axes: Axes, panel: Panel) -> None:
     axes.plot([0, 1], [0, 1], color="0.35", lw=1, ls="--", zorder=3, label="as sure as right")
     heights = np.nan_to_num(panel.accuracy)
     gap = np.where(panel.count > 0, middle - heights, 0.0)
-    axes.bar(middle, heights, 0.9 * width, color="#1f6f9f", label="accuracy")
-    axes.bar(
-        middle, gap, 0.9 * width, bottom=heights, facecolor="none", edgecolor="#d1660f",
+    right = axes.bar(middle, heights, 0.9 * width, color=TEST, label="test accuracy")
+    gaps = axes.bar(
+        middle, gap, 0.9 * width, bottom=heights, facecolor="none", edgecolor=COLOURS[3],
         hatch="////", lw=0.8, label="gap",
     )  # fmt: skip
+    for bars in zip(panel.count, right, gaps, strict=True):
+        for bar in bars[1:] if bars[0] < FEW else ():
+            bar.set_alpha(_FADED)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.set_title(panel.title, fontsize=10)
     axes.xaxis.set_major_formatter(percent)

@@ -9,9 +9,20 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from cifarlab.figures.axis import Point
-from cifarlab.figures.style import COLOURS, Figure, percent, plain, short
+from cifarlab.figures.style import (
+    REPORT,
+    TEST,
+    TRAINING,
+    VALIDATION,
+    Figure,
+    colour_of,
+    draw_interval,
+    percent,
+    plain,
+    short,
+)
 
-OURS, REPORT = COLOURS[0], COLOURS[4]
+_OURS = "0.35"  # in the legend of panels that have a colour each
 _HEIGHT = 0.34  # inches a row
 
 
@@ -41,15 +52,16 @@ def beside_reported(
     for axes, (title, pairs) in zip(columns, panels.items(), strict=True):
         label_rows(axes, rows)
         for at, pair in enumerate(pairs):
-            if pair.ours is not None:
-                interval(axes, at - 0.12, pair.ours)
             if pair.reported is not None:
                 _reported(axes, at + 0.16, pair.reported)
         _fit(axes, pairs)
+        for at, pair in enumerate(pairs):
+            if pair.ours is not None:
+                interval(axes, at - 0.12, pair.ours, colour_of(title))
         axes.set_xlabel(title)
         axes.xaxis.set_major_formatter(percent)
     first = columns[0]
-    first.plot([], [], "o-", color=OURS, ms=5, label="ours: mean, 95 % interval")
+    first.plot([], [], "o-", color=_OURS, ms=5, label="ours: mean, 95 % interval")
     if any(pair.reported for pairs in panels.values() for pair in pairs):
         first.plot([], [], "D", color=REPORT, mfc="white", ms=6, label="report")
     handles, labels = first.get_legend_handles_labels()
@@ -70,8 +82,8 @@ def gaps(rows: Sequence[str], train: Sequence[float], test: Sequence[float], not
             textcoords="offset points", va="center", fontsize=8.5,
         )  # fmt: skip
     places = range(len(rows))
-    axes.plot(test, places, "o", color=OURS, ms=6, label="test")
-    axes.plot(train, places, "s", color=REPORT, ms=5.5, label="training, best weights")
+    axes.plot(test, places, "o", color=TEST, ms=6, label="test")
+    axes.plot(train, places, "s", color=TRAINING, ms=5.5, label="training, best weights")
     everything = [*train, *test]
     margin = max(0.14 * (max(everything) - min(everything)), 0.01)
     axes.set_xlim(min(everything) - margin / 2, max(everything) + 1.6 * margin)
@@ -105,8 +117,10 @@ def curves(rows: Mapping[str, Sequence[Curve]], metric: str, note: str = "") -> 
     for axes, (name, runs) in zip(grid.flat, rows.items(), strict=False):
         for run in runs:
             epochs, value = run.columns["epoch"], run.columns[f"val_{metric}"]
-            axes.plot(epochs, run.columns[f"train_{metric}"], color=REPORT, lw=1, alpha=0.8)
-            axes.plot(epochs, value, color=OURS, lw=1, alpha=0.8)
+            mark = "." if len(epochs) == 1 else None  # of one point there is no line
+            lines = ((run.columns[f"train_{metric}"], TRAINING), (value, VALIDATION))
+            for values, colour in lines:
+                axes.plot(epochs, values, marker=mark, color=colour, lw=1, alpha=0.8)
             best = [i for i, epoch in enumerate(epochs) if epoch == run.best_epoch]
             axes.plot([epochs[i] for i in best], [value[i] for i in best], "v", color="0.1", ms=5)
         axes.set_title(short(name, 34), fontsize=9)
@@ -127,8 +141,8 @@ def curves(rows: Mapping[str, Sequence[Curve]], metric: str, note: str = "") -> 
     else:  # an overfitting or diverging run must not squeeze the others flat
         grid[0, 0].set_ylim(0, min(1.1 * max(values), 3.5))
     first = grid[0, 0]
-    first.plot([], [], color=REPORT, label="training, while it runs")
-    first.plot([], [], color=OURS, label="validation")
+    first.plot([], [], color=TRAINING, label="training, while it runs")
+    first.plot([], [], color=VALIDATION, label="validation")
     first.plot([], [], "v", color="0.1", ms=5, ls="none", label="lowest validation loss")
     handles, labels = first.get_legend_handles_labels()
     columns = 3 if across > 1 else 2
@@ -152,14 +166,14 @@ def label_rows(axes: Axes, rows: Sequence[str]) -> None:
         axes.axhline(at - 0.5, color="0.92", lw=0.8, zorder=0)
 
 
-def interval(axes: Axes, at: float, point: Point) -> None:
-    """Draw a mean, its interval and the single runs on a horizontal line."""
+def interval(axes: Axes, at: float, point: Point, colour: str) -> None:
+    """Draw a mean, its interval and the single runs on a horizontal line. The axis has its limits
+    already, see ``draw_interval``."""
     if len(point.runs) > 1:
-        axes.plot(point.runs, [at] * len(point.runs), ".", color=OURS, alpha=0.35, ms=5)
+        axes.plot(point.runs, [at] * len(point.runs), ".", color=colour, alpha=0.35, ms=5)
     if point.half > 0:
-        ends = [point.mean - point.half, point.mean + point.half]
-        axes.plot(ends, [at] * 2, "-|", color=OURS, lw=1.3, ms=6)
-    axes.plot([point.mean], [at], "o", color=OURS, ms=5)
+        draw_interval(axes, at, point.ends, colour, lies=True)
+    axes.plot([point.mean], [at], "o", color=colour, ms=5)
 
 
 def _reported(axes: Axes, at: float, reported: tuple[float, float]) -> None:

@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from cifarlab.figures.style import (
     COLOURS,
+    VALIDATION,
     Figure,
     accuracy_axis,
     are_numbers,
@@ -34,9 +35,9 @@ def history(accuracies: Sequence[float], pruned: Sequence[bool]) -> Figure:
         best = max(best, accuracy) if math.isfinite(accuracy) else best
         so_far.append(best if math.isfinite(best) else math.nan)
     axes.step(
-        range(len(so_far)), so_far, where="post", color=COLOURS[4], lw=1.2, label="best so far"
+        range(len(so_far)), so_far, where="post", color=COLOURS[3], lw=1.2, label="best so far"
     )
-    axes.plot(finished, "o", color=COLOURS[0], ms=5, label="finished")
+    axes.plot(finished, "o", color=VALIDATION, ms=5, label="finished")
     last = [a if stopped else math.nan for a, stopped in zip(accuracies, pruned, strict=True)]
     if any(pruned):
         axes.plot(last, "x", color="0.55", ms=5, label="pruned, last epoch")
@@ -44,7 +45,7 @@ def history(accuracies: Sequence[float], pruned: Sequence[bool]) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     plain(axes)
     accuracy_axis(axes, accuracies)
-    axes.legend(frameon=False, loc="lower right")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 

@@ -11,10 +11,20 @@ from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, LogFormatter, NullLocator
+from matplotlib.transforms import Transform
 
-# After Okabe and Ito (2008), told apart by the colour-blind. The first is validation's in
-# figures/curves.py; training's comes late, where there are many
-COLOURS = ("#1f6f9f", "#cc79a7", "#222222", "#009e73", "#d1660f", "#56b4e9", "#e0a100")
+# One colour for one meaning, after Okabe and Ito (2008), told apart by the colour-blind
+TRAINING, VALIDATION, TEST = "#d1660f", "#1f6f9f", "#cc79a7"
+SPLITS = {"training": TRAINING, "validation": VALIDATION, "test": TEST}
+MORE, LESS = "#2a7f5f", "#b3541e"  # better and worse, as the pages' words
+REPORT = "#222222"  # what others have printed; hollow
+COLOURS = (  # of what has no colour of its own: runs A, B, ..., the levels of a factor
+    "#009e73", "#7b4fa3", "#e0a100", "#4a4a4a", "#56b4e9", "#8c5a3c", "#8f9a00",
+)  # fmt: skip
+IN_DARK = {  # what the charts of a page have instead where it is dark
+    TRAINING: "#f0944a", VALIDATION: "#62aee0", TEST: "#e3a3c8", REPORT: "#f0f0ee",
+    "#009e73": "#3fcf9f", "#7b4fa3": "#b48ade", "#4a4a4a": "#c8c8c6", "#8c5a3c": "#c9916f",
+}  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p", "*")
 _LONGEST = 22  # characters of a label
 _DEFAULT = "sans-serif"
@@ -120,6 +130,42 @@ def accuracy_axis(axes: Axes, accuracies: Sequence[float], ends: Sequence[float]
     low, high = min([low, *near]), max([high, *near])
     axes.set_ylim(max(low - margin, -0.01), min(high + margin, 1.01))
     axes.yaxis.set_major_formatter(percent)
+
+
+def colour_of(name: str, i: int = 0) -> str:
+    """The colour of a series: of a split its own, else the one with number ``i`` of the others."""
+    split = next((colour for split, colour in SPLITS.items() if name.startswith(split)), None)
+    return split or COLOURS[i % len(COLOURS)]
+
+
+def draw_interval(
+    axes: Axes,
+    at: float,
+    ends: tuple[float, float],
+    colour: str,
+    transform: Transform | None = None,
+    *,
+    lies: bool = False,
+) -> None:
+    """The interval of a point. An end that is off the axis is an arrow at its edge, so the axis
+    must have its limits by now.
+
+    at: where the point is, across the interval.
+    transform: of the data, if not the axes' own.
+    lies: whether the interval lies on a horizontal line.
+    """
+    low, high = axes.get_xlim() if lies else axes.get_ylim()
+    pad = 0.012 * (high - low)  # the arrow is within the panel
+    shown = min(max(ends[0], low + pad), high), max(min(ends[1], high - pad), low)
+    cut = (ends[0] < low, ends[1] > high)
+    marks = ("<", ">") if lies else ("v", "^")
+    cap = "|" if lies else "_"
+    options: dict[str, Any] = {"color": colour, "lw": 1.2, "transform": transform or axes.transData}
+    line = ([*shown], [at, at]) if lies else ([at, at], [*shown])
+    axes.plot(*line, "-", gid="interval", **options)
+    for end, is_cut, mark in zip(shown, cut, marks, strict=True):
+        place = ([end], [at]) if lies else ([at], [end])
+        axes.plot(*place, mark if is_cut else cap, ms=5 if is_cut else 6, **options)
 
 
 def percent(fraction: float, position: float | None = None) -> str:

@@ -2,9 +2,19 @@
 
 from collections.abc import Mapping
 
+from matplotlib.transforms import Transform
+
 from cifarlab.figures.axis import Point, aside
 from cifarlab.figures.rows import add_note
-from cifarlab.figures.style import COLOURS, MARKERS, Figure, accuracy_axis, level_axis, plain
+from cifarlab.figures.style import (
+    MARKERS,
+    Figure,
+    accuracy_axis,
+    colour_of,
+    draw_interval,
+    level_axis,
+    plain,
+)
 
 Reported = Mapping[float, float]  # of the axis, accuracy
 
@@ -28,9 +38,10 @@ def draw(
     level_axis(axes, [f"{x:g}" for x in values])
     accuracies: list[float] = []
     intervals: list[float] = []
+    bars: list[tuple[float, tuple[float, float], str, Transform]] = []
     names = list(dict.fromkeys([*ours, *reported]))
     for i, label in enumerate(names):
-        colour, marker, moved = COLOURS[i], MARKERS[i], aside(axes, i, len(names))
+        colour, marker, moved = colour_of(label, i), MARKERS[i], aside(axes, i, len(names))
         points = dict(sorted(ours.get(label, {}).items()))
         if points:
             means = [point.mean for point in points.values()]
@@ -47,7 +58,7 @@ def draw(
                 )  # fmt: skip
                 accuracies += point.runs
             if point.half > 0:
-                axes.plot([x, x], point.ends, "-_", color=colour, lw=1, ms=6, transform=moved)
+                bars.append((x, point.ends, colour, moved))
                 intervals += point.ends
         found = dict(sorted(reported.get(label, {}).items()))
         if found:
@@ -57,6 +68,8 @@ def draw(
             )  # fmt: skip
             accuracies += list(found.values())
     accuracy_axis(axes, accuracies, intervals)
+    for bar in bars:
+        draw_interval(axes, *bar)
     axes.set(xlabel=name, ylabel="accuracy")
     plain(axes)
     figure.legend(loc="outside right upper", frameon=False)

@@ -1,13 +1,15 @@
 """A document made of blocks. Every report is one: as Markdown and as one HTML page with all in
 it."""
 
+import functools
 import io
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import resources
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -33,7 +35,7 @@ class Link:
     target: str
 
 
-Entry = str | Chip | Link
+Entry = str | Chip | Link | tuple[Link, ...]
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,14 @@ class Grid:
     header: of each column; if all are empty, the page shows no header.
     words: the indices of columns with text, which is set to the left as in the first column.
     merged: whether a first entry that is equal to the one above it is not repeated.
+    on_page: the indices of columns that only the page has: their links would fill a terminal.
     """
 
     header: Sequence[str]
     rows: Sequence[Sequence[Entry]]
     words: Sequence[int] = ()
     merged: bool = False
+    on_page: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         if not any(row[-1] for row in self.rows):
@@ -98,18 +102,23 @@ class Picture:
     png: the file's content, for the page; if it is empty, the page does not show the picture.
     file: the file's path relative to the document, for Markdown; if it is empty, Markdown does not
         show the picture.
+    charts: the same to point at, see ``cifarlab.figures.charts``; the page draws them in place of
+        the picture where it can.
     """
 
     name: str
     png: bytes = b""
     caption: str = ""
     file: str = ""
+    charts: Sequence[dict[str, Any]] = ()
 
     @classmethod
-    def read(cls, path: Path, folder: Path, caption: str = "") -> "Picture":
+    def read(
+        cls, path: Path, folder: Path, caption: str = "", charts: Sequence[dict[str, Any]] = ()
+    ) -> "Picture":
         """Read the picture at ``path`` for a document in ``folder``."""
         file = path.relative_to(folder).as_posix()
-        return cls(path.stem, path.read_bytes(), caption, file)
+        return cls(path.stem, path.read_bytes(), caption, file, charts)
 
 
 Block = Heading | Text | Items | Code | Grid | Picture
@@ -125,6 +134,26 @@ def write_document(folder: Path, title: str, blocks: Sequence[Block], name: str 
     write_atomic(folder / f"{name}.md", to_markdown(title, blocks))
     write_atomic(page, to_html(title, blocks))
     return page
+
+
+def write_page(
+    folder: Path, title: str, blocks: Sequence[Block], pictures: Sequence[Picture] = ()
+) -> str:
+    """Write ``report.md`` and ``report.html`` and return the text to show, without pictures.
+
+    Both files end with ``pictures``, and then with those in ``figures`` that are not on the page.
+    """
+    shown = [*(block for block in blocks if isinstance(block, Picture)), *pictures]
+    names, files = {picture.name for picture in shown}, {picture.file for picture in shown}
+    found = [Picture.read(path, folder) for path in sorted((folder / "figures").glob("*.png"))]
+    rest = [
+        replace(picture, png=b"") if picture.name in names else picture  # drawn for the page
+        for picture in found
+        if picture.file not in files
+    ]
+    page = write_document(folder, title, [*blocks, Heading("Figures"), *pictures, *rest])
+    text = markdown([block for block in blocks if not isinstance(block, Picture)])
+    return f"# {title}\n\n{text}\n{page}"
 
 
 def to_markdown(title: str, blocks: Sequence[Block]) -> str:
@@ -143,7 +172,17 @@ def to_html(title: str, blocks: Sequence[Block]) -> str:
     shown = _shown(blocks, lambda picture: bool(picture.png))
     headings = [block.text for block in shown if isinstance(block, Heading) and block.level == 2]
     links = headings if len(headings) > _MANY else []
-    return _TEMPLATES.get_template("page.html.j2").render(title=title, blocks=shown, links=links)
+    charts = any(isinstance(block, Picture) and block.charts for block in shown)
+    return _TEMPLATES.get_template("page.html.j2").render(
+        title=title, blocks=shown, links=links, vega=_vega() if charts else ""
+    )
+
+
+@functools.cache
+def _vega() -> str:
+    """What draws the charts, compressed, see templates/vega.txt."""
+    packed = resources.files("cifarlab.report") / "templates" / "vega.js.gz"
+    return b64encode(packed.read_bytes()).decode()
 
 
 def _shown(blocks: Sequence[Block], has: Callable[[Picture], bool]) -> list[Block]:
@@ -174,8 +213,10 @@ def _as_markdown(block: Block) -> str:
         case Code(lines):
             return "\n".join(f"    {part}" for line in lines for part in line.splitlines())
         case Grid():
-            rows = [[_plain(entry) for entry in row] for row in block.rows]
-            return markdown_table([list(block.header), *(_once(rows) if block.merged else rows)])
+            keep = [i for i in range(len(block.header)) if i not in block.on_page]
+            header = [block.header[i] for i in keep]
+            rows = [[_plain(row[i]) for i in keep] for row in block.rows]
+            return markdown_table([header, *(_once(rows) if block.merged else rows)])
         case Picture(name, _, caption, file):
             return f"![{as_markdown(caption or name, is_label=True)}]({quote(file)})"
 
@@ -200,6 +241,8 @@ def _plain(entry: Entry) -> str:
             return text
         case Link(text, target):
             return Markup(f"[{as_markdown(text, is_label=True)}]({_href(target)})")
+        case tuple():
+            return Markup(" ".join(map(_plain, entry)))
     return entry
 
 
@@ -223,7 +266,8 @@ def _lines(grid: Grid) -> Iterator[list[_Cell]]:
 def _style(grid: Grid, column: int, entry: Entry) -> str:
     if column and column not in grid.words:
         return ""
-    is_long = len(_plain(entry)) > _UNBROKEN
+    links = entry if isinstance(entry, tuple) else ()
+    is_long = len(" ".join(x.text for x in links) or _plain(entry)) > _UNBROKEN
     return " ".join((["words"] if column else []) + (["long"] if is_long else []))
 
 
@@ -235,6 +279,12 @@ def _width(png: bytes) -> int | None:
         return round(image.width * _SCREEN / dpi[0]) if dpi else None
 
 
+def _in_dark() -> dict[str, str]:
+    from cifarlab.figures.style import IN_DARK  # matplotlib takes a second to import
+
+    return IN_DARK
+
+
 _TEMPLATES = Environment(
     loader=PackageLoader("cifarlab.report"),
     autoescape=True,
@@ -243,6 +293,7 @@ _TEMPLATES = Environment(
     keep_trailing_newline=True,
     undefined=StrictUndefined,
 )
+_TEMPLATES.globals["in_dark"] = _in_dark
 _TEMPLATES.filters |= {
     "href": _href,
     "kind": lambda value: type(value).__name__,

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from cifarlab.base.errors import UserError
+from cifarlab.figures import charts, curves, pictures
 from cifarlab.figures import classes as per_class
 from cifarlab.figures import confusion as confusion_figure
-from cifarlab.figures import curves, pictures
 from cifarlab.figures import evaluation as sheet_figure
 from cifarlab.figures import reliability as reliability_figure
 from cifarlab.figures.evaluation import Sheet, Shown
@@ -116,22 +116,46 @@ def blocks(run: Run, evaluation: Evaluation, sheet: Sheet) -> list[Block]:
             f"{evaluation.loss:.4f}",
         ),
     ]
-    drawn = [_picture("curves", curves.draw(run.columns))] if run.columns else []
+    below = (
+        "Loss and accuracy of each epoch. Training is the mean over the epoch's steps, with "
+        "augmentation and dropout on."
+    )
+    drawn = (
+        [_picture("curves", curves.draw(run.columns), below, charts.curves(run.columns))]
+        if run.columns
+        else []
+    )
     return [
         Picture(SHEET.stem, file=SHEET.as_posix()),
         Heading("Training"),
         *drawn,
         Heading("Classes"),
         Grid.of(class_table(evaluation, sheet.classes), words=(4,)),
-        _picture("confusion", confusion_figure.draw(sheet.counts, sheet.classes)),
-        _picture("classes", per_class.draw(sheet.precision, sheet.recall, sheet.classes)),
+        _picture(
+            "confusion",
+            confusion_figure.draw(sheet.counts, sheet.classes),
+            "Test images by true class and answer, shaded by their share of the class.",
+            [charts.confusion(sheet.counts, sheet.classes)],
+        ),
+        _picture(
+            "classes",
+            per_class.draw(sheet.precision, sheet.recall, sheet.classes),
+            "Of the answers of a class, the share that is right; of its images, the share found.",
+            [charts.classes(sheet.precision, sheet.recall, sheet.classes)],
+        ),
         Heading("Calibration"),
         Grid.of(calibration),
         Text(
             "The temperature divides the logits: it changes how sure the answers are, not which "
             "they are. It is fitted on validation images."
         ),
-        _picture("reliability", reliability_figure.draw(sheet.panels)),
+        _picture(
+            "reliability",
+            reliability_figure.draw(sheet.panels),
+            "Test answers in bins of their confidence: on the diagonal it is what it says, below "
+            f"it the net is too sure. Faded: fewer than {reliability_figure.FEW} answers.",
+            charts.reliability(sheet.panels),
+        ),
         Heading("Most confidently wrong"),
         _images("confidently_wrong", sheet.wrong),
         Heading("Drawn at random"),
@@ -189,5 +213,7 @@ def _images(name: str, shown: Shown) -> Block:
     return _picture(name, drawn, "Test images: answer, confidence.")
 
 
-def _picture(name: str, figure: curves.Figure, below: str = "") -> Picture:
-    return Picture(name, curves.png(figure), below)
+def _picture(
+    name: str, figure: curves.Figure, below: str, shown: Sequence[charts.Chart] = ()
+) -> Picture:
+    return Picture(name, curves.png(figure), below, charts=shown)

@@ -3,22 +3,21 @@
 import math
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
+from cifarlab.base.durations import duration
 from cifarlab.base.errors import UserError
 from cifarlab.report.document import (
     Block,
     Code,
     Grid,
     Heading,
-    Picture,
     Text,
-    markdown,
-    write_document,
+    write_page,
 )
-from cifarlab.report.study.files import studies_in, write_index
-from cifarlab.report.sweep.page import publish, write_results
+from cifarlab.report.facts import provenance
+from cifarlab.report.index import indexed, write_index
+from cifarlab.report.sweep.page import write_results, write_sweep
 from cifarlab.report.sweep.results import collect
 from cifarlab.report.tables import Table
 from cifarlab.stats.quantities import METRICS
@@ -32,7 +31,7 @@ def write_report(folder: Path, known: Sequence[Study] = ()) -> str:
     """Write the report of a folder into it and return the text to show.
 
     For a sweep or a study this also writes, at any time, what is written at its end. For a folder
-    of studies it writes an index.
+    with such folders below it writes an index.
 
     known: all studies that there are: the index has their rows, too, if nothing has been run yet.
 
@@ -43,10 +42,12 @@ def write_report(folder: Path, known: Sequence[Study] = ()) -> str:
     if is_study(folder):
         return write_results(folder)
     if is_sweep(folder):
-        return write_page(folder, f"Sweep {folder.name}", publish(collect(folder)))
-    if studies_in(folder):
+        return write_sweep(collect(folder))
+    if indexed(folder):
         return write_index(folder, known)
-    raise UserError(f"path={folder}: neither a finished run nor a sweep, nor has it studies")
+    raise UserError(
+        f"path={folder}: neither a finished run nor a sweep, nor are there any below it"
+    )
 
 
 def write_run(folder: Path) -> str:
@@ -55,27 +56,10 @@ def write_run(folder: Path) -> str:
     return write_page(folder, run.result.title, _run(run))
 
 
-def write_page(folder: Path, title: str, blocks: Sequence[Block]) -> str:
-    """Write ``report.md`` and ``report.html`` and return the text to show, without pictures.
-
-    Both files end with the pictures in ``figures`` that are not in any block.
-    """
-    shown = [block for block in blocks if isinstance(block, Picture)]
-    names, files = {picture.name for picture in shown}, {picture.file for picture in shown}
-    found = [Picture.read(path, folder) for path in sorted((folder / "figures").glob("*.png"))]
-    rest = [
-        replace(picture, png=b"") if picture.name in names else picture  # drawn for the page
-        for picture in found
-        if picture.file not in files
-    ]
-    page = write_document(folder, title, [*blocks, Heading("Figures"), *rest])
-    text = markdown([block for block in blocks if not isinstance(block, Picture)])
-    return f"# {title}\n\n{text}\n{page}"
-
-
 def _run(run: Run) -> list[Block]:
     record = run.result
     return [
+        *provenance([run]),
         Grid.of(_results(record)),
         *_evaluation(run),
         Heading("The run"),
@@ -115,7 +99,7 @@ def _facts(record: RunRecord) -> Table:
         ("train, val, test images", ", ".join(f"{data[f'num_{s}']:,}" for s in record.metrics)),
         ("split", data["split_hash"]),
         ("epochs", f"{record.epochs_run}, best {record.best_epoch} ({record.status})"),
-        ("time", f"{record.time['fit_s']:.0f} s, {record.time['images_per_s']:,.0f} images/s"),
+        ("time", f"{duration(record.time['fit_s'])}, {record.time['images_per_s']:,.0f} images/s"),
         ("hardware", f"{hardware['devices']} x {hardware['name']}, {hardware['precision']}"),
         ("test set read", f"{record.test_reads} time(s)"),
     ]  # fmt: skip

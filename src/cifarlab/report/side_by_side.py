@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from cifarlab.base.durations import duration
 from cifarlab.base.errors import UserError
-from cifarlab.figures import curves, pictures
+from cifarlab.figures import charts, curves, pictures
 from cifarlab.figures.style import class_labels
-from cifarlab.report.document import Block, Grid, Heading, Picture, Text
+from cifarlab.report.document import Block, Grid, Heading, Picture, Text, write_page
+from cifarlab.report.facts import link_to, provenance, when
 from cifarlab.report.images import images_of
-from cifarlab.report.page import write_page
 from cifarlab.report.tables import Table
 from cifarlab.stats.calibration import reliability
 from cifarlab.stats.quantities import METRICS
@@ -45,19 +46,26 @@ def write_comparison(folders: Sequence[Path], out: Path | None) -> str:
         write_csv(out / "disagreements.csv", _rows(runs, which))
     else:
         (out / "disagreements.csv").unlink(missing_ok=True)
-    where = [("", "run folder"), *((n, str(r.folder)) for n, r in zip(names, runs, strict=True))]
+    where = [
+        (name, link_to(run, str(run.folder), out), f"{run.result.seed}", when(run.written))
+        for name, run in zip(names, runs, strict=True)
+    ]
     images_file = out / "figures" / "disagreements.png"
     note = _draw(runs, which, images_file)
     curves_file = out / "figures" / "curves.png"
     curves_file.unlink(missing_ok=True)
+    drawn: list[Block] = []
     if all(run.columns for run in runs):
         columns = {name: run.columns for name, run in zip(names, runs, strict=True)}
         curves.save(curves.overlay(columns), curves_file)
+        below = "Loss and accuracy of each epoch; validation drawn through, training dashed."
+        drawn = [Picture.read(curves_file, out, below, charts.overlay(columns))]
     blocks: list[Block] = [
-        Grid.of(where, words=(1,)),
+        *provenance(runs),
+        Grid(("", "run folder", "seed", "finished"), where, words=(1,)),
         Heading("Side by side"),
         Grid.of(side_by_side(runs)),
-        *[Picture.read(path, out) for path in [curves_file] if path.is_file()],
+        *drawn,
         Heading("Agreement on the test images"),
         Grid.of(agreement(runs)),
         Text(note),
@@ -153,7 +161,7 @@ def side_by_side(runs: Sequence[Run]) -> Table:
         ("best epoch", *(f"{r.best_epoch} of {r.epochs_run}" for r in records)),
         ("parameters", *(f"{r.num_params:,}" for r in records)),
         ("million multiply-accumulates", *(f"{r.macs / 1e6:.1f}" for r in records)),
-        ("training time (s)", *(f"{r.time['fit_s']:.0f}" for r in records)),
+        ("training time", *(duration(r.time["fit_s"]) for r in records)),
     ]
     return [*table, *differences([run.config or {} for run in runs])]
 

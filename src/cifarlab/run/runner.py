@@ -30,6 +30,7 @@ from cifarlab.store.record import (
     CELLS,
     CONFIG,
     EPOCHS,
+    EVENT_PARTS,
     EVENTS,
     FAILURE,
     PRUNED,
@@ -137,11 +138,12 @@ def summary(record: RunRecord, folder: Path) -> str:
 def _discard(folder: Path) -> None:
     """Remove what a failed run has written, and its folder unless other things are in it."""
     files = (CONFIG, LOCK, "run.log", EPOCHS, f"{EVENTS}*", INITIAL.name)
+    parts = [folder / name for name in EVENT_PARTS]
     for pattern in (*files, SUMS, SUMS_LOCK):
-        for place in (folder, folder / INITIAL.parent):
+        for place in (folder, folder / INITIAL.parent, *parts):
             for path in place.glob(pattern):
                 path.unlink()
-    for made in (folder / LAST.parent, folder / "figures", folder):
+    for made in (folder / LAST.parent, folder / "figures", *parts, folder):
         with contextlib.suppress(OSError):  # not there, or not empty
             made.rmdir()
 

@@ -225,13 +225,16 @@ class Session:
             )
 
     def _log_final(self, results: dict[str, Evaluation]) -> None:
-        final = {f"best/{name}_{k}": v for name, r in results.items() for k, v in r.metrics.items()}
+        step = self.trainer.global_step
+        final = {name: result.metrics for name, result in results.items()}
+        flat = {f"final/{s}_{k}": v for s, values in final.items() for k, v in values.items()}
         for logger in self.trainer.loggers:
-            logger.log_metrics(final, step=self.trainer.global_step)
             if isinstance(logger, callbacks.TensorBoard):
+                logger.log_final(final, step)
                 logger.log_config(self.config)
                 logger.close()
             else:
+                logger.log_metrics(flat, step=step)
                 logger.finalize("success")
 
     def _record(

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import special, stats
 
 LEVEL = 0.95  # of all intervals
+LEAST = 3  # seeds, below which no interval is shown and no verdict given: of two, t is 12.7
 NAN = float("nan")
 # Wilcoxon's p of fewer pairs cannot fall below 5 %: all six with one sign have p = 2 / 2^6 = 0.03
 WILCOXON_PAIRS = 6

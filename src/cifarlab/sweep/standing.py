@@ -4,6 +4,7 @@ import functools
 import math
 from pathlib import Path
 
+from cifarlab.base.durations import duration
 from cifarlab.base.errors import UserError
 from cifarlab.store.record import FAILURE, RESULT, RunRecord, is_over
 from cifarlab.store.sweep import read_plan
@@ -31,7 +32,7 @@ def standing(sweep: Path, at_once: int = 1) -> str:
     seconds = [record.time["total_s"] for record in records.values()]
     if left and seconds:
         rest = math.ceil(left / at_once) * sum(seconds) / len(seconds)
-        parts.append(f"about {_duration(rest)} left")
+        parts.append(f"about {duration(rest)} left")
     return ", ".join(parts)
 
 
@@ -47,10 +48,3 @@ def _record(cell: Path) -> RunRecord | None:
 def _read(cell: Path, written: int) -> RunRecord:
     """Each record once, however many cells come after it. written: when it was, in ns."""
     return RunRecord.load(cell)
-
-
-def _duration(seconds: float) -> str:
-    """``40 s``, ``4 min``, ``3.5 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,5 @@
-"""Two sides compared, in configuration and results: ``compare.md``, ``.json`` and ``.png``."""
+"""Two sides compared, in configuration and results: ``compare.html``, ``.md``, ``.json`` and
+``.png``."""
 
 import dataclasses
 import json
@@ -12,7 +13,8 @@ from cifarlab.report.compare import sentences
 from cifarlab.report.compare.differences import SPLITS, Comparison, compare, match
 from cifarlab.report.compare.selection import Side, check_comparable
 from cifarlab.report.compare.tables import Changed, blocks
-from cifarlab.report.document import Heading, Picture, Text, markdown, to_markdown
+from cifarlab.report.document import Heading, Picture, Text, markdown, write_document
+from cifarlab.report.facts import provenance
 from cifarlab.report.sweep.results import REPLICATES
 from cifarlab.report.tables import listed
 from cifarlab.stats.intervals import LEVEL
@@ -22,8 +24,8 @@ from cifarlab.store.record import NEUTRAL_KEYS, short_name
 
 
 def write_comparison(a: Side, b: Side, folder: Path, width: float) -> str:
-    """Compare two sides, write ``compare.md``, ``compare.json`` and ``compare.png``, and return the
-    text to show.
+    """Compare two sides, write ``compare.html``, ``.md``, ``.json`` and ``.png``; return the text
+    to show.
 
     folder: to write into.
     width: half the width that the interval of an accuracy should reach, a fraction.
@@ -41,15 +43,19 @@ def write_comparison(a: Side, b: Side, folder: Path, width: float) -> str:
     from cifarlab.report.compare.drawing import draw  # matplotlib takes a second to import
 
     draw(comparison, folder / "compare.png")
-    picture = Picture.read(folder / "compare.png", folder, "a - b")
-    write_atomic(folder / "compare.md", to_markdown("a and b compared", [*page, picture]))
+    below = "Differences of accuracy, a - b, with their 95 % intervals."
+    picture = Picture.read(folder / "compare.png", folder, below)
+    about = provenance([*comparison.matching.a, *comparison.matching.b])
+    written = write_document(
+        folder, "a and b compared", [*page, Heading("Figure"), picture, *about], "compare"
+    )
     document = _document(a, b, comparison) | {
         "configuration": [change._asdict() for change in changed[0]],
         "verdict": lines,
         "notes": notes,
     }
     write_atomic(folder / "compare.json", json.dumps(_plain(document), indent=1) + "\n")
-    return f"{markdown(page)}\n{folder / 'compare.md'}"
+    return f"{markdown(page)}\n{written}"
 
 
 def folder_name(a: Side, b: Side) -> str:

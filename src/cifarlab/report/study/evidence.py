@@ -1,13 +1,15 @@
 """Every row that a report prints a figure of, beside ours: a table, a picture, a paragraph."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from cifarlab.figures import charts
 from cifarlab.figures.multiples import Columns, small_multiples
 from cifarlab.figures.rows import beside_reported
 from cifarlab.figures.style import Figure
 from cifarlab.report.document import Block, Chip, Entry, Grid, Link, Text
+from cifarlab.report.pictures import Drawn
 from cifarlab.report.study.figures import pair
 from cifarlab.report.study.page import TONES, Compared, compared, judged
 from cifarlab.report.study.results import Line, StudyResults
@@ -210,10 +212,18 @@ def curves(rows: Sequence[Evidence]) -> Figure | None:
     return small_multiples(dict(panels.values())) if panels else None
 
 
-def picture(lines: Mapping[str, Line]) -> Figure:
-    """Reported and ours of the rows of ``drawn``."""
-    pairs = [pair(line, DRAWN) for line in lines.values()]
-    return beside_reported([*lines], {"test accuracy": pairs})
+def pictures(rows: Sequence[Evidence], beside: str, over_epochs: str) -> Iterator[Drawn]:
+    """What there is to see of the whole rows, the files by the names given: reported and ours,
+    and the curves."""
+    if lines := drawn(rows):
+        panels = {"test accuracy": [pair(line, DRAWN) for line in lines.values()]}
+        figure, charts_ = (
+            beside_reported([*lines], panels),
+            charts.beside_reported([*lines], panels),
+        )
+        yield Drawn(beside, CAPTION, figure, charts_)
+    if (figure_ := curves(rows)) is not None:
+        yield Drawn(over_epochs, CURVES, figure_)
 
 
 def _main(reported: Sequence[Reported]) -> Reported:

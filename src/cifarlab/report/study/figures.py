@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from cifarlab.figures import ladder, rows, swept
+from cifarlab.figures import charts, ladder, rows, swept
 from cifarlab.figures.axis import Point
 from cifarlab.figures.curves import Figure
 from cifarlab.figures.rows import Curve, Pair
+from cifarlab.report.pictures import Drawn
 from cifarlab.report.study.nets import pictures
 from cifarlab.report.study.results import Line, StudyResults
 from cifarlab.report.study.verdicts import difference, estimate
@@ -18,11 +19,8 @@ _PANELS = ("peak_val_acc", "val_acc", "test_acc", "train_acc")  # shown where so
 _WORDS = {"val_acc": "validation", "peak_val_acc": "validation, best epoch", "test_acc": "test"}
 
 
-def figures(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
-    """The name of the file, the caption and the figure, one after another.
-
-    Only what there are runs for is drawn.
-    """
+def figures(results: StudyResults) -> Iterator[Drawn]:
+    """The figures, one after another. Only what there are runs for is drawn."""
     lines, note = results.measured, results.mark
     if not lines:
         return
@@ -33,23 +31,25 @@ def figures(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
     caption = "Means with 95 % intervals; dots: single runs."
     if _reported(results):
         caption += " Hollow: the report's figures; an arrow: at least, or at most."
-    yield "reported.png", caption, rows.beside_reported(shown, panels, note)
+    charts_ = charts.beside_reported(shown, panels)
+    yield Drawn("reported.png", caption, rows.beside_reported(shown, panels, note), charts_)
     if (axis := results.study.axis) is not None:
-        yield "swept.png", f"Accuracy over {axis.name}.", _swept(results, names)
+        yield Drawn("swept.png", f"Accuracy over {axis.name}.", _swept(results, names))
     train, test = ([_mean(line, f"{split}_acc") for line in lines] for split in ("train", "test"))
     caption = "The gap: accuracy on training and on test images, same weights, no augmentation."
-    yield "gaps.png", caption, rows.gaps([line.label for line in lines], train, test, note)
+    figure = rows.gaps([line.label for line in lines], train, test, note)
+    yield Drawn("gaps.png", caption, figure)
     drawn = {line.label: _curves(line.runs) for line in lines if not line.row.like}
     drawn = {name: runs for name, runs in drawn.items() if runs}
     if drawn:
         caption = "Accuracy over the epochs, one line a run; markers: lowest validation loss."
-        yield "curves_acc.png", caption, rows.curves(drawn, "acc", note)
+        yield Drawn("curves_acc.png", caption, rows.curves(drawn, "acc", note))
         caption = "Loss over the epochs. Training's is the mean while it ran, with augmentation on."
-        yield "curves_loss.png", caption, rows.curves(drawn, "loss", note)
+        yield Drawn("curves_loss.png", caption, rows.curves(drawn, "loss", note))
     yield from pictures(results)
 
 
-def _ladder(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
+def _ladder(results: StudyResults) -> Iterator[Drawn]:
     """The figures of a ladder, of the first setting if several were swept."""
     runs = results.of(results.settings[0])
     added = [s for s in results.study.steps if not s.removed]
@@ -58,12 +58,12 @@ def _ladder(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
         start = mean_interval([run.measure("val_acc") for run in runs[added[0].against]])[0]
         done = [(name, point) for name, point in steps if point]
         caption = "One ingredient more in each bar; 95 % intervals of the difference to the last."
-        yield "waterfall.png", caption, ladder.waterfall(start, done, results.mark)
+        yield Drawn("waterfall.png", caption, ladder.waterfall(start, done, results.mark))
     removed = [s for s in results.study.steps if s.removed]
     left = [(s.ingredient, point) for s in removed if (point := _difference(s, runs))]
     if left:
         caption = "Each ingredient left out of the whole: difference to the whole, 95 % interval."
-        yield "left_out.png", caption, ladder.differences(left, results.mark)
+        yield Drawn("left_out.png", caption, ladder.differences(left, results.mark))
 
 
 def _difference(step: Step, runs: dict[str, tuple[Run, ...]]) -> Point | None:
@@ -121,4 +121,5 @@ def _swept(results: StudyResults, names: Sequence[str]) -> Figure:
 
 
 def _curves(runs: Sequence[Run]) -> list[Curve]:
-    return [Curve(run.columns, run.result.best_epoch) for run in runs if run.epochs]
+    """Of the runs of more than one epoch: one is no curve."""
+    return [Curve(run.columns, run.result.best_epoch) for run in runs if len(run.epochs) > 1]

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from cifarlab.base.errors import UserError
-from cifarlab.figures import confusion, filters
-from cifarlab.figures.curves import Figure
+from cifarlab.figures import charts, confusion, filters
+from cifarlab.report.pictures import Drawn
 from cifarlab.report.study.results import Line, StudyResults
 from cifarlab.stats.answers import confusion as confusion_of
 from cifarlab.stats.intervals import mean_interval
@@ -33,11 +33,9 @@ def mean(line: Line, name: str) -> float:
     return mean_interval(values)[0] if values else -inf
 
 
-def pictures(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
-    """The name of the file, the caption and the figure, one after another.
-
-    They are of the row that validation chooses; what its folders do not have is left out.
-    """
+def pictures(results: StudyResults) -> Iterator[Drawn]:
+    """The figures, one after another. They are of the row that validation chooses; what its
+    folders do not have is left out."""
     line = best_row(results)
     if line is None:
         return
@@ -46,12 +44,16 @@ def pictures(results: StudyResults) -> Iterator[tuple[str, str, Figure]]:
         counts = np.sum([confusion_of(one.test) for one in found], axis=0)
         caption = f"{line.label}, chosen by validation: test images by class and answer, "
         caption += f"{len(found)} run(s) together."
-        yield "confusion.png", caption, confusion.draw(counts, found[0].classes, results.mark)
+        names = found[0].classes
+        yield Drawn(
+            "confusion.png", caption, confusion.draw(counts, names, results.mark),
+            [charts.confusion(counts, names)],
+        )  # fmt: skip
     weights = first_layer(line.runs[0])
     if weights is not None:
         caption = f"{line.label}, seed {line.runs[0].result.seed}: filters of the first layer."
         states = dict(zip(("before training", "after training"), weights, strict=True))
-        yield "filters.png", caption, filters.draw(states, title=results.mark)
+        yield Drawn("filters.png", caption, filters.draw(states, title=results.mark))
 
 
 def _predictions(run: Run) -> RunPredictions | None:

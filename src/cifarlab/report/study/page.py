@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from math import isnan
 
 from cifarlab.report.document import Block, Chip, Code, Entry, Grid, Heading, Items, Picture, Text
+from cifarlab.report.facts import link_to, trained_on, when
 from cifarlab.report.study.nets import best_row, mean
 from cifarlab.report.study.results import Line, StudyResults
 from cifarlab.report.study.verdicts import (
     COMPATIBLE,
     CONTRADICTED,
-    LEAST,
     NOT_JUDGED,
     NOT_MEASURED,
     SUPPORTED,
@@ -24,10 +24,9 @@ from cifarlab.report.study.verdicts import (
     judge,
 )
 from cifarlab.report.tables import listed
-from cifarlab.stats.intervals import estimate
+from cifarlab.stats.intervals import LEAST, estimate
 from cifarlab.stats.pairing import WELCH
 from cifarlab.stats.quantities import QUANTITIES, Quantity
-from cifarlab.store.record import RunRecord
 from cifarlab.studies.claims import Claim
 from cifarlab.studies.schema import OURS, Reported
 
@@ -215,42 +214,15 @@ def _state(results: StudyResults) -> str:
     done = sum(cell.record is not None for cell in cells)
     seeds = ", ".join(map(str, results.seeds)) or "none"
     text = f"{done} of {len(cells)} planned runs are finished; seeds: {seeds}. "
-    return (text + trained_on(results)).strip()
+    return (text + _trained_on(results)).strip()
 
 
-def trained_on(results: StudyResults) -> str:
-    """A sentence about data, hardware, versions and hours of the runs; empty if there are none."""
-    runs = {run.folder: run.result for line in results.measured for run in line.runs}
-    records = list(runs.values())
-    if not records:
+def _trained_on(results: StudyResults) -> str:
+    runs = {run.folder: run for line in results.measured for run in line.runs}
+    if not runs:
         return ""
-
-    def each(values: list[str]) -> str:
-        return ", ".join(dict.fromkeys(values))
-
-    data = each(
-        [
-            f"{r.data['name']} ({r.data['num_train']:,} / {r.data['num_val']:,} / "
-            f"{r.data['num_test']:,} images)"
-            for r in records
-        ]
-    )
-    machines = each([_machine(r) for r in records])
-    torch = each([str(r.versions.get("torch", "?")) for r in records])
-    commits = each([str(r.git.get("sha") or "?")[:8] for r in records])
-    hours = sum(r.time["fit_s"] for r in records) / 3600
-    return (
-        f"Data: {data}. Trained on {machines}; torch {torch}, commit {commits}; "
-        f"{hours:.1f} hours in all."
-    )
-
-
-def _machine(record: RunRecord) -> str:
-    hardware = record.hardware
-    words = [str(hardware.get("name", "?")), str(hardware.get("precision", "?"))]
-    if hardware.get("device") == "cpu":
-        words.append(f"{hardware.get('threads', '?')} thread(s)")
-    return f"{words[0]} ({', '.join(words[1:])})"
+    ended = when(max(run.written for run in runs.values()))
+    return f"{trained_on([run.result for run in runs.values()])} Last run: {ended}."
 
 
 def _reported(results: StudyResults) -> Iterator[Block]:
@@ -305,9 +277,11 @@ def all_rows(results: StudyResults, left_out: Collection[str] = ()) -> Iterator[
         note = line.absent and f"not measured: {line.absent}"
         n = str(len(line.runs))
         note = note or line.row.note
-        table.append([line.label, n, *shown, size or "-", note])
-    header = ["row", "n", "val acc %", "test acc %", "train acc %", "gap"]
-    yield Grid([*header, "best epoch", "epochs", "parameters", ""], table, words=(9,))
+        runs = tuple(link_to(run, f"{run.result.seed}", results.folder) for run in line.runs)
+        table.append([line.label, n, runs, *shown, size or "-", note])
+    header = ["row", "n", "runs, by seed", "val acc %", "test acc %", "train acc %", "gap"]
+    header += ["best epoch", "epochs", "parameters", ""]
+    yield Grid(header, table, words=(2, 10), on_page=(2,))
     if text := winner(results):
         yield Text(text)
 

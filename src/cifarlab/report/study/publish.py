@@ -19,6 +19,7 @@ import yaml
 from cifarlab.base.errors import UserError
 from cifarlab.figures.curves import save
 from cifarlab.report.document import Block, Code, Grid, Heading, Picture, Text, to_markdown
+from cifarlab.report.facts import trained_on
 from cifarlab.report.study import evidence
 from cifarlab.report.study.files import studies_in
 from cifarlab.report.study.index import order, overview
@@ -27,7 +28,6 @@ from cifarlab.report.study.page import (
     FIGURES_NOTE,
     all_rows,
     summary,
-    trained_on,
 )
 from cifarlab.report.study.results import StudyResults, read_study
 from cifarlab.report.sweep.results import collect
@@ -148,10 +148,8 @@ def write_page(published: Path, known: Sequence[Study] = ()) -> Path:
     path = published.with_suffix(".md")
     studies = read_published(published)
     rows = evidence.every_row(known, studies)
-    if lines := evidence.drawn(rows):
-        save(evidence.picture(lines), published / PICTURE)
-    if (curves := evidence.curves(rows)) is not None:
-        save(curves, published / CURVES)
+    for one in evidence.pictures(rows, PICTURE, CURVES):
+        save(one.figure, published / one.name)
     write_atomic(path, page(published, studies, known))
     write_atomic(path.with_name(f"{published.name}_appendix.md"), appendix(studies))
     return path
@@ -216,7 +214,7 @@ def appendix(studies: Sequence[StudyResults]) -> str:
         open_ = {row for row in measured if (results.study.id, row) not in there}
         if results.mark and open_:
             blocks += [Heading(_title(results)), Code([command(results)])]
-            blocks.append(Text(trained_on(results)))
+            blocks.append(Text(_trained_on(results)))
             hidden = {row.id for row in results.study.rows} - open_
             blocks += [b for b in all_rows(results, hidden) if isinstance(b, Grid)]
             blocks += _remarks(results.folder)
@@ -229,7 +227,7 @@ def _section(results: StudyResults) -> Iterator[Block]:
     byline = "A study of our own." if study.source == OURS else f"Source: {study.source}."
     yield Text(f"{byline} {study.about}".strip())
     yield Code([command(results)])
-    yield Text(trained_on(results))
+    yield Text(_trained_on(results))
     for block in summary(results):
         if isinstance(block, Heading):
             yield replace(block, level=3)
@@ -264,3 +262,8 @@ def _remarks(folder: Path) -> Sequence[Text]:
 def _slug(title: str) -> str:
     """The anchor of a heading, as GitHub makes it when it shows Markdown."""
     return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+def _trained_on(results: StudyResults) -> str:
+    runs = {run.folder: run.result for line in results.measured for run in line.runs}
+    return trained_on([*runs.values()])

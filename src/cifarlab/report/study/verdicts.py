@@ -8,14 +8,13 @@ import numpy as np
 from scipy import stats
 
 from cifarlab.stats import pairing
-from cifarlab.stats.intervals import LEVEL, NAN, Estimate, holm
+from cifarlab.stats.intervals import LEAST, LEVEL, NAN, Estimate, holm
 from cifarlab.stats.intervals import estimate as mean_of
 from cifarlab.store.run import Run
 from cifarlab.studies.claims import Claim, Comparison
 from cifarlab.studies.schema import Reported
 
 TEST_IMAGES = 10_000  # of CIFAR-10
-LEAST = 3  # seeds, below which there is no interval and no verdict: of two, t is 12.7
 _OF_VALIDATION = ("val_acc", "peak_val_acc", "first_val_acc", "last_val_acc")
 WIDEST = 0.02  # half the interval of an accuracy, beyond which to lie within it says nothing
 

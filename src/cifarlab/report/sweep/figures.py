@@ -7,33 +7,37 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from cifarlab.figures import axis, effects, heatmap, pareto, search
+from cifarlab.figures import axis, charts, effects, heatmap, pareto, search
 from cifarlab.figures.axis import Point
-from cifarlab.figures.curves import Figure, save
-from cifarlab.report.sweep.results import REPLICATES, Results
+from cifarlab.report.document import Picture
+from cifarlab.report.pictures import Drawn, save_all
+from cifarlab.report.sweep.results import REPLICATES, Results, brief
 from cifarlab.report.sweep.search import importances, last_accuracy
-from cifarlab.stats.intervals import mean_interval
+from cifarlab.stats.intervals import LEAST, NAN, mean_interval
 from cifarlab.store.run import ABSENT, Run
 
+Chart = charts.Chart
 _ACCURACIES = {"validation": "val_acc", "test": "test_acc"}
 _OURS = ("axis_*.png", "heatmap.png", "main_effects.png", "pareto_*.png", "search_*.png")
 
 
-def draw_all(results: Results) -> None:
-    """Draw the figures into the sweep's folder ``figures`` and remove those of an earlier call."""
-    made, folder = set(), results.sweep.folder / "figures"
+def draw_all(results: Results) -> list[Picture]:
+    """Draw the figures into the sweep's folder ``figures``, remove those of an earlier call, and
+    return them for a page."""
+    folder = results.sweep.folder
     drawn = search_figures(results) if results.sweep.is_search else figures(results)
-    for name, figure in drawn:
-        save(figure, folder / name)
-        made.add(name)
+    made = save_all(drawn, folder)
+    names = {f"{picture.name}.png" for picture in made}
     for pattern in _OURS:
-        for path in folder.glob(pattern):
-            if path.name not in made:
+        for path in (folder / "figures").glob(pattern):
+            if path.name not in names:
                 path.unlink()
+    return made
 
 
-def figures(results: Results) -> Iterator[tuple[str, Figure]]:
-    """The name of the file and the figure, one after another.
+def figures(results: Results) -> Iterator[Drawn]:
+    """The figures, one after another. With more than two axes the main effects stand for each axis
+    by itself.
 
     If cells differ in keys that nobody typed, the figures show one setting of these: see
     ``setting``.
@@ -43,35 +47,48 @@ def figures(results: Results) -> Iterator[tuple[str, Figure]]:
     levels = {key: _levels(key, results.sweep.runs, cells) for key in keys}
     levels = {key: found for key, found in levels.items() if len(found) > 1}
     note = _note(results, cells)
-    for key in levels:
-        yield f"axis_{_file(key)}.png", _axis(key, levels, cells, note)
+    for key in levels if len(levels) <= 2 else ():
+        yield _axis(key, levels, cells, note)
     if not levels and len(cells) > 1:
         key = next((key for key in results.swept if key in REPLICATES), "seed")
         values = {name: [c.measure(acc) for c in cells] for name, acc in _ACCURACIES.items()}
         names = [f"{key}={cell.value(key)}" for cell in cells]
-        yield f"axis_{_file(key)}.png", axis.strip(values, names, note)
+        caption = f"Runs that differ in {key} alone; a line joins the accuracies of a run."
+        yield Drawn(f"axis_{_file(key)}.png", caption, axis.strip(values, names, note))
     if len(levels) == 2:
-        yield "heatmap.png", _heatmap(levels, cells)
+        yield _heatmap(levels, cells)
     if len(levels) > 2:
-        yield "main_effects.png", _effects(levels, cells, note)
+        yield _effects(levels, cells, note)
     if levels:
         yield from _pareto(list(levels), cells)
 
 
-def search_figures(results: Results) -> Iterator[tuple[str, Figure]]:
+def search_figures(results: Results) -> Iterator[Drawn]:
     """The same for a search: for the study of Optuna's that the newest cell belongs to."""
     study = max(results.kept, key=lambda cell: cell.written).name.rpartition("_")[2]
     cells = [cell for cell in results.sweep.runs if cell.name.endswith(f"_{study}")]
     begun = [cell for cell in cells if cell.status != "missing"]
     pruned = [cell.status == "pruned" for cell in begun]
-    yield "search_history.png", search.history([last_accuracy(c) for c in begun], pruned)
+    accuracies = [last_accuracy(cell) for cell in begun]
+    yield Drawn(
+        "search_history.png",
+        "Validation accuracy of the cells in their order, and the best so far.",
+        search.history(accuracies, pruned),
+        [_history(begun, accuracies, pruned)] if any(map(math.isfinite, accuracies)) else (),
+    )
     finished = [cell for cell in cells if cell.record]
     keys = [key for key in results.swept if len({cell.value(key) for cell in finished}) > 1]
     if keys:
         values = {key: [cell.value(key) for cell in finished] for key in keys}
-        yield "search_slices.png", search.slices(values, [c.measure("val_acc") for c in finished])
+        yield Drawn(
+            "search_slices.png",
+            "Validation accuracy of the finished cells, and their values of each key.",
+            search.slices(values, [c.measure("val_acc") for c in finished]),
+            [_parallel(keys, finished)] if len(finished) > 1 else (),
+        )
     if len(finished) >= 4 and (shares := importances(results.sweep.folder, study)):
-        yield "search_importance.png", search.importance(shares)
+        caption = "How much of the spread between good and bad cells goes with each key."
+        yield Drawn("search_importance.png", caption, search.importance(shares))
 
 
 def setting(results: Results) -> list[Run]:
@@ -94,8 +111,13 @@ def estimate(cells: Sequence[Run], keys: Sequence[str], name: str) -> Point:
     """
     runs = [cell.measure(name) for cell in cells]
     combined = combinations(cells, keys, name)
-    mean, _, half = mean_interval(runs if len(combined) == 1 else combined)
-    return Point(mean, half, runs)
+    return _point(runs if len(combined) == 1 else combined, runs)
+
+
+def _point(values: Sequence[float], runs: Sequence[float]) -> Point:
+    """The mean of the values, with its interval from ``LEAST`` of them on."""
+    mean, _, half = mean_interval(values)
+    return Point(mean, half if len(values) >= LEAST else NAN, runs)
 
 
 def combinations(cells: Sequence[Run], keys: Sequence[str], name: str) -> list[float]:
@@ -106,8 +128,9 @@ def combinations(cells: Sequence[Run], keys: Sequence[str], name: str) -> list[f
     return [mean_interval(values)[0] for values in by.values()]
 
 
-def _axis(key: str, levels: dict[str, list[str]], cells: Sequence[Run], note: str) -> Figure:
-    keys = list(levels)
+def _axis(key: str, levels: dict[str, list[str]], cells: Sequence[Run], note: str) -> Drawn:
+    keys, name = list(levels), f"axis_{_file(key)}.png"
+    intervals = f"dots: single runs; bars: 95 % intervals, of {LEAST} runs or more"
 
     def points(acc: str, among: Sequence[Run]) -> list[Point]:
         members = [[c for c in among if c.value(key) == level] for level in levels[key]]
@@ -123,13 +146,16 @@ def _axis(key: str, levels: dict[str, list[str]], cells: Sequence[Run], note: st
             }
             for name, acc in _ACCURACIES.items()
         }
-        return axis.draw(key, levels[key], panels, legend=other, title=note)
-    over = f"means over {', '.join(k for k in keys if k != key)}" if len(keys) > 2 else ""
-    panels = {"": {name: points(acc, cells) for name, acc in _ACCURACIES.items()}}
-    return axis.draw(key, levels[key], panels, title="; ".join(filter(None, [over, note])))
+        figure = axis.draw(key, levels[key], panels, legend=other, title=note)
+        caption = f"Mean accuracy over {key}, a series for each {other}; {intervals}."
+    else:
+        panels = {"": {split: points(acc, cells) for split, acc in _ACCURACIES.items()}}
+        figure = axis.draw(key, levels[key], panels, title=note)
+        caption = f"Mean accuracy over {key}; {intervals}."
+    return Drawn(name, caption, figure, charts.levels(key, levels[key], panels))
 
 
-def _heatmap(levels: dict[str, list[str]], cells: Sequence[Run]) -> Figure:
+def _heatmap(levels: dict[str, list[str]], cells: Sequence[Run]) -> Drawn:
     (row_key, rows), (column_key, columns) = levels.items()
     means = np.full((len(rows), len(columns)), math.nan)
     for i, row in enumerate(rows):
@@ -137,25 +163,45 @@ def _heatmap(levels: dict[str, list[str]], cells: Sequence[Run]) -> Figure:
             found = [c for c in cells if (c.value(row_key), c.value(column_key)) == (row, column)]
             if found:
                 means[i, j] = mean_interval([cell.measure("val_acc") for cell in found])[0]
-    return heatmap.draw(means, rows, columns, row_key, column_key)
+    figure = heatmap.draw(means, rows, columns, row_key, column_key)
+    return Drawn("heatmap.png", "Mean validation accuracy, in per cent.", figure)
 
 
-def _effects(levels: dict[str, list[str]], cells: Sequence[Run], note: str) -> Figure:
+def _effects(levels: dict[str, list[str]], cells: Sequence[Run], note: str) -> Drawn:
     keys = list(levels)
     factors: dict[str, dict[str, Point]] = {}
     for key, names in levels.items():
         factors[key] = {}
         for name in names:
             values = combinations([c for c in cells if c.value(key) == name], keys, "val_acc")
-            mean, _, half = mean_interval(values)
-            factors[key][name] = Point(mean, half, values)
+            factors[key][name] = _point(values, values)
     there = len(combinations(cells, keys, "val_acc"))
     of = math.prod(map(len, levels.values()))
     gaps = f"{there} of {of} combinations: levels are not quite comparable" if there < of else ""
-    return effects.draw(factors, "; ".join(filter(None, [gaps, note])))
+    caption = (
+        "Mean validation accuracy at each level over all combinations of the others, which are the "
+        f"dots; bars: 95 % intervals over {LEAST} of them or more; dashed: the mean of all."
+    )
+    figure = effects.draw(factors, "; ".join(filter(None, [gaps, note])))
+    return Drawn("main_effects.png", caption, figure, [_parallel(keys, cells)])
 
 
-def _pareto(keys: Sequence[str], cells: Sequence[Run]) -> Iterator[tuple[str, Figure]]:
+def _history(cells: Sequence[Run], accuracies: Sequence[float], pruned: Sequence[bool]) -> Chart:
+    labels = [f"{cell.name}: {_typed(cell)}" for cell in cells]
+    return charts.history(accuracies, pruned, labels)
+
+
+def _parallel(keys: Sequence[str], cells: Sequence[Run]) -> Chart:
+    values = {key: [brief(cell.value(key)) for cell in cells] for key in keys}
+    names = [f"{cell.name}, seed {cell.result.seed}" for cell in cells]
+    return charts.parallel(values, [cell.measure("val_acc") for cell in cells], names)
+
+
+def _typed(cell: Run) -> str:
+    return " ".join(f"{key}={brief(value)}" for key, value in cell.typed.items())
+
+
+def _pareto(keys: Sequence[str], cells: Sequence[Run]) -> Iterator[Drawn]:
     by: dict[tuple, list[Run]] = defaultdict(list)
     for cell in cells:
         by[tuple(cell.value(key) for key in keys)].append(cell)
@@ -164,12 +210,17 @@ def _pareto(keys: Sequence[str], cells: Sequence[Run]) -> Iterator[tuple[str, Fi
     records = [[cell.record for cell in found if cell.record] for found in by.values()]
     times = [mean_interval([r.time["fit_s"] for r in members])[0] for members in records]
     params = [float(members[0].num_params) for members in records]
-    for name, costs, cost in (
-        ("time", times, "training time (s), validation included"),
-        ("params", params, "parameters"),
+    for name, words, costs, cost in (
+        ("time", "training time", times, "training time (s), validation included"),
+        ("params", "parameters", params, "parameters"),
     ):
-        if min(costs) > 0:
-            yield f"pareto_{name}.png", pareto.draw(costs, accuracies, labels, cost)
+        if 0 < min(costs) < max(costs):  # of one cost there is nothing to choose
+            yield Drawn(
+                f"pareto_{name}.png",
+                f"What accuracy costs in {words}; the line: the best that each cost buys.",
+                pareto.draw(costs, accuracies, labels, cost),
+                [charts.pareto(costs, accuracies, labels, cost)],
+            )
 
 
 def _levels(key: str, planned: Sequence[Run], cells: Sequence[Run]) -> list[str]:

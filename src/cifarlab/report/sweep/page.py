@@ -4,18 +4,31 @@ figures."""
 from collections.abc import Sequence
 from pathlib import Path
 
-from cifarlab.report.document import Block, Grid, Heading, Text, markdown, to_markdown
+from cifarlab.report.document import (
+    Block,
+    Entry,
+    Grid,
+    Heading,
+    Picture,
+    Text,
+    markdown,
+    to_markdown,
+    write_page,
+)
+from cifarlab.report.facts import link_to, provenance
 from cifarlab.report.study.results import read_study
 from cifarlab.report.sweep.ranking import remarks
 from cifarlab.report.sweep.results import (
     Results,
     Row,
+    brief,
     collect,
     result_rows,
     summarize,
 )
 from cifarlab.report.sweep.search import confirmation
 from cifarlab.report.tables import listed
+from cifarlab.stats.intervals import LEAST
 from cifarlab.store.files import write_atomic
 from cifarlab.store.run import Run
 from cifarlab.store.sweep import is_study
@@ -44,11 +57,22 @@ def write_all(results: Results) -> str:
 
         publish(results, draw=False)
         return write_study(read_study(results))
-    return f"{markdown(publish(results))}\n{folder / 'results.csv'}"
+    blocks, _ = publish(results)
+    return f"{markdown(blocks)}\n{folder / 'results.csv'}"
 
 
-def publish(results: Results, *, draw: bool = True) -> list[Block]:
-    """Write tables and figures into the sweep's folder and return the blocks of its report.
+def write_sweep(results: Results) -> str:
+    """Write the page of a sweep or a search, ``report.md`` and ``report.html``, and all that
+    ``publish`` writes; return the text to show."""
+    blocks, pictures = publish(results)
+    kind = "Search" if results.sweep.is_search else "Sweep"
+    title = f"{kind} {results.sweep.folder.name}"
+    return write_page(results.sweep.folder, title, [*provenance(results.kept), *blocks], pictures)
+
+
+def publish(results: Results, *, draw: bool = True) -> tuple[list[Block], list[Picture]]:
+    """Write tables and figures into the sweep's folder; return the blocks of its report, and the
+    figures.
 
     Those of an earlier call are replaced. Nothing is written for a folder without cells.
 
@@ -65,11 +89,11 @@ def publish(results: Results, *, draw: bool = True) -> list[Block]:
         write_csv(folder / "summary.csv", summary)
     else:
         (folder / "summary.csv").unlink(missing_ok=True)
-    if results.kept and draw:
-        from cifarlab.report.sweep.figures import draw_all  # matplotlib takes a second to import
+    if not results.kept or not draw:
+        return blocks, []
+    from cifarlab.report.sweep.figures import draw_all  # matplotlib takes a second to import
 
-        draw_all(results)
-    return blocks
+    return blocks, draw_all(results)
 
 
 def overview(results: Results, summary: list[Row]) -> list[Block]:
@@ -107,24 +131,28 @@ def summary_table(results: Results, summary: list[Row]) -> Grid:
     keys = [key for key in results.factors if key not in results.extra]
     keys += [together[0] for together in results.untyped]
     marks = ["unplanned"] if "unplanned" in summary[0] else []
-    header = [*keys, "n", "val acc", "test acc", "train acc", *marks]
-    rows = []
+    header = [*keys, "n", "runs, by seed", "val acc", "test acc", "train acc", *marks]
+    members: dict[tuple[str, ...], list[Run]] = {}
+    for cell in results.kept:
+        members.setdefault(results.group(cell), []).append(cell)
+    rows: list[list[Entry]] = []
     for line in summary:
-        shown = [
-            f"{line[f'{m}_mean']:.2%}" + (f" ± {line[f'{m}_ci95']:.2%}" if line["n"] > 1 else "")
-            for m in ("val_acc", "test_acc", "train_acc")
-        ]
-        values = [_brief(str(line[key])) for key in [*keys, "n"]]
-        rows.append([*values, *shown, *(str(line[mark] or "") for mark in marks)])
-    return Grid(header, rows, words=range(len(keys)))
+        runs = members[tuple(line[key] for key in results.factors)]
+        shown = [_measured(line, runs, m) for m in ("val_acc", "test_acc", "train_acc")]
+        links = tuple(link_to(run, f"{run.result.seed}", results.sweep.folder) for run in runs)
+        values = [brief(str(line[key])) for key in [*keys, "n"]]
+        rows.append([*values, links, *shown, *(str(line[mark] or "") for mark in marks)])
+    column = len(keys) + 1
+    return Grid(header, rows, words=[*range(len(keys)), column], on_page=(column,))
 
 
-def _brief(value: str) -> str:
-    """A value as it is shown: a number of many digits with four. results.csv has all of them."""
-    try:
-        return f"{float(value):.4g}" if len(value) > 9 else value
-    except ValueError:
-        return value
+def _measured(line: Row, runs: Sequence[Run], name: str) -> str:
+    """The mean with its interval; of fewer runs than ``LEAST`` with the single values."""
+    mean = f"{line[f'{name}_mean']:.2%}"
+    if line["n"] >= LEAST:
+        return f"{mean} ± {line[f'{name}_ci95']:.2%}"
+    single = ", ".join(f"{100 * run.measure(name):.2f}" for run in runs)
+    return f"{mean} ({single})" if len(runs) > 1 else mean
 
 
 def _failures(results: Results, failed: Sequence[Run]) -> Grid:
@@ -138,7 +166,7 @@ def _note(results: Results) -> str:
     over = " and folds" if "data.fold" in results.swept else ""
     parts = [
         f"Ranked by validation accuracy: the mean over n seeds{over}; "
-        "± is the 95 % interval (Student's t).",
+        f"± is the 95 % interval (Student's t), from {LEAST} runs on; in brackets the single ones.",
     ]
     if over:
         parts.append("Folds share training images: an interval over them is on the narrow side.")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cifarlab.report.compare import sentences
 from cifarlab.report.compare.selection import same_validation
-from cifarlab.report.sweep.results import REPLICATES, Results, Row
+from cifarlab.report.sweep.results import REPLICATES, Results, Row, brief
 from cifarlab.stats.intervals import Estimate, holm
 from cifarlab.stats.pairing import difference
 from cifarlab.store.run import Run
@@ -72,4 +72,4 @@ def _difference(a: Sequence[Run], b: Sequence[Run]) -> Estimate:
 def _name(results: Results, line: Row) -> str:
     """The name of a row: its swept values; keys that nobody typed only if nothing was swept."""
     keys = [key for key in results.swept if key not in REPLICATES] or results.factors
-    return " ".join(f"{key}={line[key]}" for key in keys)
+    return " ".join(f"{key}={brief(str(line[key]))}" for key in keys)

@@ -124,6 +124,14 @@ def summarize(results: Results) -> list[Row]:
     return sorted(summary, key=lambda line: best_first(line["val_acc_mean"]))
 
 
+def brief(value: str) -> str:
+    """A value as it is shown: a number of many digits with four. results.csv has all of them."""
+    try:
+        return f"{float(value):.4g}" if len(value) > 9 else value
+    except ValueError:
+        return value
+
+
 def best_first(accuracy: float) -> tuple[bool, float]:
     """A key to sort accuracies by: the best is first, NaN is last."""
     return math.isnan(accuracy), -accuracy

@@ -1,0 +1,135 @@
+"""The charts of a page have the numbers of the pictures, and names are data in them."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from cifarlab.figures import charts
+from cifarlab.figures.axis import Point
+from cifarlab.figures.reliability import Panel
+from cifarlab.figures.rows import Pair
+from cifarlab.figures.style import COLOURS, IN_DARK, REPORT, SPLITS, TEST, TRAINING, VALIDATION
+
+NAN = math.nan
+COLUMNS = {
+    "epoch": [1, 2], "train_loss": [2.0, 1.0], "val_loss": [1.5, NAN],
+    "train_acc": [0.2, 0.5], "val_acc": [0.2, 0.45],
+}  # fmt: skip
+
+
+def values(chart: dict, layer: int | None = None) -> list[dict]:
+    part = chart if layer is None else chart["layer"][layer]
+    return part["data"]["values"]
+
+
+def colours(chart: dict, layer: int) -> dict[str, str]:
+    scale = chart["layer"][layer]["encoding"]["color"]["scale"]
+    return dict(zip(scale["domain"], scale["range"], strict=True))
+
+
+def test_curves() -> None:
+    loss, accuracy = charts.curves(COLUMNS)
+    assert [v["value"] for v in values(loss)] == [2.0, 1.0, 1.5, None], "NaN is not drawn"
+    assert [v["value"] for v in values(accuracy)] == [0.2, 0.5, 0.2, 0.45]
+    assert values(loss, 0)[0]["epoch"] == 1, "the best epoch"
+    assert colours(loss, 1) == {"training": TRAINING, "validation": VALIDATION}
+    assert loss["layer"][1]["encoding"]["x"]["axis"]["values"] == [1, 2], "no epoch 1.5"
+    one, _ = charts.overlay({"A x": COLUMNS, "B y": COLUMNS})
+    assert colours(one, 0) == {"A x": COLOURS[0], "B y": COLOURS[1]}
+
+
+def test_reliability_and_confusion() -> None:
+    panel = Panel("x", np.linspace(0, 1, 4), np.array([NAN, 0.5, 0.75]), np.array([0, 9, 10]))
+    (chart,) = charts.reliability([panel])
+    assert [(v["accuracy"], v["answers"], v["alpha"]) for v in values(chart)] == [
+        (0.5, 9, 0.3), (0.75, 10, 1.0),
+    ]  # fmt: skip
+    assert chart["layer"][0]["mark"]["color"] == TEST
+    chart = charts.confusion(np.array([[9, 1], [0, 4]]), ["a", "b"])
+    assert [(v["true"], v["answer"], v["images"], v["share"]) for v in values(chart)] == [
+        ("a", "a", 9, 0.9), ("a", "b", 1, 0.1), ("b", "b", 4, 1.0),
+    ]  # fmt: skip
+    chart = charts.classes(np.array([0.9, NAN]), np.array([0.8, 0.0]), ["a", "b"])
+    assert [(v["class"], v["series"], v["value"]) for v in values(chart)] == [
+        ("a", "recall", 0.8), ("b", "recall", 0.0), ("a", "precision", 0.9),
+    ]  # fmt: skip
+    assert chart["encoding"]["y"]["scale"]["domain"] == ["b", "a"], "lowest recall on top"
+
+
+@pytest.mark.parametrize(("levels", "mark"), [(["a", "b"], "point"), (["1", "2"], "line")])
+def test_levels_are_joined_only_where_they_are_numbers(levels: list[str], mark: str) -> None:
+    points = [Point(0.5, 0.1, [0.4, 0.5, 0.6]), Point(0.6, NAN, [0.6])]
+    (chart,) = charts.levels("m", levels, {"": {"validation": points}})
+    assert chart["layer"][-1]["mark"]["type"] == mark
+    assert [v.get("low") for v in values(chart)] == [0.4, None]
+    assert [v["value"] for v in values(chart, 1)] == [0.4, 0.5, 0.6]
+    assert colours(chart, -1) == {"validation": VALIDATION}
+
+
+def test_scatters_have_the_front_and_the_best_so_far() -> None:
+    chart = charts.pareto([1, 2, 3], [0.5, 0.7, 0.6], ["a", "b", "c"], "s")
+    assert {v["run"]: v["series"] for v in values(chart)} == {
+        "a": "Pareto front", "b": "Pareto front", "c": "the others",
+    }  # fmt: skip
+    assert [(v["x"], v["value"]) for v in values(chart, 0)] == [(1, 0.5), (2, 0.7)]
+    chart = charts.history([0.2, NAN, 0.9, 0.1], [False, False, True, False], list("abcd"))
+    assert [v["run"] for v in values(chart)] == ["a", "d", "c"]
+    assert [v["value"] for v in values(chart, 0)] == [0.2, 0.2], "a pruned cell is not the best"
+
+
+def test_parallel_coordinates() -> None:
+    keys = {"lr": ["0.001", "0.1", "0.01"], "model": ["b", "a", "b"]}
+    chart = charts.parallel(keys, [0.2, 0.6, 0.4], ["x", "y", "z"])
+    placed = {(v["run"], v["key"]): v["place"] for v in values(chart)}
+    assert placed == {
+        ("x", "lr"): 0, ("y", "lr"): 1, ("z", "lr"): 0.5, ("x", "model"): 0, ("y", "model"): 1,
+        ("z", "model"): 0, ("x", "validation accuracy"): 0, ("y", "validation accuracy"): 1,
+        ("z", "validation accuracy"): 0.5,
+    }  # fmt: skip
+    assert [v["value"] for v in values(chart, 2)][:3] == ["0.001", "0.01", "0.1"], "its ticks"
+
+
+def test_reported_figures_are_another_series() -> None:
+    pairs = [Pair(Point(0.7, 0.01, [0.7]), (0.8, math.inf)), Pair(None, (0.6, 0.6))]
+    chart, *none = charts.beside_reported(
+        ["a", "b"], {"test accuracy": pairs, "x": [Pair(None, None)] * 2}
+    )
+    assert [(v["row"], v["series"], v["value"]) for v in values(chart)] == [
+        ("a", "ours", 0.7), ("a", "report", 0.8), ("b", "report", 0.6),
+    ]  # fmt: skip
+    assert colours(chart, 1) == {"ours": TEST, "report": REPORT} and not none
+
+
+def test_a_name_is_data_and_nothing_else() -> None:
+    """Vega evaluates expressions, and reads dots and brackets in names of fields."""
+    name = "a.b[0]'\\ </script>"
+    made = [
+        charts.confusion(np.eye(2, dtype=int), [name, "b"]),
+        charts.parallel({name: ["1", "2"]}, [0.1, 0.2], [name, "b"]),
+        *charts.overlay({name: COLUMNS}),
+        *charts.levels(name, [name, "b"], {"": {name: [Point(0.5, 0.1, [0.5])] * 2}}),
+        *charts.beside_reported([name], {"test": [Pair(Point(0.5, NAN, [0.5]), None)]}),
+    ]
+
+    def check(part: object, key: str) -> None:
+        if isinstance(part, dict):
+            assert name not in part
+            for k, v in part.items():
+                if key not in ("values", "domain"):
+                    check(v, k)
+        elif isinstance(part, list):
+            for item in part:
+                check(item, key)
+        elif part == name:
+            assert key in ("title", "values", "domain"), key
+
+    for chart in made:
+        check(chart, "")
+        json.dumps(chart, allow_nan=False)
+
+
+def test_every_dark_colour_stands_for_one_of_ours() -> None:
+    assert set(IN_DARK) <= {*COLOURS, *SPLITS.values(), REPORT}
+    assert len(set(IN_DARK.values())) == len(IN_DARK) and not set(IN_DARK) & set(IN_DARK.values())
