@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from cifarlab.figures.style import COLOURS, Figure, percent, plain, short
+from cifarlab.figures.style import TRAINING, VALIDATION, Figure, percent, plain, short
 
 Columns = Mapping[str, Sequence[float]]
-SPLITS = {"train_acc": (COLOURS[4], "training"), "val_acc": (COLOURS[0], "validation")}
+SPLITS = {"train_acc": (TRAINING, "training"), "val_acc": (VALIDATION, "validation")}
 _ACROSS = 4  # panels
 
 
