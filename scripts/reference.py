@@ -16,6 +16,7 @@ import yaml
 
 from cifarlab.base.config import RunConfig, TrainerOptions
 from cifarlab.base.kinds import rule, shown
+from cifarlab.base.labs import VARIABLE
 from cifarlab.base.schema import Key, keys, kinds_of
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +34,7 @@ PROGRAMS = {  # in their order, and where there is more
     "scripts/describe.py": "[a model, layer by layer](../theory.md#a-model-layer-by-layer), "
     "[the data seen](../theory.md#the-data-seen)",
     "scripts/theory.py": "[questions](../theory.md#questions)",
+    "scripts/new.py": "[code of my own](../howto/own_code.md)",
     "scripts/lr_find.py": "[training](options.md#training)",
     "scripts/campaign.py": "[a queue over all studies](../studies.md#a-queue-over-all-studies)",
     "scripts/publish.py": "[publishing](../studies.md#publishing)",
@@ -54,10 +56,12 @@ GROUPS = {  # and the type of what its options hold
     "model": None,
     "optimizer": None,
     "scheduler": None,
+    "loss": None,
     "aug": None,
     "transfer": None,
     "trainer": "lightning.pytorch.Trainer",
     "callbacks": None,
+    "metrics": None,
     "logger": None,
     "experiment": None,
 }
@@ -115,7 +119,7 @@ def help_of(program: str) -> str:
         end = next(n for n, line in enumerate(lines) if not line.startswith("#"))
         return "\n".join(line.removeprefix("#").removeprefix(" ") for line in lines[:end])
     command = [sys.executable, str(path), "--help"]
-    plain = os.environ | {"TERM": "dumb", "COLUMNS": "100", "PYTHONUTF8": "1"}
+    plain = os.environ | {"TERM": "dumb", "COLUMNS": "100", "PYTHONUTF8": "1", VARIABLE: ""}
     done = subprocess.run(command, cwd=ROOT, env=plain, capture_output=True, text=True, check=True)
     return done.stdout
 

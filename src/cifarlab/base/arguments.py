@@ -334,6 +334,23 @@ class TensorBoard(TypedDict, total=False):
     graph: bool
 
 
+ClassWeights = list[NotNegative] | Literal["balanced"] | None
+
+
+class CrossEntropy(TypedDict, total=False):
+    label_smoothing: BelowOne
+    class_weights: ClassWeights
+
+
+class Focal(TypedDict, total=False):
+    gamma: NotNegative
+    class_weights: ClassWeights
+
+
+class SquaredError(TypedDict, total=False):
+    class_weights: ClassWeights
+
+
 class Transfer(TypedDict, total=False):
     last_block_from: Count | None
     backbone_from: Count | None
@@ -394,6 +411,9 @@ SCHEMAS: dict[str, Any] = {  # arguments of what ``_target_`` may name; others' 
     "cifarlab.callbacks.Lookahead": Lookahead,
     "cifarlab.callbacks.ProgressiveResize": ProgressiveResize,
     "cifarlab.callbacks.TensorBoard": TensorBoard,
+    "cifarlab.lit.losses.CrossEntropy": CrossEntropy,
+    "cifarlab.lit.losses.Focal": Focal,
+    "cifarlab.lit.losses.SquaredError": SquaredError,
     "cifarlab.lit.ImageClassifier": Nothing,
     "cifarlab.lit.TransferClassifier": Transfer,
 }

@@ -79,9 +79,12 @@ class RunConfig(TypedDict):
     scheduler: Options
     aug: dict[str, Options]
     transfer: Options
+    loss: Options
     trainer: TrainerOptions
     callbacks: dict[str, Options]
+    metrics: dict[str, Options]
     logger: Options
+    code: NotRequired[dict[str, dict[str, str]]]
     study: NotRequired[dict[str, Any]]
     ablation: NotRequired[dict[str, Any]]
     choices: dict[str, Any]

@@ -5,6 +5,7 @@ what the net needs to know of the data (classes, image size, mean, standard devi
 checkpoint can be used without anything else.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +17,14 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from torch import nn
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.labs import changed
 from cifarlab.base.weights import read_weights
 from cifarlab.store.files import copy_whole, open_checked, written_whole
 from cifarlab.store.record import RunRecord
 from cifarlab.store.run import Run
 from cifarlab.store.trust import check_trusted
+
+log = logging.getLogger("cifarlab")
 
 BEST = Path("checkpoints") / "best.ckpt"
 LAST = Path("checkpoints") / "last.ckpt"
@@ -121,6 +125,8 @@ def load_run(folder: str | Path) -> LoadedNet:
     identity = checkpoint["cifarlab"]
     config, classes = identity["config"], tuple(identity["classes"])
     check_trusted(config, path)
+    for line in changed(run.result.code):
+        log.warning("%s: %s", run.folder, line)
     net = build_net(config["model"], len(classes), identity["image_size"], pretrained=False)
     load_weights(net, checkpoint, path)
     return LoadedNet(
