@@ -25,6 +25,7 @@ COMMANDS = ROOT / "docs" / "reference" / "commands.md"
 PROGRAMS = {  # in their order, and where there is more
     "train.py": "[what can be chosen](options.md), [what a run leaves](run_folder.md)",
     "scripts/report.py": "[reports](../reports.md)",
+    "scripts/runs.py": "[tags and notes](../use.md#tags-and-notes)",
     "scripts/compare.py": "[compare two nets](../howto/compare.md), [statistics](../statistics.md)",
     "scripts/shifts.py": "[shifts](../statistics.md#shifts)",
     "scripts/predict.py": "[files](../use.md#files)",
@@ -64,6 +65,7 @@ GROUPS = {  # and the type of what its options hold
     "metrics": None,
     "logger": None,
     "experiment": None,
+    "debug": None,
 }
 HEAD = """# Configuration
 

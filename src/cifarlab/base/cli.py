@@ -180,9 +180,17 @@ def _let_go(error: BaseException) -> None:
 
 
 def _run_dir(resume: str | None, root: Any, room: str, name: Any, time: str) -> str:
-    """The folder of a single run: the one to resume, else a new one, where Hydra makes it."""
+    """The folder of a single run: the one to resume, else a new one, where Hydra makes it.
+
+    resume: a folder, or ``last`` for the run that was begun last.
+    """
     if resume is None:
         return str(check_folder("output_root", root) / room / check_name("name", name) / time)
+    if resume == "last":
+        runs = list((check_folder("output_root", root) / room).rglob("config.yaml"))
+        if not runs:
+            raise UserError(f"resume=last: no run in {Path(root) / room}")
+        return str(max(runs, key=lambda path: path.stat().st_mtime).parent)
     if not (Path(resume) / "config.yaml").is_file():
         raise UserError(f"resume={resume}: not a run folder (it has no config.yaml)")
     return str(resume)

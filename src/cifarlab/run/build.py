@@ -29,7 +29,7 @@ from cifarlab.base.seeding import derive
 from cifarlab.callbacks import WholeBatch
 from cifarlab.lit import Compiled, ImageClassifier
 from cifarlab.lit.losses import CrossEntropy
-from cifarlab.store.checkpoint import AtomicCheckpointIO, build_net
+from cifarlab.store.checkpoint import AtomicCheckpointIO, begin_from, build_net
 
 for _name in ("lightning.pytorch", "lightning.fabric"):  # we announce in our own lines
     logging.getLogger(_name).setLevel(logging.WARNING)
@@ -37,6 +37,7 @@ for _name in ("lightning.pytorch", "lightning.fabric"):  # we announce in our ow
 warnings.filterwarnings("ignore", message="The `srun` command is available")
 
 
+log = logging.getLogger("cifarlab")
 _PREPARING = 5000  # training images that a net may look at before it is trained
 PROFILE = "profile"  # in the names of what a profiler writes, behind the stage: fit-profile.txt
 PROFILERS: dict[str, Callable[..., Profiler]] = {
@@ -91,6 +92,8 @@ def build(config: RunConfig, *, pretrained: bool = True) -> tuple[Any, ImageClas
     prepare: Callable[[torch.Tensor], None] | None = getattr(net, "prepare", None)
     if prepare is not None:
         prepare(data.examples(_PREPARING))
+    if pretrained and (source := config.get("init_from")):
+        log.info("begin  %s", begin_from(net, Path(source)))
     module = instantiate(config["transfer"], _convert_="all")(
         net.to(memory_format=torch.channels_last),
         num_classes=len(data.classes),

@@ -18,7 +18,7 @@ from torch import nn
 
 from cifarlab.base.errors import UserError
 from cifarlab.base.labs import changed
-from cifarlab.base.weights import read_weights
+from cifarlab.base.weights import fitted, in_short, misfits, read_state, read_weights
 from cifarlab.store.files import copy_whole, open_checked, written_whole
 from cifarlab.store.record import RunRecord
 from cifarlab.store.run import Run
@@ -229,6 +229,37 @@ def load_weights(net: nn.Module, checkpoint: Mapping[str, Any], path: Path) -> N
     weights = net_weights(checkpoint)
     check_fits(net, weights, path)
     net.load_state_dict(weights)
+
+
+def begin_from(net: nn.Module, source: Path) -> str:
+    """Put the best weights of a run, or those of a file, into ``net``, and say in a line what was
+    taken. Its last layer stays new where theirs is another.
+
+    Raises ``UserError`` if there are none, or if they lack others of the net's, or have other
+    shapes.
+    """
+    told = f"init_from={source}"
+    if source.is_dir():
+        weights = net_weights(read_checkpoint(Run.finished(source).folder / BEST))
+    elif source.is_file():
+        weights = read_state(source, f"{told}: not a file of weights")
+    else:
+        raise UserError(f"{told}: neither a run's folder nor a file of weights")
+    expected = net.state_dict()
+    weights = fitted(weights, set(expected))
+    last = [name for name, module in net.named_modules() if list(module.parameters(False))][-1]
+    body = {name: ours for name, ours in expected.items() if name.rpartition(".")[0] != last}
+    if wrong := misfits(weights, body):
+        raise UserError(f"{told}: not weights of this {type(net).__name__}: {in_short(wrong)}")
+    head = {name: ours for name, ours in expected.items() if name not in body}
+    new = misfits(weights, head)
+    taken = {n: v for n, v in weights.items() if n in (expected if not new else body)}
+    net.load_state_dict(taken, strict=False)
+    spare = [name for name in weights if name not in expected]
+    parts = [f"{len(taken)} of {len(expected)} tensors of {source}"]
+    parts += [f"new: {in_short(new)}"] if new else []
+    parts += [f"not used: {in_short(spare)}"] if spare else []
+    return "; ".join(parts)
 
 
 def net_weights(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:

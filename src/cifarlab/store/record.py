@@ -44,6 +44,9 @@ NEUTRAL_KEYS = frozenset(
         "study",
         "fresh",
         "fail_fast",
+        "dry_run",
+        "tags",
+        "notes",
         "jobs_per_gpu",
         "resume",
         "logger",
@@ -68,6 +71,10 @@ LATER_KEYS: dict[str, Any] = {
     "loss._target_": "cifarlab.lit.losses.CrossEntropy",
     "loss.class_weights": None,
     "metrics": {},
+    "init_from": None,
+    "data.classes": None,
+    "data.sampling": None,
+    "callbacks.early_stopping.from_epoch": 1,
 }
 _LATER_GROUPS = frozenset({"loss"})  # as if not there, where nothing in them counts
 

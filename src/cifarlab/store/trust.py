@@ -31,6 +31,7 @@ _EXACTLY = frozenset(
         "lightning.pytorch.Trainer",
         "cifarlab.callbacks.EarlyStopping",
         "cifarlab.callbacks.EMA",
+        "cifarlab.callbacks.KeepBest",
         "cifarlab.callbacks.Lookahead",
         "cifarlab.callbacks.ProgressiveResize",
         "cifarlab.callbacks.SWA",
