@@ -30,6 +30,8 @@ def main(cfg: DictConfig) -> float | None:
     for item in job.overrides.hydra:
         if item.startswith(_OF_SWEEPS):
             raise UserError(f"{item}: is for sweeps and searches, add -m")
+    if config["dry_run"]:
+        raise UserError("dry_run=true: tells what a sweep would run, add -m")
     if config["sweep"] is not None:
         raise UserError(f"sweep={config['sweep']}: names a sweep's folder, add -m; a run has name=")
     if job.sweeper.get("params"):

@@ -16,6 +16,7 @@ import yaml
 
 from cifarlab.base.config import RunConfig, TrainerOptions
 from cifarlab.base.kinds import rule, shown
+from cifarlab.base.labs import VARIABLE
 from cifarlab.base.schema import Key, keys, kinds_of
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +25,7 @@ COMMANDS = ROOT / "docs" / "reference" / "commands.md"
 PROGRAMS = {  # in their order, and where there is more
     "train.py": "[what can be chosen](options.md), [what a run leaves](run_folder.md)",
     "scripts/report.py": "[reports](../reports.md)",
+    "scripts/runs.py": "[tags and notes](../use.md#tags-and-notes)",
     "scripts/compare.py": "[compare two nets](../howto/compare.md), [statistics](../statistics.md)",
     "scripts/shifts.py": "[shifts](../statistics.md#shifts)",
     "scripts/predict.py": "[files](../use.md#files)",
@@ -34,6 +36,7 @@ PROGRAMS = {  # in their order, and where there is more
     "[the data seen](../theory.md#the-data-seen)",
     "scripts/theory.py": "[questions](../theory.md#questions)",
     "scripts/weights.py": "[begin with ImageNet weights](../howto/transfer.md)",
+    "scripts/new.py": "[code of my own](../howto/own_code.md)",
     "scripts/lr_find.py": "[training](options.md#training)",
     "scripts/reproduce.py": "[reproduce a report](../howto/reproduce.md#a-run-once-more)",
     "scripts/campaign.py": "[a queue over all studies](../studies.md#a-queue-over-all-studies)",
@@ -56,12 +59,15 @@ GROUPS = {  # and the type of what its options hold
     "model": None,
     "optimizer": None,
     "scheduler": None,
+    "loss": None,
     "aug": None,
     "transfer": None,
     "trainer": "lightning.pytorch.Trainer",
     "callbacks": None,
+    "metrics": None,
     "logger": None,
     "experiment": None,
+    "debug": None,
 }
 HEAD = """# Configuration
 
@@ -117,7 +123,7 @@ def help_of(program: str) -> str:
         end = next(n for n, line in enumerate(lines) if not line.startswith("#"))
         return "\n".join(line.removeprefix("#").removeprefix(" ") for line in lines[:end])
     command = [sys.executable, str(path), "--help"]
-    plain = os.environ | {"TERM": "dumb", "COLUMNS": "100", "PYTHONUTF8": "1"}
+    plain = os.environ | {"TERM": "dumb", "COLUMNS": "100", "PYTHONUTF8": "1", VARIABLE: ""}
     done = subprocess.run(command, cwd=ROOT, env=plain, capture_output=True, text=True, check=True)
     return done.stdout
 

@@ -16,6 +16,8 @@ from cifarlab.base import cli
 from cifarlab.base.compose import plain as to_plain
 from cifarlab.store.files import SUMS
 
+os.environ["CIFARLAB_LABS"] = ""  # not those of whoever tests
+
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
 

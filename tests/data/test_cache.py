@@ -74,3 +74,17 @@ def test_a_crash_while_writing_leaves_nothing_to_trust(tmp_path, monkeypatch) ->
     with pytest.raises(KeyboardInterrupt):
         cached(tmp_path, "key", images)
     assert not list(tmp_path.glob("*.npz")) and not list(tmp_path.glob("*.tmp"))
+
+
+def test_some_classes_alone() -> None:
+    labels = np.array([0, 1, 2, 2, 0])
+    images = np.arange(5, dtype=np.uint8).reshape(5, 1, 1, 1).repeat(3, axis=3)
+    every = Images(images, labels, images, labels, ("cat", "dog", "7"))
+    some = every.only([7, "cat"])
+    assert some.classes == ("7", "cat")
+    assert some.train_labels.tolist() == [1, 0, 0, 1]
+    assert some.train_images[:, 0, 0, 0].tolist() == some.test_images[:, 0, 0, 0].tolist()
+    assert some.test_images[:, 0, 0, 0].tolist() == [0, 2, 3, 4]
+    assert every.only(None) is every
+    with pytest.raises(UserError, match="data.classes: no class cot; did you mean cat?"):
+        every.only(["cot", "dog"])

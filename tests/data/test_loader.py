@@ -8,7 +8,7 @@ from cifarlab.base.errors import UserError
 from cifarlab.data.augment import GaussianBlur, HFlip, RandomCrop
 from cifarlab.data.colour import ColorJitter
 from cifarlab.data.erasing import RandomErasing
-from cifarlab.data.loader import EvalLoader, Normalize, Policy, TrainLoader
+from cifarlab.data.loader import EvalLoader, Normalize, Policy, TrainLoader, balanced
 from cifarlab.data.mixing import CutMix, MixUp
 from cifarlab.data.policies import RandAugment
 
@@ -215,3 +215,17 @@ def test_indices_choose() -> None:
     loader = EvalLoader(images, numbers, np.array([3, 5, 19]), 2, PLAIN)
     assert labels(loader) == [3, 5, 19]
     assert [batch[0][0, 0, 0, 0].item() for batch in loader] == [3, 19]
+
+
+def test_balanced_by_counting() -> None:
+    labels = torch.tensor([0] * 70 + [1] * 20 + [2] * 11)
+    order = balanced(labels, torch.Generator().manual_seed(0))
+    assert sorted(torch.bincount(labels[order]).tolist()) == [33, 34, 34]
+    times = torch.bincount(order, minlength=101)
+    assert times[:70].max() == 1, "of a large class no image twice"
+    assert set(times[70:90].tolist()) == {1, 2}, "of a small one each before any comes again"
+    assert set(times[90:].tolist()) == {3, 4} or set(times[90:].tolist()) == {3}
+    again = balanced(labels, torch.Generator().manual_seed(0))
+    assert torch.equal(order, again)
+    other = balanced(labels, torch.Generator().manual_seed(1))
+    assert not torch.equal(order, other)

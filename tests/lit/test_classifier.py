@@ -8,6 +8,7 @@ from torch import nn
 
 from cifarlab.lit import ImageClassifier, evaluate
 from cifarlab.lit.classifier import Mean
+from cifarlab.lit.losses import CrossEntropy
 
 SGD = partial(torch.optim.SGD, lr=0.1)
 
@@ -67,7 +68,7 @@ def test_means_are_of_images() -> None:
 
 def test_labels_are_smoothed_in_training_only() -> None:
     net = Constant([2.0, 0.0])
-    module = ImageClassifier(net, 2, SGD, lambda **_: None, label_smoothing=0.2)
+    module = ImageClassifier(net, 2, SGD, lambda **_: None, loss=CrossEntropy(0.2))
     logits, labels = torch.tensor([[2.0, 0.0]]), torch.tensor([0])
     low, high = math.log(1 + math.exp(-2)), math.log(1 + math.exp(2))
     assert module.train().compute_loss(logits, labels).item() == pytest.approx(
@@ -89,7 +90,7 @@ def test_soft_targets_by_hand() -> None:
 
 def test_one_hot_targets_are_labels() -> None:
     module = ImageClassifier(
-        Constant([2.0, 0.0, -1.0]), 3, SGD, lambda **_: None, label_smoothing=0.1
+        Constant([2.0, 0.0, -1.0]), 3, SGD, lambda **_: None, loss=CrossEntropy(0.1)
     )
     labels, logits = torch.tensor([0, 1, 2, 2]), torch.randn(4, 3)
     hard = module.compute_loss(logits, labels)

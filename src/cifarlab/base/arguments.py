@@ -3,7 +3,7 @@ ours names, with the kind of their values. See ``cifarlab.base.config``."""
 
 from typing import Annotated, Any, Literal, NotRequired, Required, TypedDict
 
-from annotated_types import Interval, Len
+from annotated_types import Interval, Len, Predicate, doc
 
 from cifarlab.base.config import Options, TrainerOptions
 from cifarlab.base.kinds import (
@@ -24,12 +24,16 @@ from cifarlab.base.kinds import (
     Shares,
     SixNPlusFour,
     Whole,
+    differ,
 )
 from cifarlab.base.options import Normalization, Split
 
 Activation = Literal["relu", "tanh", "leaky_relu", "silu", "gelu", "none"]
 Init = Literal["default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal"]
 Widths = list[Count]
+Classes = Annotated[
+    list[str | int], Len(2), Predicate(differ), doc("two different classes or more")
+]
 
 
 class Data(TypedDict):
@@ -39,6 +43,8 @@ class Data(TypedDict):
     split_seed: Seed
     folds: Annotated[int, Interval(ge=2)] | None
     fold: Whole
+    classes: Classes | None
+    sampling: Literal["balanced"] | None
     fraction: Share
     normalize: Normalization
     batch_size: Count
@@ -312,6 +318,14 @@ class EarlyStopping(TypedDict, total=False):
     mode: Literal["min", "max"]
     patience: Count
     min_delta: NotNegative
+    from_epoch: Count
+
+
+class KeepBest(TypedDict, total=False):
+    monitor: Literal["val/loss", "val/acc"]
+    mode: Literal["min", "max"]
+    save_top_k: Count | Literal[-1]
+    every_n_epochs: Count
 
 
 class EMA(TypedDict, total=False):
@@ -332,6 +346,23 @@ class Lookahead(TypedDict, total=False):
 class TensorBoard(TypedDict, total=False):
     images_every: Count | None
     graph: bool
+
+
+ClassWeights = list[NotNegative] | Literal["balanced"] | None
+
+
+class CrossEntropy(TypedDict, total=False):
+    label_smoothing: BelowOne
+    class_weights: ClassWeights
+
+
+class Focal(TypedDict, total=False):
+    gamma: NotNegative
+    class_weights: ClassWeights
+
+
+class SquaredError(TypedDict, total=False):
+    class_weights: ClassWeights
 
 
 class Transfer(TypedDict, total=False):
@@ -389,11 +420,15 @@ SCHEMAS: dict[str, Any] = {  # arguments of what ``_target_`` may name; others' 
     "cifarlab.data.mixing.MixUp": Mix,
     "cifarlab.data.mixing.CutMix": Mix,
     "cifarlab.callbacks.EarlyStopping": EarlyStopping,
+    "cifarlab.callbacks.KeepBest": KeepBest,
     "cifarlab.callbacks.EMA": EMA,
     "cifarlab.callbacks.SWA": SWA,
     "cifarlab.callbacks.Lookahead": Lookahead,
     "cifarlab.callbacks.ProgressiveResize": ProgressiveResize,
     "cifarlab.callbacks.TensorBoard": TensorBoard,
+    "cifarlab.lit.losses.CrossEntropy": CrossEntropy,
+    "cifarlab.lit.losses.Focal": Focal,
+    "cifarlab.lit.losses.SquaredError": SquaredError,
     "cifarlab.lit.ImageClassifier": Nothing,
     "cifarlab.lit.TransferClassifier": Transfer,
 }

@@ -9,11 +9,12 @@ from typing import Any, cast
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.base.kinds import Folder, Name, Positive
+from cifarlab.base.labs import check_found, code_of
 from cifarlab.base.options import EXPORT_FORMATS
 from cifarlab.base.schema import Key, keys
 
-GROUPS = ("data", "model", "optimizer", "scheduler", "transfer", "trainer")
-_MAY_BE_EMPTY = ("aug", "callbacks", "logger")
+GROUPS = ("data", "model", "optimizer", "scheduler", "transfer", "loss", "trainer")
+_MAY_BE_EMPTY = ("aug", "callbacks", "metrics", "logger")
 _BEST = {"val/loss": "min", "val/acc": "max"}
 _INSTEAD = {  # options of Lightning's Trainer that a run has not, and what has it
     "fast_dev_run": "a quick look: experiment=smoke, or +trainer.limit_train_batches=2",
@@ -30,8 +31,9 @@ _INSTEAD = {  # options of Lightning's Trainer that a run has not, and what has 
 
 
 def check_config(config: Mapping[str, Any], schema: Any = RunConfig) -> RunConfig:
-    """The same configuration (plain, resolved), known to be one; ``aug``, ``callbacks`` and
-    ``logger`` are empty where there are none.
+    """The same configuration (plain, resolved), known to be one; ``aug``, ``callbacks``,
+    ``metrics`` and ``logger`` are empty where there are none, and ``code`` says where the user's
+    own classes are.
 
     schema: a ``TypedDict`` with the keys that there are. Raises ``UserError`` for the first
     impossible value.
@@ -42,6 +44,7 @@ def check_config(config: Mapping[str, Any], schema: Any = RunConfig) -> RunConfi
     config = {**config, **{group: config.get(group) or {} for group in _MAY_BE_EMPTY}}
     if config["data"].get("augment", {}) is None:
         config["data"] = {**config["data"], "augment": {}}
+    config = _of_own_classes(config)
     _trainer(config)
     _monitors(config)
     for key in keys(config, schema):
@@ -55,8 +58,12 @@ def check_config(config: Mapping[str, Any], schema: Any = RunConfig) -> RunConfi
     _optimizer(run)
     _compile(run)
     _stages(run)
+    _loss(run)
     _averages(run)
     _transfer(run)
+    check_found(run)
+    if code := code_of(run):
+        run["code"] = code
     return run
 
 
@@ -88,7 +95,11 @@ def _trainer(config: Mapping[str, Any]) -> None:
     for option in trainer:
         if option in _INSTEAD:
             raise UserError(f"trainer.{option}: no option of a run; {_INSTEAD[option]}")
-    for followed, key in (("trainer", "max_epochs"), ("data", "batch_size")):
+    for followed, key in (
+        ("trainer", "max_epochs"),
+        ("data", "batch_size"),
+        ("loss", "label_smoothing"),
+    ):
         given, meant = config[followed].get(key), config[key]
         if key in config[followed] and given != meant:
             raise UserError(f"{followed}.{key}={given}: follows {key}={meant}; give that instead")
@@ -100,10 +111,37 @@ def _targets(config: RunConfig) -> None:
     built |= {"data.source": config["data"].get("source")}
     built |= {f"aug.{name}": part for name, part in config["aug"].items()}
     built |= {f"callbacks.{name}": part for name, part in config["callbacks"].items()}
+    built |= {f"metrics.{name}": part for name, part in config["metrics"].items()}
     built |= {"logger": config["logger"]} if config["logger"] else {}
     for key, part in built.items():
         if not isinstance(part, Mapping) or not isinstance(part.get("_target_"), str):
             raise UserError(f"{key}: names no class; {key}._target_=<class>")
+
+
+def _of_own_classes(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration without what a group's option has for another class than the one that was
+    typed: with ``model._target_=my.Net +model.width=8`` the model has ``width`` alone."""
+    typed = {item.partition("=")[0].lstrip("+") for item in config.get("overrides", ())}
+    found = dict(config)
+
+    def only_typed(group: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        if f"{group}._target_" not in typed:
+            return dict(options)
+        given = {name.removeprefix(f"{group}.").partition(".")[0] for name in typed}
+        return {k: v for k, v in options.items() if k[0] == "_" or k in given | {"lr"}}
+
+    for group in ("model", "loss", "optimizer", "scheduler"):
+        found[group] = only_typed(group, found[group])
+    if isinstance(source := found["data"].get("source"), Mapping):
+        found["data"] = {**found["data"], "source": only_typed("data.source", source)}
+        if "data.source._target_" in typed and "data.name" not in typed:
+            found["data"]["name"] = str(source["_target_"]).rpartition(".")[2]
+    if found.get("dropout") is not None and "dropout" not in found["model"]:
+        raise UserError(
+            f"dropout={found['dropout']}: the model has no such key; +model.dropout=<probability> "
+            "gives it to a class that takes one"
+        )
+    return found
 
 
 def _monitors(config: Mapping[str, Any]) -> None:
@@ -158,6 +196,14 @@ def _stages(config: RunConfig) -> None:
     least, most = config["trainer"].get("min_epochs"), config["max_epochs"]
     if least is not None and least > most:
         raise UserError(f"trainer.min_epochs={least}: must be at most max_epochs={most}")
+
+
+def _loss(config: RunConfig) -> None:
+    if config["label_smoothing"] and "label_smoothing" not in config["loss"]:
+        raise UserError(
+            f"label_smoothing={config['label_smoothing']}: is of loss=cross_entropy; another loss "
+            "goes with label_smoothing=0"
+        )
 
 
 def _averages(config: RunConfig) -> None:

@@ -35,6 +35,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
+from cifarlab.base import labs
 from cifarlab.base.checks import check_folder, check_name
 from cifarlab.base.errors import UserError, nearest, told
 from cifarlab.base.kinds import rule, shown
@@ -74,6 +75,7 @@ def app(config_dir: Path, config_name: str) -> Callable[[Callable], Callable[[],
         @functools.wraps(task)
         def main() -> None:
             say_anything()
+            labs.use()
             register_resolvers()
             verbose = os.environ.get(_FULL_ERROR) == "1" and _OURS not in os.environ
             os.environ |= {_FULL_ERROR: "1"} if verbose else {_FULL_ERROR: "1", _OURS: "1"}
@@ -104,6 +106,7 @@ def app(config_dir: Path, config_name: str) -> Callable[[Callable], Callable[[],
                 version_base="1.3", config_path=str(config_dir), config_name=config_name
             )(job)
             try:
+                labs.check_options(config_dir)
                 program()
                 if caught:
                     raise caught[0]
@@ -124,7 +127,13 @@ def app(config_dir: Path, config_name: str) -> Callable[[Callable], Callable[[],
 def register_resolvers() -> None:
     """What ``conf/`` calls by ``${cifarlab.<name>:...}``."""
     resolvers: dict[str, Callable[..., Any]]
-    resolvers = {"run_dir": _run_dir, "keys": _all_keys, "count": _count, "gpus": _gpus}
+    resolvers = {
+        "run_dir": _run_dir,
+        "chosen": _chosen,
+        "keys": _all_keys,
+        "count": _count,
+        "gpus": _gpus,
+    }
     for name, resolver in resolvers.items():
         OmegaConf.register_new_resolver(f"cifarlab.{name}", resolver, replace=True)
 
@@ -171,12 +180,30 @@ def _let_go(error: BaseException) -> None:
 
 
 def _run_dir(resume: str | None, root: Any, room: str, name: Any, time: str) -> str:
-    """The folder of a single run: the one to resume, else a new one, where Hydra makes it."""
+    """The folder of a single run: the one to resume, else a new one, where Hydra makes it.
+
+    resume: a folder, or ``last`` for the run that was begun last.
+    """
     if resume is None:
         return str(check_folder("output_root", root) / room / check_name("name", name) / time)
+    if resume == "last":
+        runs = list((check_folder("output_root", root) / room).rglob("config.yaml"))
+        if not runs:
+            raise UserError(f"resume=last: no run in {Path(root) / room}")
+        return str(max(runs, key=lambda path: path.stat().st_mtime).parent)
     if not (Path(resume) / "config.yaml").is_file():
         raise UserError(f"resume={resume}: not a run folder (it has no config.yaml)")
     return str(resume)
+
+
+def _chosen(group: str) -> Any:
+    """The option of a group, or the name of the class that was typed for it."""
+    job = HydraConfig.get()
+    for item in reversed(job.overrides.task):
+        key, _, target = item.partition("=")
+        if key.lstrip("+") == f"{group}._target_":
+            return target.rpartition(".")[2]
+    return job.runtime.choices.get(group)
 
 
 def _count(devices: int | ListConfig) -> int:
@@ -272,6 +299,8 @@ def _unknown_key(error: Any) -> str:
     parent = error.parent_node
     known = [str(key) for key in parent] if isinstance(parent, DictConfig) else []
     prefix = str(error.full_key).removesuffix(str(error.key))
+    if any(item.startswith(f"{prefix}_target_=") for item in sys.argv[1:]):
+        return f"{error.full_key}: a key of a class of yours is added: +{error.full_key}=<value>"
     if group := _swept_above(str(error.full_key)):
         return (
             f"{error.full_key}: {group} is swept, and its default has no such key; write "

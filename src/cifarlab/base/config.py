@@ -67,11 +67,15 @@ class RunConfig(TypedDict):
     target: Inside | None
     name: Name
     output_root: Folder
+    init_from: str | None
     resume: str | None
     sweep: Name | None
     lr_find: bool
     fresh: bool
     fail_fast: bool
+    dry_run: bool
+    tags: list[str | int]
+    notes: str | None
     jobs_per_gpu: Count
     data: Options
     model: Options
@@ -79,9 +83,12 @@ class RunConfig(TypedDict):
     scheduler: Options
     aug: dict[str, Options]
     transfer: Options
+    loss: Options
     trainer: TrainerOptions
     callbacks: dict[str, Options]
+    metrics: dict[str, Options]
     logger: Options
+    code: NotRequired[dict[str, dict[str, str]]]
     study: NotRequired[dict[str, Any]]
     ablation: NotRequired[dict[str, Any]]
     choices: dict[str, Any]

@@ -50,7 +50,8 @@ def _is_odd(value: int) -> bool:
     return value % 2 == 1
 
 
-def _differ(value: list[int]) -> bool:
+def differ(value: list[Any]) -> bool:
+    """Whether no value comes twice."""
     return len(set(value)) == len(value)
 
 
@@ -84,7 +85,7 @@ Name = Annotated[
 ]  # may be a number
 Folder = Annotated[Any, Predicate(_is_path), doc("a folder")]
 Time = Annotated[Any, Predicate(_is_time), doc("days:hours:minutes:seconds, as 00:01:30:00")]
-Devices = Annotated[list[Whole], Len(1), Predicate(_differ), doc("a list of different devices")]
+Devices = Annotated[list[Whole], Len(1), Predicate(differ), doc("a list of different devices")]
 
 
 def rule(kind: Any) -> str:

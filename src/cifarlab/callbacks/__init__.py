@@ -1,7 +1,7 @@
 """What happens around the training step."""
 
 from cifarlab.callbacks.averaging import EMA, SWA
-from cifarlab.callbacks.checkpoints import ModelCheckpoint, apart
+from cifarlab.callbacks.checkpoints import KeepBest, ModelCheckpoint, apart
 from cifarlab.callbacks.curves import Curves
 from cifarlab.callbacks.early_stopping import EarlyStopping
 from cifarlab.callbacks.epochs import EpochRecorder
@@ -21,6 +21,7 @@ __all__ = [
     "EarlyStopping",
     "EpochRecorder",
     "Interrupted",
+    "KeepBest",
     "Lookahead",
     "ModelCheckpoint",
     "StopOnSignal",

@@ -33,6 +33,39 @@ class ModelCheckpoint(callbacks.ModelCheckpoint):
         super().load_state_dict(state)
 
 
+class KeepBest(ModelCheckpoint):
+    """Keeps further checkpoints of a run, in ``checkpoints/<name in the configuration>``, named
+    after their epochs (counted from 1).
+
+    Args:
+        monitor, mode: by which epochs are compared.
+        save_top_k: how many are kept; -1: all.
+        every_n_epochs: only each so many epochs are looked at.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val/acc",
+        mode: str = "max",
+        save_top_k: int = 3,
+        every_n_epochs: int = 1,
+    ) -> None:
+        super().__init__(
+            monitor=monitor,
+            mode=mode,
+            save_top_k=save_top_k,
+            every_n_epochs=every_n_epochs,
+            filename="{epoch}",
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+
+    def format_checkpoint_name(self, metrics: dict[str, Any], *args: Any, **options: Any) -> str:
+        return super().format_checkpoint_name(
+            {**metrics, "epoch": metrics["epoch"] + 1}, *args, **options
+        )
+
+
 def apart(callback: Callback, name: str, folder: Path) -> Callback:
     """Prepare a callback of the user: a ``ModelCheckpoint`` without a folder gets
     ``checkpoints/<name>``.

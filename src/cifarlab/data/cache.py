@@ -6,7 +6,7 @@ format carries a CRC-32 of every array, which is compared whenever one is read).
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 from filelock import FileLock
 
 from cifarlab.base.arrays import DAMAGE, read_arrays
-from cifarlab.base.errors import UserError
+from cifarlab.base.errors import UserError, nearest
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,28 @@ class Images:
     test_images: np.ndarray
     test_labels: np.ndarray
     classes: tuple[str, ...]
+
+    def only(self, names: Sequence[str | int] | None) -> "Images":
+        """The images of these classes alone, which get this order; of all, for ``None``.
+
+        Raises ``UserError`` for a class that there is not.
+        """
+        if names is None:
+            return self
+        chosen = tuple(map(str, names))
+        for name in chosen:
+            if name not in self.classes:
+                raise UserError(f"data.classes: no class {name}; {nearest(name, self.classes)}")
+        position = np.full(len(self.classes), -1)
+        position[[self.classes.index(name) for name in chosen]] = np.arange(len(chosen))
+        train, test = position[self.train_labels], position[self.test_labels]
+        return Images(
+            self.train_images[train >= 0],
+            train[train >= 0],
+            self.test_images[test >= 0],
+            test[test >= 0],
+            chosen,
+        )
 
 
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")

@@ -1,6 +1,6 @@
 """One data module for every source: what is read, how it is split, normalised and batched."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,8 @@ class CIFAR10DataModule(LightningDataModule):
         folds, fold: see ``cifarlab.data.splits.fold``; with folds, val_size has no say.
         fraction: share of the training images, after the split, that is trained on; see
             ``cifarlab.data.splits.subset``.
+        classes: which of the source's classes there are, in this order; ``None``: all.
+        sampling: ``balanced`` for an epoch in which each class comes as often as the others.
         normalize: ``dataset`` (the source's published statistics), ``imagenet``, ``half`` (mean and
             standard deviation 0.5), ``computed`` (from the training images of the split).
         batch_size: images an optimizer step, over all devices together.
@@ -78,6 +80,8 @@ class CIFAR10DataModule(LightningDataModule):
         folds: int | None = None,
         fold: int = 0,
         fraction: float = 1.0,
+        classes: Sequence[str | int] | None = None,
+        sampling: str | None = None,
         normalize: str = "dataset",
         batch_size: int = 64,
         eval_batch_size: int = 500,
@@ -89,6 +93,9 @@ class CIFAR10DataModule(LightningDataModule):
         self.source, self.name, self.cache_dir = source, name, cache_dir
         self.val_size, self.split, self.split_seed = val_size, split, split_seed
         self.folds, self.fold, self.fraction = folds, fold, fraction
+        self.only, self.sampling = classes, sampling
+        if classes is not None:  # other data than all of them, and so another name
+            self.name = f"{name}[{','.join(map(str, classes))}]"
         self.normalize, self.seed = normalize, seed
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.augment = tuple((augment or {}).values())
@@ -105,7 +112,8 @@ class CIFAR10DataModule(LightningDataModule):
         """
         if self.images is not None:
             return
-        self.images = cached(self.cache_dir, self.source.key(), self.source.read)
+        every = cached(self.cache_dir, self.source.key(), self.source.read)
+        self.images = every.only(self.only)
         labels, how, seed = self.images.train_labels, self.split, self.split_seed
         if self.folds is None:
             train, self.val_indices = splits.split(labels, how, self.val_size, seed)
@@ -181,6 +189,7 @@ class CIFAR10DataModule(LightningDataModule):
             rows.view,
             # trainer.overfit_batches means the same batches over and over
             reorder=not getattr(self.trainer, "overfit_batches", 0),
+            balanced=self.sampling == "balanced",
         )
 
     def eval_loader(

@@ -166,6 +166,7 @@ class TrainLoader:
         seed: of order and augmentation.
         num_classes: length of the targets where an operation mixes.
         view: from rows of ``images`` to what the first operation or ``normalize`` takes.
+        balanced: an epoch has each class as often as the others, see ``balanced``.
         reorder: ``False`` keeps the order of the first epoch, so that each has the same batches.
     """
 
@@ -183,12 +184,14 @@ class TrainLoader:
         num_classes: int | None = None,
         view: Callable[[Tensor], Tensor] = channels_first,
         reorder: bool = True,
+        balanced: bool = False,
     ) -> None:
         assert batch_size % world_size == 0, (batch_size, world_size)
         self.images, self.labels, self.view = images, labels, view
         self.augment = Policy(augment, normalize, num_classes)
         self.indices = torch.from_numpy(indices)
         self.batch_size, self.seed = batch_size, seed
+        self.balanced = balanced
         self.rank, self.world_size, self.reorder = rank, world_size, reorder
         self.epoch = 0
         self.batch = 0  # how many of this epoch have been handed out
@@ -235,4 +238,22 @@ class TrainLoader:
         """Drawn on the CPU, so that it is the same on every device."""
         epoch = self.epoch if self.reorder else 0
         generator = Generator().manual_seed(derive("order", self.seed, epoch))
+        if self.balanced:
+            return self.indices[balanced(self.labels.cpu()[self.indices], generator)]
         return self.indices[torch.randperm(len(self.indices), generator=generator)]
+
+
+def balanced(labels: Int[Tensor, " n"], generator: Generator) -> Int[Tensor, " n"]:
+    """Positions of ``n`` images in random order, of each class as many as of the others, or one
+    more. No image of a class comes a second time before all of them have come once."""
+    classes = labels.unique()
+    classes = classes[torch.randperm(len(classes), generator=generator)]
+    parts = []
+    for number, each in enumerate(classes):
+        members = torch.nonzero(labels == each).flatten()
+        count = (len(labels) - number - 1) // len(classes) + 1
+        rounds = -(-count // len(members))
+        orders = [torch.randperm(len(members), generator=generator) for _ in range(rounds)]
+        parts.append(members[torch.cat(orders)[:count]])
+    order = torch.cat(parts)
+    return order[torch.randperm(len(order), generator=generator)]

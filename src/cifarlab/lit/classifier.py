@@ -6,8 +6,7 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int, Real
+from jaxtyping import Float, Real
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLRSchedulerConfig
 from torch import Tensor, nn
@@ -15,9 +14,9 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from cifarlab.lit.compiling import Compiled
+from cifarlab.lit.losses import CrossEntropy, Labels
 from cifarlab.lit.optim import Part, param_groups
 
-Labels = Int[Tensor, " batch"] | Float[Tensor, "batch classes"]  # classes, or shares of them
 # images (or features of images, see transfer), and labels
 Batch = tuple[Float[Tensor, "batch ..."], Labels]
 
@@ -63,8 +62,7 @@ class ImageClassifier(LightningModule):
             rate by its name.
         scheduler: called with ``optimizer=``, ``total_steps=`` and ``steps_per_epoch=``; see
             ``cifarlab.lit.optim``.
-        label_smoothing: share in [0, 1) of the training target spread over all classes (Szegedy et
-            al., arXiv:1512.00567); validation and test losses never have it.
+        loss: what is minimised, see ``cifarlab.lit.losses``; ``None``: cross-entropy.
         decay_all: weight decay on biases and norm layers too.
         identity: plain values kept in every checkpoint under ``cifarlab``, so that a checkpoint
             says of itself what it is.
@@ -76,7 +74,7 @@ class ImageClassifier(LightningModule):
         num_classes: int,
         optimizer: "partial[torch.optim.Optimizer]",
         scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler],
-        label_smoothing: float = 0.0,
+        loss: nn.Module | None = None,
         decay_all: bool = True,
         identity: dict[str, Any] | None = None,
     ) -> None:
@@ -84,7 +82,7 @@ class ImageClassifier(LightningModule):
         self.net = net
         self.optimizer = optimizer
         self.scheduler = scheduler
-        self.label_smoothing, self.decay_all = label_smoothing, decay_all
+        self.loss, self.decay_all = CrossEntropy() if loss is None else loss, decay_all
         self.identity = identity or {}
         self.compiled: Compiled | None = None  # in training, see ``trainer.compile``
         self._logs_training = False  # a run may go on in the middle of an epoch
@@ -107,10 +105,8 @@ class ImageClassifier(LightningModule):
     def compute_loss(
         self, logits: Float[Tensor, "batch classes"], labels: Labels
     ) -> Float[Tensor, ""]:
-        """Mean cross-entropy in nats, in 32 bits whatever the precision of the net; in training,
-        with label smoothing."""
-        smoothing = self.label_smoothing if self.training else 0.0
-        return F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+        """The mean loss of a batch, in 32 bits whatever the precision of the net."""
+        return self.loss(logits.float(), labels)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
         loss, _ = self._measure(batch, "train")

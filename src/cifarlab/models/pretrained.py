@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from cifarlab.base.errors import UserError
-from cifarlab.base.weights import read_weights
+from cifarlab.base.weights import fitted, in_short, misfits, read_state, read_weights
 from cifarlab.models.blocks import dropout_layer
 
 
@@ -200,22 +200,16 @@ def _with_weights(name: str, chosen: models.WeightsEnum) -> nn.Module:
 
 def _load(net: nn.Module, name: str, path: Path) -> None:
     """Weights of a file into ``net``, but for its last dense layer, which is not kept anyway."""
-    state = read_weights(path, f"model.weights={path}: not a file of weights")
-    if not isinstance(state, Mapping):
-        raise UserError(f"model.weights={path}: holds no weights by name")
+    state = read_state(path, f"model.weights={path}: not a file of weights")
     if name.startswith("densenet"):  # torchvision's files have norm.1, its modules norm1
         state = {
             re.sub(r"(norm|relu|conv)\.([12])\.", r"\1\2.", key): v for key, v in state.items()
         }
     last = list(_children_to_the_end(net))[-1][0]
     ours = {key: value for key, value in net.state_dict().items() if key.rpartition(".")[0] != last}
-    for key, value in ours.items():
-        found = tuple(state[key].shape) if key in state else "missing"
-        if found != tuple(value.shape) and not key.endswith("num_batches_tracked"):
-            raise UserError(
-                f"model.weights={path}: not weights of {name}: {key} is {found} there and "
-                f"{tuple(value.shape)} in {name}"
-            )
+    state = fitted(state, set(ours))
+    if wrong := misfits(state, ours):
+        raise UserError(f"model.weights={path}: not weights of {name}: {in_short(wrong)}")
     net.load_state_dict({key: state[key] for key in ours if key in state}, strict=False)
 
 

@@ -24,7 +24,7 @@ def images_of(run: Run) -> Images:
         source["download"] = False
     try:
         found = instantiate(source, _convert_="all")
-        images = cached(data["cache_dir"], found.key(), found.read)
+        images = cached(data["cache_dir"], found.key(), found.read).only(data.get("classes"))
     except Exception as error:
         if isinstance(mistake := told(error), UserError):
             raise mistake from error

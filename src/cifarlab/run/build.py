@@ -22,13 +22,14 @@ from lightning.pytorch.profilers import (
 )
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from cifarlab.base import hardware
+from cifarlab.base import hardware, labs
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.base.seeding import derive
 from cifarlab.callbacks import WholeBatch
 from cifarlab.lit import Compiled, ImageClassifier
-from cifarlab.store.checkpoint import AtomicCheckpointIO, build_net
+from cifarlab.lit.losses import CrossEntropy
+from cifarlab.store.checkpoint import AtomicCheckpointIO, begin_from, build_net
 
 for _name in ("lightning.pytorch", "lightning.fabric"):  # we announce in our own lines
     logging.getLogger(_name).setLevel(logging.WARNING)
@@ -36,6 +37,7 @@ for _name in ("lightning.pytorch", "lightning.fabric"):  # we announce in our ow
 warnings.filterwarnings("ignore", message="The `srun` command is available")
 
 
+log = logging.getLogger("cifarlab")
 _PREPARING = 5000  # training images that a net may look at before it is trained
 PROFILE = "profile"  # in the names of what a profiler writes, behind the stage: fit-profile.txt
 PROFILERS: dict[str, Callable[..., Profiler]] = {
@@ -80,6 +82,7 @@ def build(config: RunConfig, *, pretrained: bool = True) -> tuple[Any, ImageClas
 
     pretrained: see ``build_net``.
     """
+    labs.locate(config)
     seed_everything(config["seed"], verbose=False)
     data = instantiate(config["data"], _convert_="all")
     data.setup()
@@ -89,12 +92,14 @@ def build(config: RunConfig, *, pretrained: bool = True) -> tuple[Any, ImageClas
     prepare: Callable[[torch.Tensor], None] | None = getattr(net, "prepare", None)
     if prepare is not None:
         prepare(data.examples(_PREPARING))
+    if pretrained and (source := config.get("init_from")):
+        log.info("begin  %s", begin_from(net, Path(source)))
     module = instantiate(config["transfer"], _convert_="all")(
         net.to(memory_format=torch.channels_last),
         num_classes=len(data.classes),
         optimizer=instantiate(config["optimizer"], _convert_="all"),
         scheduler=instantiate(config["scheduler"], _convert_="all"),
-        label_smoothing=config["label_smoothing"],
+        loss=build_loss(config, data),
         decay_all=config["decay_all"],
         identity={
             "config": dict(config),
@@ -109,6 +114,18 @@ def build(config: RunConfig, *, pretrained: bool = True) -> tuple[Any, ImageClas
     if getattr(module, "cache_features", False):
         data.keep_features(module.encode)
     return data, module
+
+
+def build_loss(config: RunConfig, data: Any) -> torch.nn.Module:
+    """What the run minimises. data: the data module, set up."""
+    options = config.get("loss")
+    if options is None:  # a run of before there was a choice
+        return CrossEntropy(config["label_smoothing"])
+    loss = instantiate(options, _convert_="all")
+    if (prepare := getattr(loss, "prepare", None)) is not None:
+        labels = torch.from_numpy(data.images.train_labels[data.train_indices])
+        prepare(torch.bincount(labels, minlength=len(data.classes)))
+    return loss
 
 
 def check_batch(config: RunConfig, data: Any, module: ImageClassifier, devices: int = 1) -> None:

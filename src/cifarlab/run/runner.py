@@ -115,12 +115,16 @@ def train(config: RunConfig, folder: Path) -> RunRecord | None:
 
 def summary(record: RunRecord, folder: Path) -> str:
     """The table that is short_path at the end of a run."""
-    rows = [f"{'':10}" + "".join(f"{m.label:>12}" for m in METRICS.values())]
+    more = [name for name in record.metrics["test"] if name not in METRICS]
+    labels = [*(m.label for m in METRICS.values()), *more]
+    rows = [f"{'':10}" + "".join(f"{label:>{max(12, len(label) + 2)}}" for label in labels)]
     measured = {name: record.metrics[name] for name in ("train", "val", "test")}
     if record.tta:
         measured |= {f"{name}*": record.tta[name] for name in ("val", "test")}
     for name, values in measured.items():
-        rows.append(f"{name:10}" + "".join(f"{m.short(values[k]):>12}" for k, m in METRICS.items()))
+        told = [f"{m.short(values[k]):>12}" for k, m in METRICS.items()]
+        told += [f"{values[k]:>{max(12, len(k) + 2)}.4f}" for k in more if k in values]
+        rows.append(f"{name:10}" + "".join(told))
     if record.tta:
         rows.append(f"* tta={record.tta['views']}: the same weights, logits averaged over views")
     if record.target:

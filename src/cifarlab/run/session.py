@@ -1,6 +1,7 @@
 """One training session of a run: fit, measure the best weights, make the record."""
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from cifarlab.base import hardware
 from cifarlab.base.compose import to_type
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
+from cifarlab.base.labs import changed, code_of
 from cifarlab.base.plain import device_count
 from cifarlab.inspection import calls, count_macs, first_layer
 from cifarlab.lit import VIEWS, Evaluation, evaluate
@@ -29,6 +31,7 @@ from cifarlab.run.build import (
     syncs_batchnorm,
     without_noise,
 )
+from cifarlab.stats.quantities import METRICS
 from cifarlab.store.checkpoint import (
     BEST,
     LAST,
@@ -60,7 +63,9 @@ class Session:
     def __init__(self, config: RunConfig, folder: Path) -> None:
         self.began = time.perf_counter()
         self.config, self.folder = config, folder
-        self.git = hardware.git_state(Path(__file__).parent)
+        self.git, self.code = hardware.git_state(Path(__file__).parent), code_of(config)
+        for line in changed(config.get("code")):
+            log.warning("%s", line)
         latest = read_latest(folder)
         self.last = latest.path if latest else None
         self.data, self.module = build(config, pretrained=self.last is None)
@@ -143,6 +148,8 @@ class Session:
             f"{self.num_params:,}",
             self.macs / 1e6,
         )
+        if (loss := self.config["choices"].get("loss")) not in (None, "cross_entropy"):
+            log.info("loss   %s, also of validation; reported: cross-entropy, accuracy", loss)
         log.info("on     %s (%s), %s", *(self.hardware[k] for k in ("device", "name", "precision")))
         if self.shares > 1 and normalises(self.module.net):
             log.info(
@@ -183,6 +190,7 @@ class Session:
         checkpoint = read_checkpoint(best)
         load_weights(self.module.net, checkpoint, best)
         results, test_reads = self._evaluate()
+        self._measure_more(results)
         self._save_predictions(results)
         self._log_final(results)
         record = self._record(checkpoint["epoch"] + 1, results, test_reads)
@@ -209,6 +217,17 @@ class Session:
                 write_atomic(count, str(earlier + self.data.test_reads), summed=True)
             results[name] = evaluate(module, loader, autocast(), None if name == "train" else views)
         return results, earlier + self.data.test_reads
+
+    def _measure_more(self, results: dict[str, Evaluation]) -> None:
+        """Add the values of ``metrics=`` to those that every run has."""
+        for name, part in (self.config.get("metrics") or {}).items():
+            metric = instantiate(part, _convert_="all")
+            for split, result in results.items():
+                value = float(np.mean(metric(result.logits, result.labels)))
+                if name in METRICS or not math.isfinite(value):
+                    why = "a name that is taken" if name in METRICS else f"is {value} on {split}"
+                    raise UserError(f"metrics.{name}: {why}; must be a number under a new name")
+                result.metrics[name] = value
 
     def _save_predictions(self, results: dict[str, Evaluation]) -> None:
         path = self.folder / PREDICTIONS
@@ -266,6 +285,7 @@ class Session:
             config_hash=config_hash(config),
             tta=with_views(config.get("tta"), results),
             target=time_to(config.get("target"), rows),
+            code=self.code,
         )
 
 

@@ -5,6 +5,7 @@ what the net needs to know of the data (classes, image size, mean, standard devi
 checkpoint can be used without anything else.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +17,14 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from torch import nn
 
 from cifarlab.base.errors import UserError
-from cifarlab.base.weights import read_weights
+from cifarlab.base.labs import changed
+from cifarlab.base.weights import fitted, in_short, misfits, read_state, read_weights
 from cifarlab.store.files import copy_whole, open_checked, written_whole
 from cifarlab.store.record import RunRecord
 from cifarlab.store.run import Run
 from cifarlab.store.trust import check_trusted
+
+log = logging.getLogger("cifarlab")
 
 BEST = Path("checkpoints") / "best.ckpt"
 LAST = Path("checkpoints") / "last.ckpt"
@@ -121,6 +125,8 @@ def load_run(folder: str | Path) -> LoadedNet:
     identity = checkpoint["cifarlab"]
     config, classes = identity["config"], tuple(identity["classes"])
     check_trusted(config, path)
+    for line in changed(run.result.code):
+        log.warning("%s: %s", run.folder, line)
     net = build_net(config["model"], len(classes), identity["image_size"], pretrained=False)
     load_weights(net, checkpoint, path)
     return LoadedNet(
@@ -223,6 +229,37 @@ def load_weights(net: nn.Module, checkpoint: Mapping[str, Any], path: Path) -> N
     weights = net_weights(checkpoint)
     check_fits(net, weights, path)
     net.load_state_dict(weights)
+
+
+def begin_from(net: nn.Module, source: Path) -> str:
+    """Put the best weights of a run, or those of a file, into ``net``, and say in a line what was
+    taken. Its last layer stays new where theirs is another.
+
+    Raises ``UserError`` if there are none, or if they lack others of the net's, or have other
+    shapes.
+    """
+    told = f"init_from={source}"
+    if source.is_dir():
+        weights = net_weights(read_checkpoint(Run.finished(source).folder / BEST))
+    elif source.is_file():
+        weights = read_state(source, f"{told}: not a file of weights")
+    else:
+        raise UserError(f"{told}: neither a run's folder nor a file of weights")
+    expected = net.state_dict()
+    weights = fitted(weights, set(expected))
+    last = [name for name, module in net.named_modules() if list(module.parameters(False))][-1]
+    body = {name: ours for name, ours in expected.items() if name.rpartition(".")[0] != last}
+    if wrong := misfits(weights, body):
+        raise UserError(f"{told}: not weights of this {type(net).__name__}: {in_short(wrong)}")
+    head = {name: ours for name, ours in expected.items() if name not in body}
+    new = misfits(weights, head)
+    taken = {n: v for n, v in weights.items() if n in (expected if not new else body)}
+    net.load_state_dict(taken, strict=False)
+    spare = [name for name in weights if name not in expected]
+    parts = [f"{len(taken)} of {len(expected)} tensors of {source}"]
+    parts += [f"new: {in_short(new)}"] if new else []
+    parts += [f"not used: {in_short(spare)}"] if spare else []
+    return "; ".join(parts)
 
 
 def net_weights(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:

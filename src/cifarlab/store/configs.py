@@ -13,7 +13,7 @@ from typing import Any
 from cifarlab.store.record import is_neutral, weighed
 
 # Groups whose options set keys anywhere (``# @package _global_``)
-GLOBAL_GROUPS = frozenset({"experiment", "transfer"})
+GLOBAL_GROUPS = frozenset({"experiment", "transfer", "loss", "debug"})
 
 Flat = Mapping[str, str]  # leaf to its value as JSON
 

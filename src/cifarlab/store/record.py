@@ -45,6 +45,9 @@ NEUTRAL_KEYS = frozenset(
         "study",
         "fresh",
         "fail_fast",
+        "dry_run",
+        "tags",
+        "notes",
         "jobs_per_gpu",
         "resume",
         "logger",
@@ -55,6 +58,8 @@ NEUTRAL_KEYS = frozenset(
     | {"data.url", "data.source.url"}  # the md5 decides what is read
     | {"evaluation"}  # a picture of the result
     | {"lr_find"}  # never true in a run that comes to a result
+    | {"loss.label_smoothing"}  # follows label_smoothing
+    | {"code.places"}  # code.hashes says what the code is
 )
 
 # Keys that configurations of earlier versions have not, and the value that means what these did:
@@ -64,7 +69,15 @@ LATER_KEYS: dict[str, Any] = {
     "optimizer.adamw_bias_lr": None,
     "optimizer.normalize": False,
     "target": None,
+    "loss._target_": "cifarlab.lit.losses.CrossEntropy",
+    "loss.class_weights": None,
+    "metrics": {},
+    "init_from": None,
+    "data.classes": None,
+    "data.sampling": None,
+    "callbacks.early_stopping.from_epoch": 1,
 }
+_LATER_GROUPS = frozenset({"loss"})  # as if not there, where nothing in them counts
 
 Status = Literal["completed", "early_stopped", "stopped"]
 
@@ -77,9 +90,11 @@ class RunRecord:
         by another limit (``trainer.max_time``, ``trainer.max_steps``).
     num_params: the number of parameters of the net, trainable and frozen ones.
     macs: multiply-accumulates for one image.
-    metrics: loss and accuracy of each split, ``{"train": {"loss": ..., "acc": ...}, ...}``.
+    metrics: loss and accuracy of each split, ``{"train": {"loss": ..., "acc": ...}, ...}``;
+        behind them those of ``metrics=``.
     tta: the same with test-time augmentation, which decides nothing: ``{"views": ..., "val":
         {"loss": ..., "acc": ...}, "test": {...}}``; ``None`` if it was not asked for.
+    code: the user's own code that the run used, as ``cifarlab.base.labs.code_of`` has it.
     target: when the validation accuracy of an epoch first reached what was aimed at:
         ``{"val_acc": ..., "epoch": ..., "fit_s": ...}``, the last two ``None`` if it never
         did; ``None`` if there was no target.
@@ -109,6 +124,7 @@ class RunRecord:
     config_hash: str
     tta: dict[str, Any] | None = None
     target: dict[str, Any] | None = None
+    code: dict[str, dict[str, str]] | None = None
 
     @property
     def title(self) -> str:
@@ -249,10 +265,11 @@ def short_name(name: str) -> str:
 
 
 def _without_neutral(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    return {
+    found = {
         key: _without_neutral(value, f"{prefix}{key}.")
         if isinstance(value, Mapping)
         else weighed(f"{prefix}{key}", value)
         for key, value in config.items()
         if not is_neutral(f"{prefix}{key}", value)
     }
+    return {k: v for k, v in found.items() if v or f"{prefix}{k}" not in _LATER_GROUPS}

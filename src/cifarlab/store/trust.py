@@ -3,20 +3,27 @@
 The key ``_target_`` in a stored configuration says what is called, and with which arguments. A
 folder may come from a stranger, and ``torch.load`` with ``weights_only: false`` is a target, too.
 So the whole configuration of a folder is checked before anything is built from it. Allowed are the
-networks, data, augmentations, optimizers, schedules and callbacks of cifarlab, the layers and
-optimizers of torch, and what the user names: in the environment variable ``CIFARLAB_TRUST``,
-classes and packages separated by commas, or in the configuration of the command itself.
+networks, data, augmentations, optimizers, schedules, losses and callbacks of cifarlab, the layers
+and optimizers of torch, and what the user names: by a lab (``cifarlab.base.labs``), whatever is
+defined in it; in the environment variable ``CIFARLAB_TRUST``, classes and packages separated by
+commas; or in the configuration of the command itself. Where a folder says that its code is makes no
+difference.
 """
 
+import importlib
 import importlib.metadata
 import inspect
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from cifarlab.base import labs
 from cifarlab.base.errors import UserError
+from cifarlab.base.plain import leaves_of, targets
+
+__all__ = ["VARIABLE", "check_trusted", "targets"]
 
 VARIABLE = "CIFARLAB_TRUST"
 _EXACTLY = frozenset(
@@ -24,12 +31,16 @@ _EXACTLY = frozenset(
         "lightning.pytorch.Trainer",
         "cifarlab.callbacks.EarlyStopping",
         "cifarlab.callbacks.EMA",
+        "cifarlab.callbacks.KeepBest",
         "cifarlab.callbacks.Lookahead",
         "cifarlab.callbacks.ProgressiveResize",
         "cifarlab.callbacks.SWA",
         "cifarlab.callbacks.TensorBoard",
         "cifarlab.lit.ImageClassifier",
         "cifarlab.lit.TransferClassifier",
+        "cifarlab.lit.losses.CrossEntropy",
+        "cifarlab.lit.losses.Focal",
+        "cifarlab.lit.losses.SquaredError",
         "cifarlab.lit.muon.Muon",
     }
 )
@@ -46,43 +57,30 @@ def check_trusted(config: Any, source: Path, named: Collection[str] = ()) -> Non
     named: targets that the user has named.
     """
     trusted = {name for name in os.environ.get(VARIABLE, "").split(",") if name} | set(named)
-    for key, value in _leaves(config):
+    for key, value in leaves_of(config):
         if key.rpartition(".")[2] != "_target_":
             if isinstance(value, str) and "${" in value:
                 raise UserError(f"{source}: {key}={value}: a stored configuration has no ${{...}}")
             continue
         if not isinstance(value, str) or not _is_allowed(value, trusted):
-            hint = f"; if you trust the run's author: {VARIABLE}={value}"
+            hint = (
+                f"; if you trust the run's author: name the folder of the code (python "
+                f"scripts/new.py path=<folder>, see {labs.PAGE}), or {VARIABLE}={value}"
+            )
             raise UserError(
                 f"{source}: {key}={value}: not a class that a run may name, so nothing of it was "
                 f"run{hint if _may_be_the_users(value) else ''}"
             )
 
 
-def targets(config: Any) -> set[str]:
-    """The values of all keys ``_target_`` in a configuration."""
-    return {str(value) for key, value in _leaves(config) if key.rpartition(".")[2] == "_target_"}
-
-
-def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            below = f"{path}.{key}" if path else str(key)
-            if str(key) == "_target_":  # whatever it is, it is not looked into
-                yield below, value
-            else:
-                yield from _leaves(value, below)
-    elif isinstance(node, list | tuple):
-        for number, value in enumerate(node):
-            yield from _leaves(value, f"{path}.{number}")
-    else:
-        yield path, node
-
-
 def _is_allowed(target: str, trusted: Collection[str]) -> bool:
     if target in _EXACTLY or any(target == t or target.startswith(f"{t}.") for t in trusted):
         return True
     room, _, name = target.rpartition(".")
+    if room and labs.lab_of(target) is not None:
+        labs.locate({"_target_": target})
+        found = _defined(room, name, target.partition(".")[0])
+        return inspect.isclass(found) or inspect.isfunction(found)
     if room == "cifarlab.lit.optim":
         return inspect.isfunction(_ours(room, name))
     if room.startswith("cifarlab.models."):
@@ -114,14 +112,19 @@ def _may_be_the_users(target: Any) -> bool:
 
 
 def _ours(room: str, name: str) -> Any:
-    """The object ``name`` of a module of cifarlab; ``None`` if there is none or if it is not
-    defined in the same package but imported from elsewhere."""
+    """The object ``name`` of a module of cifarlab, as ``_defined`` finds it."""
+    return _defined(room, name, ".".join(room.split(".")[:2]))
+
+
+def _defined(room: str, name: str, package: str) -> Any:
+    """The object ``name`` of the module ``room``; ``None`` if there is none or if it is not defined
+    in ``package`` but imported from elsewhere."""
     try:
         found = vars(importlib.import_module(room)).get(name)
     except ImportError:
         return None
     home = str(getattr(found, "__module__", ""))
-    return found if home.startswith(".".join(room.split(".")[:2]) + ".") else None
+    return found if f"{home}.".startswith(f"{package}.") else None
 
 
 def _is_class(found: Any, above: type) -> bool:

@@ -12,7 +12,9 @@ _SHARED = ("data", "trainer")  # groups whose options have the same keys
 EPOCH_KEYS = (
     "max_epochs",
     "callbacks.early_stopping.patience",
+    "callbacks.early_stopping.from_epoch",
     "callbacks.swa.start_epoch",
+    "callbacks.top_k.every_n_epochs",
     "callbacks.progressive.from_epochs",
     "scheduler.every",
     "scheduler.half_cycle",

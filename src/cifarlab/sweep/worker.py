@@ -17,7 +17,7 @@ import traceback
 from pathlib import Path
 from typing import Any, cast
 
-from cifarlab.base import cli, slurm
+from cifarlab.base import cli, labs, slurm
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError, told
 from cifarlab.store.lock import RunLock
@@ -40,6 +40,7 @@ def main(folder: str, jobs: int, logging_config: dict[str, Any] | None) -> None:
     """
     _die_with_parent()
     cli.say_anything()
+    labs.use()
     for signum in slurm.SIGNALS:  # until training begins there is nothing to save
         signal.signal(signum, lambda *_: sys.exit(INTERRUPTED))
     if jobs > 1:  # lines of several cells, and no bars, on one screen

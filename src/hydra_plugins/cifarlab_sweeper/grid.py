@@ -38,8 +38,9 @@ from cifarlab.store.record import (
     is_over,
     short_name,
 )
-from cifarlab.store.run import write_config
-from cifarlab.sweep.launching import add_to_plan, remember_gpus
+from cifarlab.store.run import Run, write_config
+from cifarlab.sweep.launching import add_to_plan, jobs_at_once, remember_gpus
+from cifarlab.sweep.standing import duration
 from hydra_plugins.cifarlab_sweeper.study import swept_study, without_study
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,8 @@ class GridSweeper(Sweeper):
         configs = [self._compose(values) for _, values in runs]
         names = [cell_name(names, cfg) for (names, _), cfg in zip(runs, configs, strict=True)]
         cells = dict(zip(names, (values for _, values in runs), strict=True))
+        if self.config.dry_run:
+            return self._tell(folder, cells)
         if study is not None:
             study.save(folder, arguments)
         plan(folder, cells, fresh=self.config.fresh)
@@ -124,6 +127,23 @@ class GridSweeper(Sweeper):
         returns = self._launch(folder, {cell: cells[cell] for cell in todo})
         self._close(folder, cells)
         return returns
+
+    def _tell(self, folder: Path, cells: Mapping[str, list[str]]) -> list[JobReturn]:
+        """Say which cells there are, what is done, what would run, and how long that may take."""
+        assert self.config is not None
+        runs = [Run.read(folder / cell, values) for cell, values in cells.items()]
+        todo = [run for run in runs if self.config.fresh or not is_over(run.folder)]
+        for run in runs:
+            log.info("%-12s %s", "to run" if run.status == "missing" else run.status, run.name)
+        log.info("sweep %s: %d cells, %d to run", folder, len(runs), len(todo))
+        seconds = [run.record.time["total_s"] for run in runs if run.record]
+        if todo and seconds:
+            at_once = jobs_at_once(self.config.hydra.launcher)
+            whole = -(-len(todo) // at_once) * sum(seconds) / len(seconds)
+            log.info("about %s, as the %d finished took", duration(whole), len(seconds))
+        elif todo:
+            log.info("how long is not known: none of them is finished")
+        return []
 
     def _launch(self, folder: Path, cells: dict[str, list[str]]) -> list[JobReturn]:
         """Run the cells. If the launcher itself breaks down, run those again that it has not done.

@@ -68,6 +68,8 @@ class SearchSweeper(GridSweeper):
         study = config_hash(config | {"search space": described})[:8]
         folder = self._settle(f"search__{sweep_name(typed)}")
         cells = {f"{i:03}_{study}": fixed for i in range(self.n_trials)}
+        if self.config.dry_run:
+            return self._tell(folder, cells)
         plan(folder, cells, fresh=self.config.fresh)  # refuses what another process trains
         begin_study(folder, study, space, fresh=self.config.fresh)
         self.more = [f"hydra.sweeper.study='{study}'"]

@@ -1,0 +1,1 @@
+"""Code of my own for cifarlab."""

@@ -1,0 +1,84 @@
+"""Runs and their tags: ``python scripts/runs.py tags=[paper]``."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from cifarlab.base import cli
+from cifarlab.base.checks import check_folder
+from cifarlab.base.compose import plain
+from cifarlab.base.errors import UserError, printable
+from cifarlab.base.schema import Key
+from cifarlab.store.configs import as_shown
+from cifarlab.store.lock import RunLock
+from cifarlab.store.record import CONFIG
+from cifarlab.store.run import Run, read_config, stored_config, write_config
+
+
+@cli.app(Path(__file__).parents[1] / "conf", "runs")
+def main(cfg: DictConfig) -> None:
+    asked = plain(cfg)
+    for key in ("tags", "where", "add", "drop"):
+        given = asked[key]
+        asked[key] = [str(item) for item in (given if isinstance(given, list) else [given])]
+    Key("notes", asked["notes"], str | None).check()
+    folder = check_folder("path", asked["path"])
+    runs = list(found(folder, asked["tags"], asked["where"]))
+    if not runs:
+        raise UserError(f"path={folder}: no such run")
+    if asked["add"] or asked["drop"] or asked["notes"] is not None:
+        for run in runs:
+            change(run.folder, asked["add"], asked["drop"], asked["notes"])
+    for run in runs:
+        print(line(run))
+    print(f"\n{len(runs):,} run{'s' if len(runs) > 1 else ''}")
+
+
+def found(folder: Path, tags: list[str], where: list[str]) -> Iterator[Run]:
+    """The runs in a folder and below it, by path, with all of the tags and values."""
+    wanted = [item.partition(":")[::2] for item in where]
+    for path in sorted(folder.rglob(CONFIG)):
+        run = Run.read(path.parent)
+        if set(tags) <= set(kept(run.folder)[0]) and all(
+            run.value(key) == as_shown(value) for key, value in wanted
+        ):
+            yield run
+
+
+def kept(folder: Path) -> tuple[list[str], str]:
+    """Tags and notes of a run."""
+    config = read_config(folder) or {}
+    return [str(tag) for tag in config.get("tags") or []], str(config.get("notes") or "")
+
+
+def line(run: Run) -> str:
+    scores = [run.record.metrics[split]["acc"] for split in ("val", "test")] if run.record else []
+    tags, notes = kept(run.folder)
+    parts: list[Any] = [
+        f"{run.status:12}",
+        *(f"{score:7.2%}" for score in scores or [float("nan")] * 2),
+        run.folder,
+        *(f"#{tag}" for tag in tags),
+        notes,
+    ]
+    return printable("  ".join(str(part) for part in parts if part != "").replace("nan%", "   - "))
+
+
+def change(folder: Path, add: list[str], drop: list[str], notes: str | None) -> None:
+    """Rewrite tags and notes in a run's configuration.
+
+    Raises ``UserError`` if another process trains in the folder.
+    """
+    with RunLock(folder):
+        config = stored_config(folder)
+        tags = dict.fromkeys([*(config.get("tags") or []), *add])
+        config["tags"] = [tag for tag in tags if str(tag) not in drop]
+        if notes is not None:
+            config["notes"] = notes or None
+        write_config(config, folder)
+
+
+if __name__ == "__main__":
+    main()
