@@ -25,6 +25,7 @@ from omegaconf import DictConfig, open_dict
 from cifarlab.base.checks import check_config, check_name
 from cifarlab.base.compose import Composer, as_override
 from cifarlab.base.config import RunConfig
+from cifarlab.base.durations import duration
 from cifarlab.base.errors import UserError, told
 from cifarlab.store.files import remove
 from cifarlab.store.lock import LOCK, is_held
@@ -40,7 +41,6 @@ from cifarlab.store.record import (
 )
 from cifarlab.store.run import Run, write_config
 from cifarlab.sweep.launching import add_to_plan, jobs_at_once, remember_gpus
-from cifarlab.sweep.standing import duration
 from hydra_plugins.cifarlab_sweeper.study import swept_study, without_study
 
 log = logging.getLogger(__name__)
