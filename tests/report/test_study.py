@@ -16,6 +16,7 @@ from cifarlab.report.study.results import read_study
 from cifarlab.report.sweep.results import collect
 from cifarlab.store.checkpoint import BEST, INITIAL
 from cifarlab.store.files import SUMS
+from tests.conftest import without_sums
 from tests.report.folders import finished, plan, predicted
 
 COMMON = ["model=mlp", "study.id=s"]
@@ -97,6 +98,24 @@ def test_two_seeds_are_shown_as_they_are(tmp_path: Path) -> None:
         r"a +\| test accuracy .*\| 59.00, 60.00 +\| 2 .*\| undecided +\| two seeds", text
     )
     assert re.search(r"^\| a +\| 2 \| 60.00, 61.00", text, re.M)
+
+
+def test_a_part_of_the_images_that_a_study_of_ours_is_about(tmp_path: Path) -> None:
+    """A tenth is its own recipe; another part, or of a report's study any, is not."""
+    tenth = "data.fraction=0.1"
+    own = CONTENT | {"source": "ours", "common": {"overrides": ["model=mlp", tenth]}}
+    for content, fraction, told in (
+        (own, 0.1, []),
+        (own, 0.2, ["20% of the training images"]),
+        (own, 1.0, ["100% of the training images"]),
+        (CONTENT, 0.1, ["10% of the training images"]),
+    ):
+        folder = write(tmp_path / f"{len(told)}{fraction}{content['source']}", content, CELLS)
+        for path in folder.glob("*/config.yaml"):
+            config = yaml.safe_load(path.read_text())
+            config.setdefault("data", {})["fraction"] = fraction
+            path.write_text(yaml.safe_dump(config))
+        assert read_study(collect(without_sums(folder))).caveats == told, (content, fraction)
 
 
 def test_what_else_was_swept_makes_lines(tmp_path: Path) -> None:

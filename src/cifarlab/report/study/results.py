@@ -167,7 +167,8 @@ def _caveats(study: Study, row: str, cell: Run) -> list[str]:
     meant = of_row.get("data", _DATA) if study.source == OURS else _DATA
     if cell.record and (name := cell.record.data["name"]) != meant:
         found.append(f"data={name}")
-    if (fraction := select(config, "data.fraction")) not in (None, 1):
+    whole = float(of_row.get("data.fraction", 1)) if study.source == OURS else 1.0
+    if (fraction := select(config, "data.fraction")) not in (None, whole):
         found.append(f"{float(fraction):.0%} of the training images")
     unsaid = _PLACES | NEUTRAL_KEYS | set(REPLICATES) | {"study.id", ROW, "study.scale"}
     for key, value in cell.typed.items():
