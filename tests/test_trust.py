@@ -163,9 +163,7 @@ def test_what_the_user_names_is_trusted(tmp_path: Path, monkeypatch) -> None:
 
 @pytest.mark.parametrize("name", ["my.Net", "my_package.nets.make", "timm.models.ResNet"])
 def test_trust_is_suggested_for_what_may_be_the_users_own(name: str, tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=rf"nothing of it was run; .*or CIFARLAB_TRUST={name}"
-    ):
+    with pytest.raises(UserError, match=rf"nothing of it was run; .*or CIFARLAB_TRUST={name}"):
         check_trusted({"_target_": name}, tmp_path)
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from cifarlab.base.errors import UserError
+from cifarlab.inspection.features import penultimate
 
 PADDINGS = ("reflect", "black")
 DIRECTIONS = ((0, 1), (0, -1), (1, 0), (-1, 0))  # right, left, down, up
@@ -123,14 +124,6 @@ def _relative(moved: Float[Tensor, "n width"], still: Float[Tensor, "n width"]) 
 def _answers(
     net: nn.Module, images: Pixels, normalize: Callable[[Tensor], Tensor], batch_size: int
 ) -> _Answers:
-    dense = [module for module in net.modules() if isinstance(module, nn.Linear)]
-    if not dense:
-        raise UserError(f"{type(net).__name__}: has no dense layer, whose input the features are")
-    features: list[Tensor] = []
-    handle = dense[-1].register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
-    try:
-        with torch.inference_mode():
-            logits = [net(normalize(batch)) for batch in images.split(batch_size)]
-    finally:
-        handle.remove()
-    return _Answers(torch.cat(features).flatten(1).float(), torch.cat(logits).float())
+    with torch.inference_mode():
+        batches = (normalize(batch) for batch in images.split(batch_size))
+        return _Answers(*penultimate(net, batches))
