@@ -30,8 +30,7 @@ class DescribeConfig(RunConfig):
 
 @cli.app(Path(__file__).parents[1] / "conf", "describe")
 def main(cfg: DictConfig) -> None:
-    config = plain(cfg)
-    check_config(config, DescribeConfig)
+    config: Config = {**check_config(plain(cfg), DescribeConfig)}
     asked = [kind for kind in ("model", "aug", "data") if typed(config, kind)]
     if not asked:
         raise UserError(

@@ -179,7 +179,17 @@ _FURTHER = {  # of the trainer, with a value that changes nothing
 _KEPT = {  # where a run writes, on what it runs, and what another key says
     *("output_root", "name", "resume", "sweep", "overrides", "choices", "study", "max_epochs"),
     *("data", "model", "optimizer", "scheduler", "aug", "transfer", "trainer", "callbacks"),
-    *("logger", "lr_find", "data.cache_dir", "data.source", "data.name", "data.augment"),
+    *(
+        "loss",
+        "metrics",
+        "dry_run",
+        "logger",
+        "lr_find",
+        "data.cache_dir",
+        "data.source",
+        "data.name",
+        "data.augment",
+    ),
     *("data.batch_size", "batch_size", "data.num_train", "data.num_test"),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
     *("trainer.max_epochs", "trainer.precision", "trainer.compile"),

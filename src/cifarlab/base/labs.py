@@ -187,7 +187,8 @@ def check_options(ours: Path) -> None:
     """Raise ``UserError`` if two labs have an option of the same name, or a lab and ``ours``: one
     would hide the other."""
     seen: dict[Path, Path] = {}
-    for folder in (ours, *(lab.conf for lab in labs())):
+    theirs = [lab.conf for lab in labs()]
+    for folder in (ours, *theirs) if theirs else ():
         for path in _options(folder):
             option = path.relative_to(folder)
             if option in seen and seen[option] != path:

@@ -30,8 +30,8 @@ class Loss(nn.Module):
     The weighted losses are divided by the number of images, not by the sum of their weights as
     ``torch.nn.CrossEntropyLoss`` does, so that a batch in two halves has the mean of both.
 
-    class_weights: the weight of each class; ``balanced`` for ``images / (classes * images of the
-        class)``, whose mean over the training images is 1; ``None``: all alike.
+    class_weights: the weight of each class; ``balanced`` for one over the class's share of the
+        training images and over the number of classes, which is 1 on average; ``None``: all alike.
     """
 
     weight: Tensor | None
