@@ -5,6 +5,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Callable
+from io import BufferedIOBase
 from pathlib import Path
 from typing import IO
 
@@ -63,7 +64,7 @@ def _array(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
         return npy.read_array(member, allow_pickle=False)
 
 
-def _check_header(file: IO[bytes], name: str, size: int) -> None:
+def _check_header(file: IO[bytes] | BufferedIOBase, name: str, size: int) -> None:
     """Raise ``ValueError`` unless the file, of ``size`` bytes, has the array that it declares."""
     version = npy.read_magic(file)
     if version not in _HEADERS:
