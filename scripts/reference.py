@@ -29,6 +29,7 @@ PROGRAMS = {  # in their order, and where there is more
     "scripts/compare.py": "[compare two nets](../howto/compare.md), [statistics](../statistics.md)",
     "scripts/shifts.py": "[shifts](../statistics.md#shifts)",
     "scripts/knows.py": "[what the net knows](../howto/knows.md)",
+    "scripts/robustness.py": "[test on corrupted images](../howto/robustness.md)",
     "scripts/predict.py": "[files](../use.md#files)",
     "scripts/web.py": "[a page to drop an image on](../use.md#a-page-to-drop-an-image-on)",
     "scripts/export.py": "[export](../use.md#export)",

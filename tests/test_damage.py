@@ -123,6 +123,7 @@ USES = {
     "export": ["format=torch_export"],
     "visualize": [],
     "shifts": [],
+    "robustness": [],
 }
 
 

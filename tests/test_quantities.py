@@ -23,6 +23,8 @@ WRITTEN = {
     "epochs_run": (11.25, "11.2 epochs"),
     "images_per_s": (2345.6, "2,346 images/s"),
     "params": (616610.0, "616,610"),
+    "corrupt_acc": (0.5523, "55.23 %"),
+    "mce": (0.4477, "44.77 %"),
     "peak_val_acc": (0.81296, "81.30 %"),
     "peak_val_loss": (0.86525, "0.865 nats"),
     "peak_epoch": (11.25, "11.2 epochs"),

@@ -77,6 +77,28 @@ def test_shifts(pair: list[Path], tmp_path: Path) -> None:
     assert len((tmp_path / "outputs" / "shifts" / "shifts.csv").read_text().splitlines()) == 7
 
 
+def test_robustness(pair: list[Path], tmp_path: Path) -> None:
+    asked = [f"run={pair[0].parent}/0*", "images=20", "corruptions=[noise,fog]", "severities=[1,5]"]
+    done = start("robustness.py", *asked, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "| optimizer.lr=0.05 | 1 |" in done.stdout and "20 test images" in done.stdout
+    written = tmp_path / "outputs" / "robustness" / "robustness.csv"
+    assert len(written.read_text(encoding="utf-8").splitlines()) == 1 + 2 * (1 + 4 * 2)
+    assert not (pair[0] / "robustness.json").exists(), "a part is not kept"
+
+
+def test_all_of_it_is_kept_and_not_measured_twice(pair: list[Path], tmp_path: Path) -> None:
+    asked = [f"run={pair[0]}", "out=here"]
+    done = start("robustness.py", *asked, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    kept = json.loads((pair[0] / "robustness.json").read_text(encoding="utf-8"))
+    assert kept["images"] == 100 and len(kept["acc"]) == 15
+    assert "measured before" not in done.stdout + done.stderr
+    again = start("robustness.py", *asked, cwd=tmp_path)
+    assert "measured before" in again.stdout + again.stderr
+    assert again.stdout.splitlines()[-8:] == done.stdout.splitlines()[-8:]
+
+
 def test_benchmark(cache: Path, tmp_path: Path) -> None:
     arguments = [*TINY, f"data.cache_dir={cache}", "data.num_train=3000", "aug=crop_flip"]
     arguments += ["rounds=1", "steps=25", "warmup=0", "workers=1", "threads=1"]

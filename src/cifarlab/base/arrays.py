@@ -1,10 +1,11 @@
-"""Files of numpy's arrays (``.npz``) that others may have made."""
+"""Files of numpy's arrays (``.npz``, ``.npy``) that others may have made."""
 
 import math
 import os
 import zipfile
 import zlib
 from collections.abc import Callable
+from io import BufferedIOBase
 from pathlib import Path
 from typing import IO
 
@@ -44,17 +45,31 @@ def read_arrays(
         return {i.filename.removesuffix(".npy"): _array(file, i) for i in file.infolist()}
 
 
+def read_array(path: Path) -> np.ndarray:
+    """The array of a ``.npy``; raises as ``read_arrays``."""
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        check_memory(str(path), size, free_memory())
+        _check_header(file, path.name, size)
+        file.seek(0)
+        return npy.read_array(file, allow_pickle=False)
+
+
 def _array(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{info.filename} is packed by method {info.compress_type}")
     with file.open(info) as member:
-        version = npy.read_magic(member)
-        if version not in _HEADERS:
-            raise ValueError(f"{info.filename} is of version {version}")
-        shape, _, dtype = _HEADERS[version](member)
-        declared, there = dtype.itemsize * math.prod(shape), info.file_size - member.tell()
-    if declared != there and not dtype.hasobject:
-        sizes = f"{in_bytes(declared)} and has {in_bytes(there)}"
-        raise ValueError(f"{info.filename} declares {sizes}")
+        _check_header(member, info.filename, info.file_size)
     with file.open(info) as member:
         return npy.read_array(member, allow_pickle=False)
+
+
+def _check_header(file: IO[bytes] | BufferedIOBase, name: str, size: int) -> None:
+    """Raise ``ValueError`` unless the file, of ``size`` bytes, has the array that it declares."""
+    version = npy.read_magic(file)
+    if version not in _HEADERS:
+        raise ValueError(f"{name} is of version {version}")
+    shape, _, dtype = _HEADERS[version](file)
+    declared, there = dtype.itemsize * math.prod(shape), size - file.tell()
+    if declared != there and not dtype.hasobject:
+        raise ValueError(f"{name} declares {in_bytes(declared)} and has {in_bytes(there)}")

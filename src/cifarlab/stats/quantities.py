@@ -107,6 +107,9 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("epochs_run", "epochs", "epochs trained", digits=1),
         Quantity("images_per_s", "images/s", "training speed", digits=0),
         Quantity("params", "", "parameters", digits=0, is_exact=True),
+        # On corrupted test images, of a run that scripts/robustness.py has measured
+        Quantity("corrupt_acc", "%", "accuracy on corrupted images"),
+        Quantity("mce", "%", "mean corruption error, unnormalised"),
         # Of the epochs. val_loss_rise: of the last above the lowest; val_acc_swing: mean of the
         # absolute changes over the second half of the run
         Quantity("peak_val_acc", "%", "validation accuracy, best epoch"),

@@ -31,6 +31,7 @@ EPOCHS = "metrics.csv"  # one row an epoch
 EVENTS = "events.out.tfevents."  # how the names of TensorBoard's files begin
 EVENT_PARTS = ("train", "val", "final")  # folders of a run with more of them
 PREDICTIONS = "predictions.npz"  # logits and labels of validation and test
+ROBUSTNESS = "robustness.json"  # accuracy on corrupted test images, by scripts/robustness.py
 CELLS = "cells.json"  # in a sweep's folder: {cell: its overrides as typed}, all ever planned
 STUDY = "study.yaml"  # in a sweep's folder: the study whose rows its cells are
 JOURNAL = "optuna.journal"  # there, of a search: what Optuna was told

@@ -34,6 +34,7 @@ from cifarlab.store.record import (
 
 if TYPE_CHECKING:
     from cifarlab.store.predictions import RunPredictions
+    from cifarlab.store.robustness import Robustness
 
 FINISHED = ("completed", "early_stopped", "stopped")
 UNFINISHED = ("pruned", "failed", "damaged", "running", "interrupted", "missing")
@@ -169,6 +170,16 @@ class Run:
 
         return self.predictions or predictions.load(self.folder)
 
+    @cached_property
+    def robustness(self) -> "Robustness | None":
+        """What corruptions of the test images do to the net; ``None`` if it was not measured.
+
+        Raises ``UserError`` if the file is damaged.
+        """
+        from cifarlab.store import robustness
+
+        return robustness.load(self.folder)
+
     @property
     def written(self) -> float:
         """When ``result.json`` was written, in seconds since 1970; 0 if the run is not finished."""
@@ -204,6 +215,8 @@ class Run:
         split, _, kind = name.partition("_")
         if split in record.metrics and kind in METRICS:
             return record.metrics[split].get(kind, _NONE)  # a record may be older than it
+        if name in ("mce", "corrupt_acc"):
+            return getattr(self.robustness, name) if self.robustness else _NONE
         acc = {part: values["acc"] for part, values in record.metrics.items()}
         direct = {
             "gap": acc["train"] - acc["test"],

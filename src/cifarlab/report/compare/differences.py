@@ -1,5 +1,6 @@
 """The differences between two sides of a comparison, in numbers."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -122,6 +123,9 @@ def compare(matching: Matching, width: float) -> Comparison:
     for metric in MEASURED:
         split, kind = metric.split("_")
         metrics[metric] = _difference(matching, metric, kind, predicted.get(split), width)
+    for name in ("corrupt_acc", "mce"):  # where all runs were measured on corrupted images
+        if all(math.isfinite(r.measure(name)) for r in (*matching.a, *matching.b)):
+            metrics[name] = _difference(matching, name, "", None, width)
     for split, both in predicted.items():
         if both is not None:
             names = matching.a[0].answers.classes

@@ -1,6 +1,7 @@
 """The two sides of a comparison: which runs they are, and whether they may be compared."""
 
 import glob
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,6 +89,17 @@ def find_runs(name: str, path: str) -> list[Run]:
         reason = runs[0].reason if runs else "no finished run there"
         raise UserError(f"{name}={path}: {reason}")
     return runs
+
+
+def finished_runs(name: str, paths: Sequence[str]) -> list[Run]:
+    """The undamaged finished runs of several paths, as ``find_runs`` finds them, each once; which
+    are left out is said in the log."""
+    runs = [run for path in paths for run in find_runs(name, path)]
+    runs = list({run.folder: run for run in runs}.values())
+    for run in runs:
+        if run.record is None:
+            logging.getLogger("cifarlab").warning("left out: %s", run.reason)
+    return [run for run in runs if run.record]
 
 
 def labels(runs: Sequence[Run]) -> list[str]:

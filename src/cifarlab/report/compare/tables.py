@@ -11,7 +11,7 @@ from cifarlab.report.document import Block, Grid, Heading, Text
 from cifarlab.report.sweep.results import MEASURED
 from cifarlab.report.tables import Table, listed
 from cifarlab.stats.intervals import LEVEL
-from cifarlab.stats.quantities import METRICS
+from cifarlab.stats.quantities import METRICS, QUANTITIES
 
 MOST_CLASSES = 20  # shown; compare.json has all of them
 _CLASS_COLUMNS = ("a", "b", "a - b", "interval", "p")
@@ -75,7 +75,7 @@ def _changed(rows: Sequence[Changed], following: list[str]) -> list[Block]:
 
 def _metrics(comparison: Comparison) -> list[Block]:
     table = [["", "a", "b", "a - b", "seeds vary", "p", "images vary", "both vary", "p"]]
-    table += [_metric_row(name, comparison.metrics[name]) for name in MEASURED]
+    table += [_metric_row(name, found) for name, found in comparison.metrics.items()]
     text = f"Accuracies and their differences in %, losses in nats; {_LEVEL} intervals of a - b, "
     if comparison.matching.how == "single":
         text += "of these two nets over images."
@@ -98,7 +98,7 @@ def _metrics(comparison: Comparison) -> list[Block]:
 
 
 def _metric_row(name: str, found: Difference) -> list[str]:
-    metric = METRICS[name.partition("_")[2]]
+    metric = QUANTITIES[name] if name not in MEASURED else METRICS[name.partition("_")[2]]
     scale, digits = 100 if metric.unit == "%" else 1, metric.digits
     values = [f"{scale * x:.{digits}f}" for x in (found.a, found.b, found.a - found.b)]
     seeds, over_images, both = (

@@ -33,7 +33,7 @@ from cifarlab.report.study.results import StudyResults, read_study
 from cifarlab.report.sweep.results import collect
 from cifarlab.report.tables import Markup, listed
 from cifarlab.store.files import write_atomic
-from cifarlab.store.record import CONFIG, EPOCHS, NEUTRAL_KEYS, RESULT, STUDY
+from cifarlab.store.record import CONFIG, EPOCHS, NEUTRAL_KEYS, RESULT, ROBUSTNESS, STUDY
 from cifarlab.studies.rows import key_of, merged
 from cifarlab.studies.schema import OURS, Study, of_config, parse_study
 
@@ -47,7 +47,7 @@ _APPENDIX = (
     "a part of the images, other data. That a row runs and roughly what it does is all they say; "
     "each goes when the whole run is there."
 )
-_KEPT = (RESULT, CONFIG, EPOCHS)
+_KEPT = (RESULT, CONFIG, EPOCHS, ROBUSTNESS)
 _UNSAID = NEUTRAL_KEYS - {"study"} | {"seed", "study.only"}  # of what was typed
 
 
