@@ -38,6 +38,8 @@ def test_focal_by_hand() -> None:
 def test_squared_error_by_hand() -> None:
     found = SquaredError()(torch.tensor([[0.5, 0.0]]), torch.tensor([0]))
     assert found.item() == pytest.approx((0.25 + 0) / 2)
+    brier = SquaredError("probabilities")(torch.tensor([[math.log(3), 0.0]]), torch.tensor([0]))
+    assert brier.item() == pytest.approx((0.25**2 + 0.25**2) / 2), "of 0.75 and 0.25"
 
 
 def test_weights_by_hand() -> None:

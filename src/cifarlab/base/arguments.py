@@ -362,6 +362,7 @@ class Focal(TypedDict, total=False):
 
 
 class SquaredError(TypedDict, total=False):
+    of: Literal["logits", "probabilities"]
     class_weights: ClassWeights
 
 

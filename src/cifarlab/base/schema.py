@@ -77,7 +77,7 @@ class _Walk:
                 yield from self.group(value, SCHEMAS[value["_target_"]], f"{path}.")
 
 
-def check_arguments(of: Any, **given: Any) -> None:
+def check_arguments(of: Any, /, **given: Any) -> None:
     """Raise ``UserError`` unless each argument given to a class or function of ours is of the kind
     that the configuration's key of that name has."""
     kinds = kinds_of(SCHEMAS[f"{of.__module__}.{of.__qualname__}"])

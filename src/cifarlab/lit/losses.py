@@ -11,6 +11,7 @@ loss was, so that runs with different losses can be compared.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -121,20 +122,28 @@ class Focal(Loss):
 
 
 class SquaredError(Loss):
-    """The squared distance of the logits to the shares of the classes (0 and 1 without mixing),
-    mean over the classes (Hui and Belkin, arXiv:2006.07322, without their rescaling).
+    """The squared distance to the shares of the classes (0 and 1 without mixing), mean over the
+    classes.
 
-    The largest logit is still the answer, but softmax makes no probabilities of such logits: the
-    reported cross-entropy is high whatever the accuracy.
-
-    class_weights: as in ``Loss``.
+    Args:
+        of: ``logits`` (Hui and Belkin, arXiv:2006.07322, without their rescaling): the largest is
+            still the answer, but softmax makes no probabilities of them, so that the reported
+            cross-entropy is high whatever the accuracy; or ``probabilities``, those that softmax
+            makes, Brier's score (1950), whose gradient vanishes where softmax is sure.
+        class_weights: as in ``Loss``.
     """
 
-    def __init__(self, class_weights: Sequence[float] | str | None = None) -> None:
-        check_arguments(SquaredError, class_weights=class_weights)
+    def __init__(
+        self,
+        of: Literal["logits", "probabilities"] = "logits",
+        class_weights: Sequence[float] | str | None = None,
+    ) -> None:
+        check_arguments(SquaredError, of=of, class_weights=class_weights)
         super().__init__(class_weights)
+        self.of = of
 
     def each(
         self, logits: Float[Tensor, "batch classes"], shares: Float[Tensor, "batch classes"]
     ) -> Float[Tensor, " batch"]:
-        return (logits - shares).square().mean(dim=1)
+        given = logits if self.of == "logits" else logits.softmax(dim=1)
+        return (given - shares).square().mean(dim=1)
