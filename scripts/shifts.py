@@ -10,6 +10,7 @@ from omegaconf import DictConfig, ListConfig
 from cifarlab.base import cli
 from cifarlab.base.errors import UserError
 from cifarlab.base.kinds import Count
+from cifarlab.base.progress import followed
 from cifarlab.base.schema import Key
 
 
@@ -28,7 +29,7 @@ def main(cfg: DictConfig) -> None:
     with cli.quick_imports():
         from cifarlab.report.shifts import write_shifts
     rows = []
-    for run, label in zip(runs, labels(runs), strict=True):
+    for run, label in followed([*zip(runs, labels(runs), strict=True)], "runs"):
         assert run.record is not None
         found, images = measured(run.folder, cfg)
         common = {"label": label, "run": str(run.folder), "seed": run.record.seed}

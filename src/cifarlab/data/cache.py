@@ -5,6 +5,7 @@ format carries a CRC-32 of every array, which is compared whenever one is read).
 """
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ class Images:
     classes: tuple[str, ...]
 
 
+log = logging.getLogger("cifarlab")
+
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
@@ -50,6 +53,7 @@ def cached(cache_dir: str | Path, key: str, make: Callable[[], Images]) -> Image
             lock.acquire()
         try:
             if not path.is_file():
+                log.info("decoding the images, once: kept in %s", path)
                 images = make()
                 with _writable(path.parent):
                     _write(path, images)
