@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from cifarlab.base import cli
 from cifarlab.base.kinds import Count
+from cifarlab.base.progress import followed
 from cifarlab.base.schema import Key
 
 
@@ -20,7 +21,7 @@ def main(cfg: DictConfig) -> None:
     with cli.quick_imports():
         from cifarlab.report.shifts import write_shifts
     rows = []
-    for run, label in zip(runs, labels(runs), strict=True):
+    for run, label in followed([*zip(runs, labels(runs), strict=True)], "runs"):
         assert run.record is not None
         found, images = measured(run.folder, cfg)
         common = {"label": label, "run": str(run.folder), "seed": run.record.seed}

@@ -3,20 +3,27 @@
 import re
 import shlex
 import textwrap
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from cifarlab.base import cli
 from cifarlab.base.checks import check_config
 from cifarlab.report.study import publish
+from cifarlab.store.checkpoint import build_net
 from cifarlab.store.record import RunRecord
 from cifarlab.studies.schema import read_studies
-from hydra_plugins.cifarlab_sweeper.search import examples, text
-from tests.conftest import ROOT, plain
+from cifarlab.theory.sheet import trace
+from cifarlab.theory.table import text
+from hydra_plugins.cifarlab_sweeper.search import examples
+from hydra_plugins.cifarlab_sweeper.search import text as as_text
+from tests.conftest import CONF, ROOT, plain
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
@@ -42,25 +49,39 @@ def slug(title: str) -> str:
 
 
 def typed(page: Path) -> Iterator[str]:
-    """The lines of a page's code blocks that are for a shell, without prompts and remarks."""
-    language = None
+    """The lines of a page's code blocks that are for a shell, without prompts and remarks; of one
+    that is continued, all in one."""
+    language, begun = None, ""
     for line in page.read_text().splitlines():
         fence = re.match(r" *```(\w*)", line)
         if fence:
             language = fence[1] if language is None else None
         elif language in ("", "bash", "sh", "console"):
-            yield line.partition("  #")[0].strip().removeprefix("$ ")
+            words = begun + re.split(r"\s+#\s", line)[0].strip().removeprefix("$ ")
+            begun = words.removesuffix("\\") if words.endswith("\\") else ""
+            if not begun:
+                yield re.sub(r"^(?:[A-Z_]+=\S+ )+", "", words)
+
+
+def lines() -> list[str]:
+    """Those of all pages, each once; of a page that is made, none."""
+    pages = [page for page in PAGES if page.name != "performance.md"]
+    return list(dict.fromkeys(line for page in pages for line in typed(page)))
 
 
 def commands() -> list[list[str]]:
     """Every ``python train.py ...`` of the pages, without placeholders. Those of a network that the
-    reader is to write are left out, and those of a page that is made."""
-    lines = [line for page in PAGES if page.name != "performance.md" for line in typed(page)]
-    lines = [line.removeprefix("OMP_NUM_THREADS=1 ") for line in lines]
-    found = [shlex.split(line)[2:] for line in lines if line.startswith("python train.py")]
+    reader is to write are left out."""
+    found = [shlex.split(line)[2:] for line in lines() if line.startswith("python train.py")]
     left_out = re.compile(r".*<.*|--help|model=my_net.*")
     found = [c for c in found if not any(left_out.fullmatch(word) for word in c)]
     return [list(c) for c in dict.fromkeys(map(tuple, found))]
+
+
+def programs() -> list[str]:
+    """Every ``python scripts/...`` of the pages, an ``x`` where a reader puts a name."""
+    found = [line for line in lines() if line.startswith("python scripts/")]
+    return [re.sub(r"<[^>]*>", "x", line) for line in found]
 
 
 def test_there_are_commands() -> None:
@@ -95,7 +116,50 @@ def test_commands_compose(command: list[str]) -> None:
     swept = [o for o in overrides if o.is_sweep_override()]
     assert not swept or "-m" in command
     firsts = [f"{o.get_key_element()}={examples(o)[0]}" for o in swept]
-    check_config(plain(*(text(o) for o in overrides if o not in swept), *firsts))
+    check_config(plain(*(as_text(o) for o in overrides if o not in swept), *firsts))
+
+
+@pytest.mark.parametrize("command", programs())
+def test_programs_compose(command: str) -> None:
+    """Each with its keys, or, where it has no configuration, its options."""
+    _, path, *words = shlex.split(command)
+    name = Path(path).stem
+    if not (CONF / f"{name}.yaml").is_file():
+        said = (ROOT / path).read_text()
+        assert all(f'"{word.partition("=")[0]}"' in said for word in words if word[:1] == "-")
+        return
+    cli.register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        compose(name, words)
+
+
+def test_other_commands_are_there() -> None:
+    """Targets of make, extras of pip, scripts of bash."""
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    counted = 0
+    for line in lines():
+        if found := re.match(r"make ([\w-]+)", line):
+            assert found[1] in targets, line
+        elif found := re.match(r"pip install -e '?\.\[([\w,]+)\]", line):
+            assert set(found[1].split(",")) <= set(extras), line
+        elif found := re.match(r"(?:bash )?(scripts/\w+\.sh)", line):
+            assert (ROOT / found[1]).is_file(), line
+        else:
+            continue
+        counted += 1
+    assert counted >= 10
+
+
+def test_the_sheet_of_the_page_is_the_one_that_is_printed() -> None:
+    """docs/theory.md shows some lines of ``describe.py model=baseline``."""
+    page = (DOCS / "theory.md").read_text()
+    shown = re.search(r"```\n(layer .*?)```", page, re.S).group(1).splitlines()
+    net = build_net(plain("model=baseline")["model"], 10, 32, pretrained=False)
+    printed = text(trace(net, (3, 32, 32)).rows).splitlines()
+    assert [line for line in shown if line not in ("...", *printed)] == []
 
 
 def test_the_model_of_the_page_works() -> None:

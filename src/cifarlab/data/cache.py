@@ -5,6 +5,7 @@ format carries a CRC-32 of every array, which is compared whenever one is read).
 """
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,8 @@ class Images:
         )
 
 
+log = logging.getLogger("cifarlab")
+
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
@@ -72,6 +75,7 @@ def cached(cache_dir: str | Path, key: str, make: Callable[[], Images]) -> Image
             lock.acquire()
         try:
             if not path.is_file():
+                log.info("decoding the images, once: kept in %s", path)
                 images = make()
                 with _writable(path.parent):
                     _write(path, images)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from cifarlab.base.errors import UserError
 from cifarlab.base.options import Statistics
+from cifarlab.base.progress import followed
 from cifarlab.base.reading import check_memory, free_memory, named_path, size_of
 from cifarlab.data import synthetic
 from cifarlab.data.archives import (
@@ -101,7 +102,7 @@ class ImageFolder:
             files, count = archive_files(self.root), 0
         number = 0
         found: dict[str, dict[str, list[tuple[str, np.ndarray]]]] = {"train": {}, "test": {}}
-        for file in files:
+        for file in followed(files, f"decoding {self.root.name}", count):
             images = found[file.split].setdefault(file.label, [])
             if file.data is None:  # an empty class folder
                 continue

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from cifarlab.base.progress import followed
 from cifarlab.lit.tta import Views
 from cifarlab.stats.answers import Predictions
 from cifarlab.stats.quantities import METRICS
@@ -45,7 +46,7 @@ def evaluate(
     net.eval()
     plain, averaged, truth = [], [], []
     with torch.inference_mode(), autocast:
-        for images, labels in loader:
+        for images, labels in followed(loader, "measuring"):
             weighted = views(images) if views else [(1.0, images)]
             logits = [net(view).float() for _, view in weighted]
             plain.append(logits[0])

@@ -95,13 +95,17 @@ def _evaluate(folder: Path, after: Callable[[Run], None] | None) -> float:
     return finished.measure("val_acc")
 
 
-def train(config: RunConfig, folder: Path) -> RunRecord | None:
+def train(config: RunConfig, folder: Path, *, brief: bool = False) -> RunRecord | None:
     """Train, measure and record a run, from the folder's last checkpoint if there is one.
 
-    Returns ``None`` in all processes of the run but the first. config: plain.
+    Returns ``None`` in all processes of the run but the first.
+
+    config: plain.
+    brief: say of the run nothing but its epochs and, in a line, what came out.
     """
     session = Session(config, folder)
-    session.announce()
+    if not brief:
+        session.announce()
     session.fit()
     if not session.trainer.is_global_zero:
         return None
@@ -109,8 +113,15 @@ def train(config: RunConfig, folder: Path) -> RunRecord | None:
         record = session.finish()
     for name in (FAILURE, PRUNED):
         remove(folder / name)
-    log.info("%s", summary(record, folder))
+    log.info("%s", in_a_line(record, folder) if brief else summary(record, folder))
     return record
+
+
+def in_a_line(record: RunRecord, folder: Path) -> str:
+    """``baseline_0_1a2b3c4d: val 73.36%, test 72.55%, best epoch 6 of 10, 1058 s``."""
+    accuracies = (f"{name} {record.metrics[name]['acc']:.2%}" for name in ("val", "test"))
+    epochs = f"best epoch {record.best_epoch} of {record.epochs_run}"
+    return f"{folder.name}: {', '.join(accuracies)}, {epochs}, {record.time['total_s']:.0f} s"
 
 
 def summary(record: RunRecord, folder: Path) -> str:

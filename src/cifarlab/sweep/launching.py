@@ -93,7 +93,7 @@ def run_cell(config: RunConfig) -> float | None:
         if slurm.rank() == 0:  # the others are done before the record is written
             _close(folder, code, fail_fast=config["fail_fast"])
             if line := standing(folder.parent, jobs_at_once(job.launcher)):
-                log.info("\n%s", line)
+                log.info("%s", line)
         if trial and code != worker.LOCKED:
             trial.end()
     return RunRecord.load(folder).metrics["val"]["acc"] if is_finished(folder) else None

@@ -67,7 +67,7 @@ def _train(folder: Path, jobs: int) -> int:
     try:
         config = cast(RunConfig, stored_config(folder))
         with share(config, jobs, folder.parent) as config:
-            train(config, folder)
+            train(config, folder, brief=True)
     except Interrupted as error:
         if not (folder / PRUNED).exists():  # a search's side that watches has told
             log.info("%s: %s, to be continued", folder.name, error)

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.progress import followed
 from cifarlab.inspection.features import penultimate
 
 PADDINGS = ("reflect", "black")
@@ -86,7 +87,7 @@ def measure(
         raise UserError(f"padding={padding}: must be one of {', '.join(PADDINGS)}")
     still = _answers(net, images, normalize, batch_size)
     results = [_compare(still, [still], labels, 0)]
-    for distance in range(1, most + 1):
+    for distance in followed(range(1, most + 1), "shifting"):
         moved = [
             _answers(
                 net, shifted(images, y * distance, x * distance, padding), normalize, batch_size

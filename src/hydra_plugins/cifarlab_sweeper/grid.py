@@ -40,6 +40,7 @@ from cifarlab.store.record import (
     short_name,
 )
 from cifarlab.store.run import Run, write_config
+from cifarlab.store.sweep import is_study
 from cifarlab.sweep.launching import add_to_plan, jobs_at_once, remember_gpus
 from hydra_plugins.cifarlab_sweeper.study import swept_study, without_study
 
@@ -189,11 +190,12 @@ class GridSweeper(Sweeper):
 
         Exits with code 1 if any of the cells failed, was interrupted, is missing or is damaged.
         """
-        from cifarlab.report.sweep.page import write_all
+        from cifarlab.report.sweep.page import write_all, write_sweep
         from cifarlab.report.sweep.results import collect
 
         results = collect(folder)
-        log.info("\n%s", write_all(results))
+        text = write_all(results) if is_study(folder) else write_sweep(results)
+        log.info("\n%s", text)
         ours = set(cells)
         states = {run.status for run in results.sweep.runs if run.folder.name in ours}
         if states & {"failed", "damaged", "interrupted", "missing"}:

@@ -1,0 +1,21 @@
+"""A bar for what takes long, where there is a terminal to show it; logs stay free of bars."""
+
+import sys
+from collections.abc import Iterable
+from typing import TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+
+def followed(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
+    """The items, with a bar on standard error while they are gone through, if that is a terminal.
+
+    The bar is removed at the end.
+
+    what: is done with the items.
+    total: how many there are, where ``items`` does not know.
+    """
+    is_terminal = sys.stderr is sys.__stderr__ and sys.stderr.isatty()  # a notebook's says it is
+    return tqdm(items, desc=what, total=total or None, disable=not is_terminal, leave=False)
