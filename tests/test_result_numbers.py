@@ -264,3 +264,16 @@ def test_what_the_choice_of_the_epoch_can_explain() -> None:
     ]
     said = re.search(r"validation accuracy that is (\S+) points higher", first)
     assert said is not None and float(said[1]) == pytest.approx(100 * np.mean(later), abs=0.0501)
+
+
+def test_precision_in_the_remarks_of_the_shortfall() -> None:
+    """The same seeds of one recipe in bf16-mixed and in 32 bits."""
+    bf16 = RUNS["Why ours is lower than Group 14's model 1"]["model1"]
+    f32 = RUNS["Group 14's two models and the improved one"]["group14.model1"]
+    precisions = [{r.record["hardware"]["precision"] for r in x.values()} for x in (bf16, f32)]
+    assert precisions == [{"bf16-mixed"}, {"32-true"}]
+    gaps = [100 * (bf16[s].measure("test accuracy") - f32[s].measure("test accuracy")) for s in f32]
+    text = (ROOT / "docs" / "results" / "shortfall" / "remarks.md").read_text(encoding="utf-8")
+    lower, half = re.search(r"(\d\.\d\d) points lower, with .* ± (\d\.\d\d) points", text).groups()
+    assert float(lower) == pytest.approx(-np.mean(gaps), abs=0.00501)
+    assert float(half) == pytest.approx(stats.t.ppf(0.975, 2) * stats.sem(gaps), abs=0.00501)

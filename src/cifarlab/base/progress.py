@@ -12,10 +12,11 @@ T = TypeVar("T")
 def followed(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
     """The items, with a bar on standard error while they are gone through, if that is a terminal.
 
-    The bar is removed at the end.
+    The bar is removed at the end. A notebook, which takes the place of standard error, has none.
 
     what: is done with the items.
     total: how many there are, where ``items`` does not know.
     """
-    is_terminal = sys.stderr is sys.__stderr__ and sys.stderr.isatty()  # a notebook's says it is
+    shown = sys.stderr
+    is_terminal = shown is sys.__stderr__ and shown is not None and shown.isatty()
     return tqdm(items, desc=what, total=total or None, disable=not is_terminal, leave=False)
