@@ -1,5 +1,7 @@
 """A bar for what takes long, where there is a terminal to show it; logs stay free of bars."""
 
+import os
+import sys
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -16,4 +18,5 @@ def followed(items: Iterable[T], what: str, total: int | None = None) -> Iterabl
     what: is done with the items.
     total: how many there are, where ``items`` does not know.
     """
-    return tqdm(items, desc=what, total=total or None, disable=None, leave=False)
+    is_shown = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return tqdm(items, desc=what, total=total or None, disable=not is_shown, leave=False)
