@@ -31,7 +31,7 @@ def standing(sweep: Path, at_once: int = 1) -> str:
     seconds = [record.time["total_s"] for record in records.values()]
     if left and seconds:
         rest = math.ceil(left / at_once) * sum(seconds) / len(seconds)
-        parts.append(f"about {_duration(rest)} left")
+        parts.append(f"about {duration(rest)} left")
     return ", ".join(parts)
 
 
@@ -49,7 +49,7 @@ def _read(cell: Path, written: int) -> RunRecord:
     return RunRecord.load(cell)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """``40 s``, ``4 min``, ``3.5 h``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
