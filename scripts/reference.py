@@ -31,7 +31,8 @@ PROGRAMS = {  # in their order, and where there is more
     "scripts/knows.py": "[what the net knows](../howto/knows.md)",
     "scripts/robustness.py": "[test on corrupted images](../howto/robustness.md)",
     "scripts/predict.py": "[files](../use.md#files)",
-    "scripts/web.py": "[a page to drop an image on](../use.md#a-page-to-drop-an-image-on)",
+    "scripts/web.py": "[a dashboard](../use.md#a-dashboard), "
+    "[a page to drop an image on](../use.md#a-page-to-drop-an-image-on)",
     "scripts/export.py": "[export](../use.md#export)",
     "scripts/visualize.py": "[pictures of what a net has learnt](../visualize.md)",
     "scripts/describe.py": "[a model, layer by layer](../theory.md#a-model-layer-by-layer), "
@@ -53,8 +54,8 @@ COMMANDS_HEAD = """# Commands
 What each program says of itself with `--help`, made by `python scripts/reference.py`. All take
 `key=value`; `???` is a key that has to be given. A mistake is one line and exit code 2.
 
-While runs train, `tensorboard --logdir outputs` shows them:
-[TensorBoard](../reports.md#tensorboard).
+While runs train, `python scripts/web.py` and `tensorboard --logdir outputs` show them:
+[a dashboard](../use.md#a-dashboard), [TensorBoard](../reports.md#tensorboard).
 """
 GROUPS = {  # and the type of what its options hold
     "data": "cifarlab.data.datamodule.CIFAR10DataModule",

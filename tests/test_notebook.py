@@ -14,10 +14,13 @@ nbclient = pytest.importorskip("nbclient")
 TOUR = ROOT / "examples" / "tour.ipynb"
 
 
-def test_it_is_kept_without_outputs() -> None:
+def test_it_is_kept_with_what_it_printed() -> None:
     cells = [c for c in nbformat.read(TOUR, as_version=4).cells if c.cell_type == "code"]
-    assert len(cells) == 10
-    assert not any(cell.outputs or cell.execution_count for cell in cells)
+    assert len(cells) == 11, "the first one installs"
+    assert all(cell.outputs and cell.execution_count for cell in cells[2:])
+    assert "better than b" in cells[10].outputs[0].text, "a difference that is settled"
+    text = TOUR.read_text(encoding="utf-8")
+    assert "it/s" not in text and str(Path.home()) not in text and "/tmp/" not in text
 
 
 @pytest.mark.filterwarnings("default")
@@ -39,12 +42,13 @@ def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for cell in notebook.cells
         if cell.cell_type == "code"
     ]
+    said = said[1:]  # without the cell that installs
     assert "38,042 by formula" in said[2] and "38,042 parameters, as in theory" in said[4]
     assert re.search(r"^test +\d+\.\d\d% +\d\.\d{4}\s", said[3], re.M)
     assert "Predictor(tbmi26_cnn; 10 classes" in said[4]
     assert said[5].count("predicted") == 10
-    assert said[8].count("val_acc") == 4
-    assert re.search(r"## Verdict\s+Validation: .*over 2 shared seeds", said[9])
+    assert said[8].count("val_acc") == 6
+    assert re.search(r"## Verdict\s+Validation: .*over 3 shared seeds", said[9])
     assert "it/s" not in "".join(said), "no progress bars"
     shown = [o for cell in notebook.cells for o in cell.get("outputs", []) if "data" in o]
     assert sum("image/png" in output.data for output in shown) == 3

@@ -1,12 +1,14 @@
 """The page to drop an image on: what it answers, and in a browser."""
 
 import base64
+import contextlib
 import dataclasses
 import http.client
 import http.server
 import importlib.util
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -25,9 +27,11 @@ from PIL import Image
 from cifarlab.base.errors import UserError
 from cifarlab.data.synthetic import CLASSES, draw
 from cifarlab.store.checkpoint import load_run
+from cifarlab.store.lock import RunLock
 from cifarlab.use.predictor import Predictor
 from cifarlab.use.web import MAX_UPLOAD, answer
 from tests.conftest import ROOT
+from tests.report.folders import failed, plan
 from tests.test_reading import png
 
 PAGE_S, ANSWER_S = 120, 60  # seconds to wait at most
@@ -59,14 +63,23 @@ def test_answer(trained: Path, photo: Path, tmp_path: Path) -> None:
         answer(model, str(tmp_path / "x.png"))
 
 
-@pytest.fixture
-def address(trained: Path) -> Iterator[str]:
-    command = [sys.executable, str(ROOT / "scripts" / "web.py"), f"run={trained}", "port=0"]
+@contextlib.contextmanager
+def served(argument: str) -> Iterator[str]:
+    """The address of the page that ``scripts/web.py`` serves."""
+    command = [sys.executable, str(ROOT / "scripts" / "web.py"), argument, "port=0", "device=cpu"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
-        yield process.stdout.readline().split()[0]
-        process.terminate()
+        try:
+            yield process.stdout.readline().split()[0]
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def address(trained: Path) -> Iterator[str]:
+    with served(f"run={trained}") as found:
+        yield found
 
 
 class Page:
@@ -227,7 +240,10 @@ def wait_for(what: Callable[[], Any], seconds: float) -> Any:
     return found
 
 
-@pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
+in_a_browser = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
+
+
+@in_a_browser
 @pytest.mark.filterwarnings("default")  # selenium's own
 def test_in_a_browser(address: str, browser: Any, photo: Path, trained: Path) -> None:
     """Dropped on the page, an image gets its classes and its Grad-CAM; what is none, a message."""
@@ -253,3 +269,57 @@ def test_in_a_browser(address: str, browser: Any, photo: Path, trained: Path) ->
     wait_for(lambda: f"{expected.label}\n{expected.probability:.0%}" in text(), ANSWER_S)
     assert sum(name in text() for name in CLASSES) >= 5
     wait_for(lambda: [i for i in find("img") if i.size["width"] > 600], ANSWER_S)
+
+
+@pytest.fixture
+def sweep(trained: Path, tmp_path: Path) -> Iterator[Path]:
+    """Two finished cells, one that failed, and one that has trained an epoch of two so far."""
+    folder = tmp_path / "outputs" / "sweeps" / "nets"
+    cells = {name: [f"name={name}", f"seed={i}"] for i, name in enumerate("abcd")}
+    plan(folder, cells)
+    for name in "ab":
+        shutil.copytree(trained, folder / name)
+    failed(folder / "c", "RuntimeError", "<b>no memory</b>")
+    (folder / "d").mkdir()
+    shutil.copy(trained / "config.yaml", folder / "d")
+    rows = (trained / "metrics.csv").read_text().splitlines(keepends=True)
+    (folder / "d" / "metrics.csv").write_text("".join(rows[:2]))
+    with RunLock(folder / "d"):
+        yield folder
+
+
+@in_a_browser
+@pytest.mark.filterwarnings("default")  # selenium's own
+def test_the_dashboard_in_a_browser(sweep: Path, trained: Path, browser: Any, photo: Path) -> None:
+    """It shows runs while they train, what two that are ticked disagree on, and asks both."""
+    with served(f"path={sweep.parents[1]}") as address:
+        browser.get(address)
+
+        def find(selector: str) -> list[Any]:
+            return browser.find_elements("css selector", selector)
+
+        def body() -> str:
+            return find("body")[0].text
+
+        wait_for(lambda: len(find("input[name=run]")) == 4, PAGE_S)
+        assert "sweeps/nets: 2/4 done, 1 failed" in body()
+        assert "<b>no memory</b>" in body() and "Ranked by validation" in body()
+        assert re.search(r"seed=3 running 1/2 [\d.]+% \d+ s left", " ".join(body().split()))
+        wait_for(lambda: len(find("canvas, svg.marks")) == 2, ANSWER_S)  # the two panels
+        shutil.copy(trained / "metrics.csv", sweep / "d")  # as the run does
+        wait_for(lambda: re.search(r"seed=3 running 2/2", " ".join(body().split())), ANSWER_S)
+        for number in (1, 2):  # after the one that is running
+            find("input[name=run]")[number].click()
+            wait_for(lambda n=number: len(find("input[name=run]:checked")) == n, ANSWER_S)
+        wait_for(lambda: find("iframe"), ANSWER_S)
+        wait_for(lambda: "Side by side" in find("iframe")[0].get_attribute("srcdoc"), ANSWER_S)
+        assert "not all the same answer" in find("iframe")[0].get_attribute("srcdoc")
+        find("input[type=file]")[0].send_keys(str(photo))
+        said = Predictor([load_run(trained)], "cpu").predict(photo)
+        shown = f"{said.label}\n{said.probability:.0%}"
+        wait_for(lambda: body().count(shown) == 2, ANSWER_S)
+        asked = "return performance.getEntriesByType('resource').map(entry => entry.name)"
+        assert all(
+            name.startswith((address, "data:", "blob:")) for name in browser.execute_script(asked)
+        )
+    assert {path.name for path in (sweep / "a").iterdir()} == {p.name for p in trained.iterdir()}

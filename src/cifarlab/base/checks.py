@@ -2,6 +2,7 @@
 keyboard is answered at once. What only the data or the model can know is checked there."""
 
 import importlib.util
+import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -77,6 +78,20 @@ def check_name(key: str, value: Any) -> str:
     """Raise ``UserError`` unless ``value`` names something below the folder that it is put in."""
     Key(key, value, Name).check()
     return str(value)
+
+
+def check_own(host: str) -> None:
+    """Raise ``UserError`` unless ``host``, a name or an address to listen at, is reached from this
+    machine alone."""
+    try:
+        is_own = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_own = False
+    if not is_own:
+        raise UserError(
+            f"host={host}: the dashboard listens on this machine alone, host=127.0.0.1; to see it "
+            "on another, type there: ssh -L 7860:127.0.0.1:7860 <this machine>"
+        )
 
 
 def check_export(format: str) -> None:

@@ -1,5 +1,6 @@
 """A bar for what takes long, where there is a terminal to show it; logs stay free of bars."""
 
+import os
 import sys
 from collections.abc import Iterable
 from typing import TypeVar
@@ -18,5 +19,10 @@ def followed(items: Iterable[T], what: str, total: int | None = None) -> Iterabl
     total: how many there are, where ``items`` does not know.
     """
     shown = sys.stderr
-    is_terminal = shown is sys.__stderr__ and shown is not None and shown.isatty()
-    return tqdm(items, desc=what, total=total or None, disable=not is_terminal, leave=False)
+    is_shown = (
+        shown is sys.__stderr__
+        and shown is not None
+        and shown.isatty()
+        and os.environ.get("TERM") != "dumb"
+    )
+    return tqdm(items, desc=what, total=total or None, disable=not is_shown, leave=False)

@@ -1,6 +1,7 @@
 """The folder of a sweep with its runs, which may be planned, under way, finished or failed."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,16 +22,18 @@ class Sweep:
     runs: list[Run]
 
     @classmethod
-    def read(cls, folder: Path) -> "Sweep":
+    def read(cls, folder: Path, read: Callable[..., Run] = Run.read) -> "Sweep":
         """Read the folder; runs may be under way meanwhile.
 
         Raises ``UserError`` if the plan cannot be read.
+
+        read: reads a run, as ``Run.read`` does.
         """
         plan = read_plan(folder)
         names = dict.fromkeys(plan or {})
         others = [path.name for path in sorted(folder.iterdir()) if _is_run(path)]
         runs = [
-            Run.read(folder / name, (plan or {}).get(name), planned=plan is None or name in plan)
+            read(folder / name, (plan or {}).get(name), planned=plan is None or name in plan)
             for name in names | dict.fromkeys(others)
         ]
         return cls(folder, runs)

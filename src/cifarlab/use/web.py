@@ -1,4 +1,4 @@
-"""A web page on this machine for dropping images: it shows their classes and Grad-CAM."""
+"""Web pages on this machine, and the one to drop an image on: its classes and Grad-CAM."""
 
 import atexit
 import io
@@ -32,6 +32,7 @@ _FONTS = ["system-ui", "sans-serif"]  # gradio's own theme has the browser fetch
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Page = Callable[[Any], None]
 
 
 class Guard:
@@ -68,14 +69,15 @@ class Guard:
             return False
 
 
-def serve(model: Predictor, host: str, port: int) -> tuple[Any, str]:
-    """Start the page; returns gradio's ``Blocks`` and the address of the page.
+def serve(page: Page, host: str, port: int) -> tuple[Any, str]:
+    """Start a page; returns gradio's ``Blocks`` and the address of the page.
 
     ``block_thread()`` of the ``Blocks`` waits, ``close()`` ends the page. Neither the page nor the
     browser contacts any other machine. Uploaded images lie in a folder of their own, for a minute
     and no longer than the page lives. Raises ``UserError`` for a port that is in use, and if gradio
     is not installed.
 
+    page: puts the page's parts into a ``Blocks`` of the module gradio, which it is given.
     port: 0 takes a free one.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
@@ -88,7 +90,10 @@ def serve(model: Predictor, host: str, port: int) -> tuple[Any, str]:
     uploads = tempfile.mkdtemp(prefix="cifarlab-web-")
     atexit.register(shutil.rmtree, uploads, ignore_errors=True)
     os.environ["GRADIO_TEMP_DIR"] = uploads
-    blocks = _page(gradio, model)
+    with gradio.Blocks(
+        title="cifarlab", analytics_enabled=False, delete_cache=(_KEPT, _KEPT)
+    ) as blocks:
+        page(gradio)
     try:
         _, address, _ = blocks.launch(
             server_name=host,
@@ -104,6 +109,51 @@ def serve(model: Predictor, host: str, port: int) -> tuple[Any, str]:
     except OSError as error:
         raise UserError(f"port={port}: not free; take another, or port=0 for any") from error
     return blocks, address
+
+
+def image_page(model: Predictor) -> Page:
+    """A page to drop an image on: its classes on average over the nets of ``model``, and Grad-CAM
+    of each."""
+
+    def page(gradio: Any) -> None:
+        def react(path: str | None) -> list[Any]:
+            try:
+                classes, pictures = answer(model, path)
+            except UserError as error:
+                raise gradio.Error(str(error), print_exception=False) from None
+            return [classes, *(gradio.Image(value=p, visible=p is not None) for p in pictures)]
+
+        names = " + ".join(run.record.model for run in model.runs)
+        gradio.Markdown(f"### {names}, trained on {model.runs[0].record.data['name']}")
+        with gradio.Row():
+            image = upload(gradio)
+            classes = gradio.Label(num_top_classes=5, label="Classes")
+        pictures = [heat(gradio) for _ in model.runs]
+        image.change(react, image, [classes, *pictures])
+
+    return page
+
+
+def upload(gradio: Any) -> Any:
+    """The part of a page that takes an image and hands on the path of its file, as it was
+    uploaded."""
+
+    async def stay(place: str | Path | None) -> str | None:
+        if "://" in str(place):
+            raise gradio.Error("nothing is fetched from elsewhere", print_exception=False)
+        return None if place is None else str(place)
+
+    image = gradio.Image(type="filepath", image_mode=None, label="Image", height=330)
+    # The uploaded file as it is: gradio would fetch one whose address comes instead, and
+    # decode pixels that do. Not by a subclass: gradio writes a .pyi beside a file with one
+    image.async_move_resource_to_block_cache = stay
+    image.preprocess = lambda payload: payload and payload.path
+    return image
+
+
+def heat(gradio: Any) -> Any:
+    """The part of a page that shows Grad-CAM, once there is any."""
+    return gradio.Image(visible=False, show_label=False, buttons=[], interactive=False)
 
 
 def answer(
@@ -160,36 +210,3 @@ async def _refuse(send: Send, status: int, reason: str) -> None:
 
 def _drawn(figure: Any) -> Image.Image:
     return Image.open(io.BytesIO(curves.png(figure, dpi=130)))
-
-
-def _page(gradio: Any, model: Predictor) -> Any:
-    def react(path: str | None) -> list[Any]:
-        try:
-            classes, pictures = answer(model, path)
-        except UserError as error:
-            raise gradio.Error(str(error), print_exception=False) from None
-        return [classes, *(gradio.Image(value=p, visible=p is not None) for p in pictures)]
-
-    async def stay(place: str | Path | None) -> str | None:
-        if "://" in str(place):
-            raise gradio.Error("nothing is fetched from elsewhere", print_exception=False)
-        return None if place is None else str(place)
-
-    names = " + ".join(run.record.model for run in model.runs)
-    with gradio.Blocks(
-        title=f"cifarlab: {names}", analytics_enabled=False, delete_cache=(_KEPT, _KEPT)
-    ) as blocks:
-        gradio.Markdown(f"### {names}, trained on {model.runs[0].record.data['name']}")
-        with gradio.Row():
-            image = gradio.Image(type="filepath", image_mode=None, label="Image", height=330)
-            # The uploaded file as it is: gradio would fetch one whose address comes instead, and
-            # decode pixels that do. Not by a subclass: gradio writes a .pyi beside a file with one
-            image.async_move_resource_to_block_cache = stay
-            image.preprocess = lambda payload: payload and payload.path
-            classes = gradio.Label(num_top_classes=5, label="Classes")
-        pictures = [
-            gradio.Image(visible=False, label="Grad-CAM", buttons=[], interactive=False)
-            for _ in model.runs
-        ]
-        image.change(react, image, [classes, *pictures])
-    return blocks

@@ -1,0 +1,1 @@
+"""Runs and sweeps as they train, on a page of this machine."""
