@@ -58,8 +58,7 @@ class Format:
     """A format to export to.
 
     write: writes a file, given the module, example pixels, metadata and the path.
-    run: computes logits, given the path of the file, pixels and a copy of the module, for
-        formats without a program.
+    run: computes logits, given the path of the file, pixels and a copy of the module to load into.
     suffix: of the file.
     """
 
