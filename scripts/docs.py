@@ -6,6 +6,7 @@ Sphinx makes the pages of ``docs/``, each warning an error; the studies' own pag
 
 import argparse
 import functools
+import html
 import http.server
 import shutil
 import subprocess
@@ -89,6 +90,23 @@ def make_studies(records: Path, out: Path) -> None:
             kept = out / "studies" / page.relative_to(work)
             kept.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(page, kept)
+        for record in work.glob("*/*/result.json"):
+            make_record(record.parent, out / "studies" / record.parent.relative_to(work))
+
+
+def make_record(run: Path, kept: Path) -> None:
+    """What is published of a run, with a page that links to each file."""
+    kept.mkdir(parents=True, exist_ok=True)
+    files = sorted(path for path in run.iterdir() if path.suffix in (".json", ".yaml", ".csv"))
+    for file in files:
+        shutil.copy(file, kept)
+    name = html.escape(run.name)
+    links = "".join(f'<li><a href="{file.name}">{file.name}</a></li>' for file in files)
+    (kept / "index.html").write_text(
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title>'
+        f"<h1>{name}</h1><p>What is kept of this run.</p><ul>{links}</ul></html>\n",
+        encoding="utf-8",
+    )
 
 
 def mistakes(out: Path) -> Iterator[str]:
