@@ -46,7 +46,8 @@ def test_two_processes_train_as_one(train, cache, tmp_path) -> None:
     for folder in folders.values():
         assert len(list(folder.glob("events.*"))) == 1, "of one process"
         events = EventAccumulator(str(folder)).Reload()
-        assert [event.step for event in events.Scalars("val/loss")] == [3, 7]
+        of_val = EventAccumulator(str(folder / "val")).Reload()
+        assert [event.step for event in of_val.Scalars("curves/loss")] == [3, 7]
         assert [event.step for event in events.Images("validation/confusion")] == [3, 7]
         pictures.append(events.Images("validation/confusion")[-1].encoded_image_string)
     assert pictures[0] == pictures[1], "of all validation images, whoever looked at them"

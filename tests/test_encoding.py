@@ -28,8 +28,10 @@ def test_a_terminal_without_the_letters(cache, tmp_path, encoding: str) -> None:
     accent = b"\xe9" if encoding == "latin-1" else b"\\xe9"
     assert b"sweep outputs/sweeps/caf" + accent + b"-\\u732b: 1 cells" in done.stdout
     assert b"Error" not in done.stderr
+    assert b"outputs/sweeps/caf" + accent + b"-\\u732b/report.html" in done.stdout
+    assert NAME in (folder / "report.md").read_text(encoding="utf-8")
     (log,) = folder.glob("*/run.log")
-    assert f"run folder outputs/sweeps/{NAME}" in log.read_text(encoding="utf-8")
+    assert "epoch 1/1" in log.read_text(encoding="utf-8")
 
 
 def test_text_files_are_utf_8_wherever() -> None:

@@ -165,7 +165,7 @@ def test_a_sweep_is_an_array(start) -> None:
     records = [json.loads(path.read_text()) for path in sweep.folder.glob("*/result.json")]
     assert {record["seed"] for record in records} == {0, 1}
     assert list(sweep.folder.parent.rglob("*_1_0_log.out")), "two jobs of an array"
-    assert "results.csv" in sweep.log.read_text()
+    assert "report.html" in sweep.log.read_text()
 
 
 @pytest.mark.parametrize("seconds", [0, 5])

@@ -71,4 +71,8 @@ def test_export(trained: Path, tmp_path: Path) -> None:
     assert lines[0].startswith("run/export/model.pt2  ") and lines[0].endswith(" MB")
     assert lines[1] == "run/export/model.pt2.json"
     assert lines[2].startswith("verified: logits differ from the net's by at most ")
-    assert {path.name for path in (run / "export").iterdir()} == {"model.pt2", "model.pt2.json"}
+    assert {path.name for path in (run / "export").iterdir()} == {
+        "model.pt2",
+        "model.pt2.json",
+        "README.md",
+    }

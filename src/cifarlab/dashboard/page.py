@@ -236,7 +236,9 @@ def dashboard(watch: Watch, device: str) -> Page:
         folders = gradio.Dropdown([], label="Folders", multiselect=True)
         said = gradio.Markdown(line_breaks=True)
         table = gradio.HTML(
-            css_template=files(__package__).joinpath("templates/runs.css").read_text("utf-8"),
+            css_template=files(__package__)
+            .joinpath("templates/runs.css")
+            .read_text(encoding="utf-8"),
             js_on_load=_TICKS,
             apply_default_css=False,
             label="Runs",

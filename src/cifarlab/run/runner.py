@@ -101,11 +101,13 @@ def train(config: RunConfig, folder: Path, *, brief: bool = False) -> RunRecord 
     Returns ``None`` in all processes of the run but the first.
 
     config: plain.
-    brief: say of the run nothing but its epochs and, in a line, what came out.
+    brief: say of the run nothing but that it goes on, its epochs and, in a line, what came out.
     """
     session = Session(config, folder)
     if not brief:
         session.announce()
+    elif session.last is not None:
+        log.info("resume %s", short_path(folder))
     session.fit()
     if not session.trainer.is_global_zero:
         return None
