@@ -11,8 +11,8 @@ from cifarlab.base.checks import check_folder
 from cifarlab.base.errors import UserError
 from cifarlab.base.schema import Key
 
-TEMPLATE = Path(__file__).parent / "my_lab"
-NAME = TEMPLATE.name  # in the template, wherever the new name shall be
+TEMPLATE = Path(__file__).parent / "lab-template"  # no name of a package: it is not to be imported
+NAME = "my_lab"  # in the template, wherever the new name shall be
 
 
 @cli.app(Path(__file__).parents[1] / "conf", "new")

@@ -8,7 +8,9 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from cifarlab.base import cli
+from cifarlab.base.checks import check_config
 from cifarlab.base.compose import run_config
+from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.base.schema import Key
 
@@ -38,7 +40,11 @@ def main(cfg: DictConfig) -> None:
         recorded, seeds = recorded_row(Path(cfg.published), str(cfg.row), cfg.seed)
     else:
         recorded = Run.finished(Path(str(cfg.run)))
-    overrides = command_of(recorded, lambda typed: run_config(loader, typed), Path(cfg.out))
+
+    def compose(typed: list[str]) -> RunConfig:
+        return check_config(run_config(loader, typed))  # as train.py has it, own classes too
+
+    overrides = command_of(recorded, compose, Path(cfg.out))
     print(f"{recorded.folder}\npython train.py {' '.join(map(shlex.quote, overrides))}\n")
     other = circumstances(recorded)
     if len(other) > 1:

@@ -22,6 +22,7 @@ from cifarlab.store.trust import check_trusted
 from cifarlab.use.export import export
 from scripts.new import NAME, TEMPLATE, make
 from tests.conftest import plain
+from tests.scripts.test_scripts import start
 
 MARK = "it-ran"
 
@@ -44,6 +45,18 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     assert make(folder) == "one_lab"
     monkeypatch.setenv(labs.VARIABLE, str(folder))
     return folder
+
+
+def test_the_command_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is typed there, and once more; the list is the user's own."""
+    monkeypatch.delenv(labs.VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    done = start("new.py", "path=my_lab", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "experiment=my_lab" in done.stdout and (tmp_path / "my_lab" / "README.md").is_file()
+    assert labs.list_file().read_text() == f"{(tmp_path / 'my_lab').resolve()}\n"
+    taken = start("new.py", "path=elsewhere/my_lab", cwd=tmp_path)
+    assert taken.returncode == 2 and "is a module or an option already" in taken.stderr
 
 
 def evil(folder: Path, package: str = "evil_lab") -> Path:

@@ -61,10 +61,15 @@ class Run:
 def read_runs() -> dict[str, dict[str, dict[int, Run]]]:
     """By title of the study, row and seed."""
     found: dict[str, dict[str, dict[int, Run]]] = {}
+    studies = {
+        path.parent: yaml.safe_load(path.read_text(encoding="utf-8"))
+        for path in (ROOT / "docs" / "results").glob("*/study.yaml")
+        if "__" not in path.parent.name  # the appendix
+    }
     for path in sorted((ROOT / "docs" / "results").glob("*/*/result.json")):
-        if "__" in path.parents[1].name:  # the appendix
+        if path.parents[1] not in studies:
             continue
-        study = yaml.safe_load((path.parents[1] / "study.yaml").read_text(encoding="utf-8"))
+        study = studies[path.parents[1]]
         record = json.loads(path.read_text(encoding="utf-8"))
         with (path.parent / "metrics.csv").open(encoding="utf-8") as file:
             rows = list(csv.DictReader(file))

@@ -9,13 +9,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from cifarlab.base.errors import UserError
 from cifarlab.dashboard.watching import Seen, Watch, names
 from cifarlab.figures.style import COLOURS
 from cifarlab.report import evaluation
-from cifarlab.report.document import Grid, Heading, Text, markdown, to_html
+from cifarlab.report.document import Grid, Heading, Text, markdown, templates_of, to_html
 from cifarlab.report.side_by_side import side_by_side, write_comparison
 from cifarlab.report.sweep.page import overview
 from cifarlab.report.sweep.results import collect, summarize
@@ -58,13 +56,7 @@ show();
 watch('value', show);
 """
 _FRAME_CSS = "iframe { width: 100%; border: 0; height: 60rem; }"
-_TEMPLATES = Environment(
-    loader=PackageLoader("cifarlab.dashboard"),
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    undefined=StrictUndefined,
-)
+_TEMPLATES = templates_of("cifarlab.dashboard")
 _PANELS = {"acc": "accuracy", "loss": "cross-entropy (nats)"}
 _TONES = {"running": "live", "failed": "bad", "damaged": "bad"}
 Line = tuple[int, float, str]  # epoch, value, what the line is of

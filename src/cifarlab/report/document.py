@@ -285,14 +285,20 @@ def _in_dark() -> dict[str, str]:
     return IN_DARK
 
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("cifarlab.report"),
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-    undefined=StrictUndefined,
-)
+def templates_of(package: str) -> Environment:
+    """The templates in the folder ``templates`` of a package: what is put into one is escaped, and
+    a name that there is not is an error."""
+    return Environment(
+        loader=PackageLoader(package),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+    )
+
+
+_TEMPLATES = templates_of("cifarlab.report")
 _TEMPLATES.globals["in_dark"] = _in_dark
 _TEMPLATES.filters |= {
     "href": _href,
