@@ -321,6 +321,13 @@ def test_claims_of_ratios() -> None:
     assert verdict_of_ratio(2.0, 0.2, unpaired, b) == "contradicted"
 
 
+def test_no_ratio_to_nothing() -> None:
+    """Not an error, and no verdict: of a mean of 0, and of one that may be 0."""
+    a = runs(0.60, 0.62, 0.61)
+    assert verdict_of_ratio(1.5, 0.2, a, runs(0.0, 0.0, 0.0)) == "undecided"
+    assert verdict_of_ratio(1.5, 0.2, a, runs(-0.1, 0.0, 0.4)) == "undecided"
+
+
 def test_the_size_of_a_net_needs_no_seeds(tmp_path: Path) -> None:
     def sized(params: int) -> list[Run]:
         return [made_of(tmp_path, dataclasses.replace(RECORD, num_params=params))]

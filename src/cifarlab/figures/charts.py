@@ -194,7 +194,7 @@ def classes(precision: np.ndarray, recall: np.ndarray, names: Sequence[str]) -> 
         "encoding": {
             "x": _x("value", "share", format="%"),
             "color": _colour({"recall": COLOURS[0], "precision": COLOURS[1]}),
-            "shape": {"field": "series"},
+            "shape": {"field": "series", "legend": None},  # the colours' says it
             "opacity": _FAINT,
             "tooltip": [_tip("class"), _tip("series", "what"), _tip("value", "share", _PER_CENT)],
         },

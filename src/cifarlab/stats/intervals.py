@@ -107,9 +107,11 @@ def fieller(a: Values, b: Values, *, pairs: bool) -> Estimate:
         with Welch's degrees of freedom at the ratio of the means.
 
     There is no interval from fewer than two values, without spread, nor where the mean of ``b``
-    is not told from 0.
+    is not told from 0, and no value where it is 0.
     """
     mean_a, mean_b = float(np.mean(a)), float(np.mean(b))
+    if mean_b == 0:
+        return Estimate(NAN)
     value = mean_a / mean_b
     if min(len(a), len(b)) < 2 or (_no_spread(a) and _no_spread(b)):
         return Estimate(value)
