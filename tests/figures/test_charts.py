@@ -100,6 +100,9 @@ def test_reported_figures_are_another_series() -> None:
         ("a", "ours", 0.7), ("a", "report", 0.8), ("b", "report", 0.6),
     ]  # fmt: skip
     assert colours(chart, 1) == {"ours": TEST, "report": REPORT} and not none
+    chart, *_ = charts.beside_reported(["a.1", "b"], {"test": pairs}, ["a", "b"])
+    assert [v["series"] for v in values(chart)] == ["ours, a", "report", "report"]
+    assert colours(chart, 1) == {"ours, a": COLOURS[0], "ours, b": COLOURS[1], "report": REPORT}
 
 
 def test_a_name_is_data_and_nothing_else() -> None:

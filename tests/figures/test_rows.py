@@ -7,6 +7,7 @@ import pytest
 from cifarlab.figures import ladder, rows, swept
 from cifarlab.figures.axis import Point
 from cifarlab.figures.rows import Curve, Pair
+from cifarlab.figures.style import COLOURS
 
 
 def drawn(axes, marker: str) -> list[tuple[float, float]]:
@@ -28,6 +29,18 @@ def test_reported_figures_lie_where_they_belong() -> None:
     low, high = axes.get_xlim()
     assert low < 0.60 and high > 0.83, "the report's figures are on the axis, too"
     assert axes.get_figure().get_suptitle() == "shortened", "in the picture, which may be copied"
+
+
+def test_rows_of_one_group_have_one_colour() -> None:
+    pairs = [Pair(Point(0.8, 0.02, [0.79, 0.81]), None)] * 3
+    axes = rows.beside_reported(["a", "b", "c"], {"test": pairs}, groups=["x", "y", "x"]).axes[0]
+    dots = [
+        line.get_color()
+        for line in axes.lines
+        if line.get_marker() == "o" and len(line.get_xdata())
+    ]
+    names = [label.get_color() for label in axes.get_yticklabels()]
+    assert dots == names == [COLOURS[0], COLOURS[1], COLOURS[0]]
 
 
 def test_gaps_are_written_in_points() -> None:

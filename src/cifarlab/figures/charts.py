@@ -15,7 +15,7 @@ from cifarlab.figures.axis import Series
 from cifarlab.figures.confusion import row_shares
 from cifarlab.figures.pareto import front
 from cifarlab.figures.reliability import FEW, Panel
-from cifarlab.figures.rows import Pair
+from cifarlab.figures.rows import Pair, group_colours
 from cifarlab.figures.style import (
     COLOURS,
     REPORT,
@@ -442,14 +442,19 @@ def parallel(
     }
 
 
-def beside_reported(rows: Sequence[str], panels: Mapping[str, Sequence[Pair]]) -> list[Chart]:
+def beside_reported(
+    rows: Sequence[str], panels: Mapping[str, Sequence[Pair]], groups: Sequence[str] = ()
+) -> list[Chart]:
     """Ours beside the report's, see ``cifarlab.figures.rows.beside_reported``."""
     charts = []
+    whose = {row: f"ours, {group}" for row, group in zip(rows, groups, strict=False)}
+    palette = dict(zip(whose.values(), group_colours(groups), strict=True))
     for title, pairs in panels.items():
         values: list[Chart] = []
         for row, pair in zip(rows, pairs, strict=True):
             if pair.ours is not None:
-                value: Chart = {"row": row, "value": _number(pair.ours.mean), "series": "ours"}
+                ours = whose.get(row, "ours")
+                value: Chart = {"row": row, "value": _number(pair.ours.mean), "series": ours}
                 if pair.ours.half > 0:
                     low, high = pair.ours.ends
                     value |= {"low": _number(low), "high": _number(high)}
@@ -467,7 +472,8 @@ def beside_reported(rows: Sequence[str], panels: Mapping[str, Sequence[Pair]]) -
             "field": "row", "type": "ordinal", "scale": {"domain": [*dict.fromkeys(rows)]},
             "axis": {"labelLimit": 150, "title": None},
         }  # fmt: skip
-        colour = _colour({"ours": colour_of(title), "report": REPORT})
+        series = (palette or {"ours": colour_of(title)}) | {"report": REPORT}
+        colour = _colour(series)
         rule = {
             "transform": [{"filter": "isValid(datum.low)"}],
             "mark": {"type": "rule", "clip": True},
@@ -482,7 +488,10 @@ def beside_reported(rows: Sequence[str], panels: Mapping[str, Sequence[Pair]]) -
                 "x": x, "y": y, "color": colour, "opacity": _FAINT,
                 "shape": {
                     "field": "series",
-                    "scale": {"domain": ["ours", "report"], "range": ["circle", "diamond"]},
+                    "scale": {
+                        "domain": [*series],
+                        "range": ["circle"] * (len(series) - 1) + ["diamond"],
+                    },
                 },
                 "tooltip": [
                     _tip("row"), _tip("series", "whose"), _tip("value", title, _PER_CENT),

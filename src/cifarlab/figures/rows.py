@@ -38,7 +38,10 @@ class Pair:
 
 
 def beside_reported(
-    rows: Sequence[str], panels: Mapping[str, Sequence[Pair]], note: str = ""
+    rows: Sequence[str],
+    panels: Mapping[str, Sequence[Pair]],
+    note: str = "",
+    groups: Sequence[str] = (),
 ) -> Figure:
     """A panel for each quantity, with a line for each row: our mean with its interval and single
     runs, and the figure that the report prints.
@@ -46,7 +49,10 @@ def beside_reported(
     Args:
         rows: their names, from the top.
         panels: by title, a pair for each row (fractions).
+        groups: what each row belongs to; rows and ours then have a colour for each group, else
+            ours has the colour of what the panel shows.
     """
+    of_row = group_colours(groups)
     figure = Figure(figsize=(3.4 + 3.4 * len(panels), tall(len(rows))), layout="constrained")
     columns = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axes, (title, pairs) in zip(columns, panels.items(), strict=True):
@@ -57,10 +63,12 @@ def beside_reported(
         _fit(axes, pairs)
         for at, pair in enumerate(pairs):
             if pair.ours is not None:
-                interval(axes, at - 0.12, pair.ours, colour_of(title))
+                interval(axes, at - 0.12, pair.ours, of_row[at] if groups else colour_of(title))
         axes.set_xlabel(title)
         axes.xaxis.set_major_formatter(percent)
     first = columns[0]
+    for label, colour in zip(first.get_yticklabels(), of_row, strict=False):
+        label.set_color(colour)
     first.plot([], [], "o-", color=_OURS, ms=5, label="ours: mean, 95 % interval")
     if any(pair.reported for pairs in panels.values() for pair in pairs):
         first.plot([], [], "D", color=REPORT, mfc="white", ms=6, label="report")
@@ -149,6 +157,12 @@ def curves(rows: Mapping[str, Sequence[Curve]], metric: str, note: str = "") -> 
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
     add_note(figure, note)
     return figure
+
+
+def group_colours(groups: Sequence[str]) -> list[str]:
+    """A colour for each item, the same for those of one group."""
+    names = list(dict.fromkeys(groups))
+    return [colour_of("", names.index(group)) for group in groups]
 
 
 def tall(rows: int) -> float:

@@ -185,12 +185,20 @@ def _of_the_best_epoch(whole: Sequence[Evidence]) -> list[float]:
 
 
 def drawn(rows: Sequence[Evidence]) -> dict[str, Line]:
-    """The whole rows with a test accuracy, by id: those of the picture."""
-    return {
+    """The whole rows with a test accuracy, by id: those of the picture, a report's together."""
+    found = {
         item.row.id: item.compared.line
         for item in rows
         if item.compared is not None and item.reported.quantity.name == DRAWN
     }
+    reports = list(dict.fromkeys(map(_report, found)))
+    return {
+        name: found[name] for name in sorted(found, key=lambda row: reports.index(_report(row)))
+    }
+
+
+def _report(row: str) -> str:
+    return row.partition(".")[0]
 
 
 def has_curves(rows: Sequence[Evidence]) -> bool:
@@ -217,10 +225,9 @@ def pictures(rows: Sequence[Evidence], beside: str, over_epochs: str) -> Iterato
     and the curves."""
     if lines := drawn(rows):
         panels = {"test accuracy": [pair(line, DRAWN) for line in lines.values()]}
-        figure, charts_ = (
-            beside_reported([*lines], panels),
-            charts.beside_reported([*lines], panels),
-        )
+        reports = [_report(name) for name in lines]
+        figure = beside_reported([*lines], panels, groups=reports)
+        charts_ = charts.beside_reported([*lines], panels, reports)
         yield Drawn(beside, CAPTION, figure, charts_)
     if (figure_ := curves(rows)) is not None:
         yield Drawn(over_epochs, CURVES, figure_)
