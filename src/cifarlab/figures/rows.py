@@ -49,8 +49,8 @@ def beside_reported(
     Args:
         rows: their names, from the top.
         panels: by title, a pair for each row (fractions).
-        groups: what each row belongs to; rows and ours then have a colour for each group, else
-            ours has the colour of what the panel shows.
+        groups: what each row belongs to; ours then has a colour for each group, else
+            the colour of what the panel shows.
     """
     of_row = group_colours(groups)
     figure = Figure(figsize=(3.4 + 3.4 * len(panels), tall(len(rows))), layout="constrained")
@@ -67,8 +67,6 @@ def beside_reported(
         axes.set_xlabel(title)
         axes.xaxis.set_major_formatter(percent)
     first = columns[0]
-    for label, colour in zip(first.get_yticklabels(), of_row, strict=False):
-        label.set_color(colour)
     first.plot([], [], "o-", color=_OURS, ms=5, label="ours: mean, 95 % interval")
     if any(pair.reported for pairs in panels.values() for pair in pairs):
         first.plot([], [], "D", color=REPORT, mfc="white", ms=6, label="report")
