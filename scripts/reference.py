@@ -41,6 +41,7 @@ PROGRAMS = {  # in their order, and where there is more
     "scripts/weights.py": "[begin with ImageNet weights](../howto/transfer.md)",
     "scripts/new.py": "[code of my own](../howto/own_code.md)",
     "scripts/lr_find.py": "[training](options.md#training)",
+    "scripts/batch_find.py": "[training](options.md#training)",
     "scripts/reproduce.py": "[reproduce a report](../howto/reproduce.md#a-run-once-more)",
     "scripts/campaign.py": "[a queue over all studies](../studies.md#a-queue-over-all-studies)",
     "scripts/publish.py": "[publishing](../studies.md#publishing)",

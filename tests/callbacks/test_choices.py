@@ -2,10 +2,14 @@
 
 from unittest.mock import MagicMock
 
+import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
-from cifarlab.callbacks import EarlyStopping, KeepBest
+from cifarlab.callbacks import EarlyStopping, KeepBest, SeedEachStep
+from cifarlab.store.record import RunRecord, read_metrics
+from tests.test_resume import Cut, same
+from tests.test_resume_options import cut_at
 
 
 def test_epochs_before_the_first_do_not_count() -> None:
@@ -21,6 +25,28 @@ def test_epochs_before_the_first_do_not_count() -> None:
         stopping.on_validation_end(trainer, module)
         assert stopping.has_stopped == (epoch == 5), epoch
     assert stopping.best_score == 1.5, "the best of those that count"
+
+
+def test_each_second_epoch_is_validated(run_here, tmp_path) -> None:
+    """And counted by early stopping; its time is that of both."""
+    options = ["model=baseline", "max_epochs=8", "+trainer.check_val_every_n_epoch=2"]
+    worse = ["optimizer.lr=0.5", "callbacks.early_stopping.patience=1"]
+    folder = run_here(tmp_path / "run", *options, *worse)
+    record, rows = RunRecord.load(folder), read_metrics(folder / "metrics.csv")
+    assert [row["epoch"] for row in rows] == [2, 4][: len(rows)] and rows[0]["step"] == 8
+    assert (record.status, record.epochs_run) == ("early_stopped", rows[-1]["epoch"])
+    assert record.best_epoch == min(rows, key=lambda row: row["val_loss"])["epoch"]
+    assert record.time["fit_s"] == pytest.approx(sum(row["epoch_s"] for row in rows), rel=1e-5)
+
+
+def test_cut_between_two_validations(run_here, tmp_path, monkeypatch) -> None:
+    options = ["model=mlp", "max_epochs=4", "+trainer.check_val_every_n_epoch=2", "callbacks=none"]
+    whole = run_here(tmp_path / "whole", *options)
+    with monkeypatch.context() as patch:
+        patch.setattr(SeedEachStep, *cut_at(12, "on_train_epoch_start"), raising=False)
+        with pytest.raises(Cut):
+            run_here(tmp_path / "cut", *options)
+    same(whole, run_here(tmp_path / "cut", *options))
 
 
 def test_checkpoints_are_named_after_epochs_from_1() -> None:

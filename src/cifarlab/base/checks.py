@@ -23,7 +23,6 @@ _INSTEAD = {  # options of Lightning's Trainer that a run has not, and what has 
     "enable_progress_bar": "there is a progress bar where the output is a terminal",
     "logger": "logger=none or logger=tensorboard",
     "callbacks": "callbacks=default, or +callbacks.<name>._target_=<class>",
-    "check_val_every_n_epoch": "every epoch is validated",
     "val_check_interval": "an epoch is validated at its end",
     "limit_test_batches": "all test images count",
     "benchmark": "cuDNN tries its algorithms unless trainer.deterministic=true",
@@ -211,6 +210,17 @@ def _stages(config: RunConfig) -> None:
     least, most = config["trainer"].get("min_epochs"), config["max_epochs"]
     if least is not None and least > most:
         raise UserError(f"trainer.min_epochs={least}: must be at most max_epochs={most}")
+    every = config["trainer"].get("check_val_every_n_epoch", 1)
+    if most % every:
+        raise UserError(
+            f"trainer.check_val_every_n_epoch={every}: the last epoch would not be validated; "
+            f"max_epochs={most} must be a multiple of it"
+        )
+    if every > 1 and config["choices"].get("scheduler") == "plateau":
+        raise UserError(
+            f"trainer.check_val_every_n_epoch={every}: scheduler=plateau looks at the validation "
+            "loss of every epoch"
+        )
 
 
 def _loss(config: RunConfig) -> None:

@@ -46,6 +46,7 @@ class TrainerOptions(TypedDict):
     limit_val_batches: NotRequired[Count | Share | None]
     overfit_batches: NotRequired[Whole | BelowOne]
     min_epochs: NotRequired[Count | None]
+    check_val_every_n_epoch: NotRequired[Count]
     max_steps: NotRequired[Count | Literal[-1]]
     sync_batchnorm: NotRequired[bool]
     detect_anomaly: NotRequired[bool]

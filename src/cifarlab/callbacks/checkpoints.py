@@ -5,9 +5,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Callback, callbacks
+from lightning.pytorch import Callback, LightningModule, Trainer, callbacks
 
 from cifarlab.base.errors import UserError
+from cifarlab.callbacks.epochs import every
 from cifarlab.store.checkpoint import BEST
 
 
@@ -17,7 +18,13 @@ class ModelCheckpoint(callbacks.ModelCheckpoint):
     If a run is resumed in a folder that was moved or copied, Lightning (2.6) forgets the best epoch
     and overwrites it with a worse one. The class has the same name as Lightning's, since the state
     in a checkpoint is found by it. States with paths, of earlier versions, can be read, too.
+
+    Epochs without validation are not compared: they have no value, or that of an earlier epoch.
     """
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.monitor is None or (trainer.current_epoch + 1) % every(trainer) == 0:
+            super().on_train_epoch_end(trainer, pl_module)
 
     @cached_property
     def state_key(self) -> str:  # asked for 12 times a step, 3 us each

@@ -24,12 +24,14 @@ COLUMNS = (
 
 
 class EpochRecorder(Callback):
-    """Writes ``metrics.csv`` and logs a line at the end of each epoch.
+    """Writes ``metrics.csv`` and logs a line at the end of each epoch that is validated: all, or
+    each n-th by ``trainer.check_val_every_n_epoch``.
 
     ``train_loss`` and ``train_acc`` are means over the steps of the epoch, while the weights change
     and with dropout and augmentation. ``epoch_s`` is the time of the whole epoch with validation,
-    ``images_per_s`` the speed without validation, ``lr`` the highest learning rate of the parameter
-    groups. An epoch that was resumed in its middle has the times of the resumed part.
+    and of those before it that were not validated, ``images_per_s`` the speed without validation,
+    ``lr`` the highest learning rate of the parameter groups. An epoch that was resumed in its
+    middle has the times of the resumed part.
 
     The row is written before the checkpoint: when a run is resumed, a row without a checkpoint is
     dropped, while a checkpoint without a row would leave a gap.
@@ -47,7 +49,7 @@ class EpochRecorder(Callback):
         self.rows = [
             row for row in read_metrics(self.path) if row["epoch"] <= trainer.current_epoch
         ]
-        if len(self.rows) < trainer.current_epoch:
+        if len(self.rows) < trainer.current_epoch // every(trainer):
             raise UserError(
                 f"{self.path}: has {len(self.rows)} epochs where the checkpoint has "
                 f"{trainer.current_epoch}: not the file that this run wrote"
@@ -58,7 +60,13 @@ class EpochRecorder(Callback):
         self._begin()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._begin()
+        if self.has_row_of(trainer.current_epoch):
+            self._begin()
+
+    def has_row_of(self, epoch: int) -> bool:
+        """Whether ``epoch``, counted from 1, has its row, or is 0: nothing is measured yet that the
+        next row is to have."""
+        return epoch == (self.rows[-1]["epoch"] if self.rows else 0)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -74,6 +82,8 @@ class EpochRecorder(Callback):
         self._validation_s += time.perf_counter() - self._validation_began
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if (trainer.current_epoch + 1) % every(trainer):
+            return
         metrics = {
             name.replace("/", "_"): float(value) for name, value in trainer.callback_metrics.items()
         }
@@ -116,6 +126,11 @@ class EpochRecorder(Callback):
         self._began = time.perf_counter()
         self._validation_s = 0.0
         self._images = 0
+
+
+def every(trainer: Trainer) -> int:
+    """Each how many epochs are validated."""
+    return trainer.check_val_every_n_epoch or 1
 
 
 def _check_max_steps(trainer: Trainer) -> None:

@@ -69,7 +69,7 @@ class Panels(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         board = _board(trainer)
-        if board is None:
+        if board is None or not self.recorder.has_row_of(trainer.current_epoch + 1):
             return
         row = self.recorder.rows[-1]
         speed = {f"speed/{name}": row[name] for name in ("lr", "images_per_s", "epoch_s")}

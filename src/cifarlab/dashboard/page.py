@@ -80,7 +80,7 @@ def runs_table(seen: Sequence[Seen], ticked: Sequence[str], root: Path) -> str:
             "can_be_ticked": bool(each.epochs),
             "status": each.run.status,
             "tone": "good" if each.run.status in FINISHED else _TONES.get(each.run.status, "open"),
-            "epoch": f"{len(each.epochs)}/{each.max_epochs or '?'}" if each.max_epochs else "",
+            "epoch": f"{each.last_epoch}/{each.max_epochs or '?'}" if each.max_epochs else "",
             "val": f"{each.val_acc:.2%}" if each.best or each.run.record else "",
             "test": f"{each.run.measure('test_acc'):.2%}" if each.run.record else "",
             "time": each.time,

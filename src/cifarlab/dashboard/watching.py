@@ -44,6 +44,11 @@ class Seen:
         """What tells it from all others: its folder."""
         return str(self.run.folder)
 
+    @property
+    def last_epoch(self) -> int:
+        """Of those in ``epochs``, counted from 1; 0 before the first."""
+        return int(self.epochs[-1]["epoch"]) if self.epochs else 0
+
     @cached_property
     def best(self) -> Mapping[str, float] | None:
         """The epoch with the lowest validation loss so far; ``None`` before the first."""
@@ -64,8 +69,8 @@ class Seen:
             return duration(self.run.record.time["fit_s"])
         if self.run.status != "running" or not self.epochs or not self.max_epochs:
             return ""
-        seconds = [row["epoch_s"] for row in self.epochs]
-        left = (self.max_epochs - len(seconds)) * sum(seconds) / len(seconds)
+        seconds = sum(row["epoch_s"] for row in self.epochs)
+        left = (self.max_epochs - self.last_epoch) * seconds / self.last_epoch
         return f"{duration(left)} left"
 
     @property

@@ -13,6 +13,7 @@ import torch
 from hydra.utils import instantiate
 from lightning.pytorch.trainer.states import TrainerStatus
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.memory import is_oom_error
 
 from cifarlab import callbacks
 from cifarlab.base import hardware
@@ -132,8 +133,14 @@ class Session:
         return hardware.describe(device, trainer.world_size, str(trainer.precision))
 
     @property
+    def epochs_run(self) -> int:
+        """The last epoch that was validated, counted from 1; 0 before the first."""
+        rows = self.recorder.rows
+        return int(rows[-1]["epoch"]) if rows else 0
+
+    @property
     def status(self) -> Status:
-        if len(self.recorder.rows) >= self.config["max_epochs"]:
+        if self.epochs_run >= self.config["max_epochs"]:
             return "completed"
         stopped = self.early_stopping is not None and self.early_stopping.has_stopped
         return "early_stopped" if stopped else "stopped"
@@ -169,6 +176,14 @@ class Session:
                 self.trainer.fit(
                     self.module, datamodule=self.data, ckpt_path=self.last, weights_only=True
                 )
+            except RuntimeError as error:
+                if not is_oom_error(error):
+                    raise
+                raise UserError(
+                    f"batch_size={self.config['batch_size']}: out of memory; python "
+                    "scripts/batch_find.py with the same overrides says what fits, and "
+                    "trainer.accumulate_grad_batches makes one step of several batches"
+                ) from error
             except MisconfigurationException as error:  # what the data had to be there for
                 raise UserError(str(error)) from error
             except SystemExit as end:  # Lightning's after a KeyboardInterrupt; not a signal's
@@ -269,7 +284,7 @@ class Session:
             macs=self.macs,
             seed=config["seed"],
             data={"name": self.data.name, **self.sizes, "split_hash": self.data.split_hash},
-            epochs_run=len(rows),
+            epochs_run=self.epochs_run,
             best_epoch=best_epoch,
             metrics={name: result.metrics for name, result in results.items()},
             test_reads=test_reads,

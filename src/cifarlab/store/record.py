@@ -216,7 +216,8 @@ def read_pruned(folder: str | Path) -> tuple[str, float]:
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The rows of a ``metrics.csv``, one for each epoch; none if the file is missing.
+    """The rows of a ``metrics.csv``, one for each epoch that was validated: all of them, or each
+    n-th; none if the file is missing.
 
     A last row without an end, as killed runs of earlier versions have left it, is ignored. Raises
     ``UserError`` for any other damage: a value that is no number, or a missing epoch.
@@ -230,7 +231,8 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
             {name: int(v) if name in ("epoch", "step") else float(v) for name, v in row.items()}
             for row in rows
         ]
-        if (epochs := [row["epoch"] for row in found]) != list(range(1, len(rows) + 1)):
+        epochs = [row["epoch"] for row in found]
+        if epochs != [i * max(epochs[0], 1) for i in range(1, len(epochs) + 1)]:
             raise ValueError(f"the epochs are {', '.join(map(str, epochs))}")
     except UserError:
         raise
