@@ -14,7 +14,7 @@ from cifarlab.base.schema import Key
 from cifarlab.store.configs import as_shown
 from cifarlab.store.lock import RunLock
 from cifarlab.store.record import CONFIG
-from cifarlab.store.run import Run, read_config, stored_config, write_config
+from cifarlab.store.run import Run, stored_config, write_config
 
 
 @cli.app(Path(__file__).parents[1] / "conf", "runs")
@@ -31,6 +31,7 @@ def main(cfg: DictConfig) -> None:
     if asked["add"] or asked["drop"] or asked["notes"] is not None:
         for run in runs:
             change(run.folder, asked["add"], asked["drop"], asked["notes"])
+        runs = [Run.read(run.folder) for run in runs]
     for run in runs:
         print(line(run))
     print(f"\n{len(runs):,} run{'s' if len(runs) > 1 else ''}")
@@ -41,27 +42,20 @@ def found(folder: Path, tags: list[str], where: list[str]) -> Iterator[Run]:
     wanted = [item.partition(":")[::2] for item in where]
     for path in sorted(folder.rglob(CONFIG)):
         run = Run.read(path.parent)
-        if set(tags) <= set(kept(run.folder)[0]) and all(
+        if set(tags) <= set(run.tags) and all(
             run.value(key) == as_shown(value) for key, value in wanted
         ):
             yield run
 
 
-def kept(folder: Path) -> tuple[list[str], str]:
-    """Tags and notes of a run."""
-    config = read_config(folder) or {}
-    return [str(tag) for tag in config.get("tags") or []], str(config.get("notes") or "")
-
-
 def line(run: Run) -> str:
     scores = [run.record.metrics[split]["acc"] for split in ("val", "test")] if run.record else []
-    tags, notes = kept(run.folder)
     parts: list[Any] = [
         f"{run.status:12}",
         *(f"{score:7.2%}" for score in scores or [float("nan")] * 2),
         run.folder,
-        *(f"#{tag}" for tag in tags),
-        notes,
+        *(f"#{tag}" for tag in run.tags),
+        run.notes,
     ]
     return printable("  ".join(str(part) for part in parts if part != "").replace("nan%", "   - "))
 

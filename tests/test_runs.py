@@ -10,8 +10,9 @@ from cifarlab.base.checks import check_config
 from cifarlab.base.cli import _run_dir as run_dir
 from cifarlab.base.errors import UserError
 from cifarlab.store.record import config_hash
+from cifarlab.store.run import Run
 from hydra_plugins.cifarlab_sweeper.grid import GridSweeper
-from scripts.runs import change, found, kept, line
+from scripts.runs import change, found, line
 from tests.conftest import composed, plain
 
 
@@ -25,11 +26,11 @@ def two(trained: Path, tmp_path: Path) -> Path:
 
 def test_tags_are_given_and_found(two: Path) -> None:
     first, second = two / "runs/a/1", two / "runs/b/1"
-    assert kept(first) == ([], "")
+    assert (Run.read(first).tags, Run.read(first).notes) == ([], "")
     change(first, ["paper", "old"], [], "a remark")
     change(first, ["new"], ["old"], None)
     change(second, ["paper"], [], None)
-    assert kept(first) == (["paper", "new"], "a remark")
+    assert (Run.read(first).tags, Run.read(first).notes) == (["paper", "new"], "a remark")
     assert [run.folder for run in found(two, ["paper", "new"], [])] == [first]
     assert [run.folder for run in found(two, ["paper"], ["model:tbmi26_cnn"])] == [first, second]
     assert not list(found(two, [], ["model:mlp"]))
@@ -37,7 +38,7 @@ def test_tags_are_given_and_found(two: Path) -> None:
     assert run.status == "completed" and run.config, "its checksum was written anew, too"
     assert line(run).endswith(f"{first}  #paper  #new  a remark")
     change(first, [], [], "")
-    assert kept(first)[1] == ""
+    assert Run.read(first).notes == ""
 
 
 def test_tags_are_no_setting() -> None:

@@ -81,6 +81,21 @@ def test_one_run_each_says_nothing_about_seeds(tmp_path) -> None:
     assert [c["name"] for c in found["classes"]["val"] if c["p_holm"] < 0.05][-1] == "eel"
 
 
+def test_own_metrics_are_compared_where_both_have_them(tmp_path) -> None:
+    """And two runs without predictions are compared, though nothing has an interval to draw."""
+
+    def side(name: str, first: float) -> Side:
+        measured = {
+            s: {"loss": 1.0, "acc": first, "f1": first / 2} for s in ("train", "val", "test")
+        }
+        finished(tmp_path / name / "0", [f"dropout={first}", "seed=0"], 0.5, metrics=measured)
+        return read_side(name, [str(tmp_path / name / "0")], [])
+
+    text = write_comparison(side("a", 0.8), side("b", 0.6), tmp_path / "out", 0.005)
+    assert "| test f1 | 0.4000 | 0.3000 | 0.1000 |" in " ".join(text.split()).replace("- |", "")
+    assert not (tmp_path / "out" / "compare.png").exists()
+
+
 def test_samples_without_common_seeds(tmp_path) -> None:
     a, b = runs(tmp_path, "a", {0: 0.9, 1: 0.8}), runs(tmp_path, "b", {2: 0.3, 3: 0.35, 4: 0.3})
     text, found = told(tmp_path, a, b)

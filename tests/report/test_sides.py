@@ -35,6 +35,16 @@ def test_runs_sweeps_and_patterns(sweep) -> None:
     assert names(read_side("a", [f"{sweep}/0.3_*", f"{sweep}/0.3_1"], []))[2:] == ["0.3_2"]
 
 
+def test_by_tag(sweep) -> None:
+    for seed, tags in ((5, ["paper", 3]), (6, ["draft"])):
+        more = {"tags": tags, "data": {"seed": seed}}
+        finished(sweep / f"x_{seed}", ["dropout=0.1", f"seed={seed}"], 0.5, more)
+    assert names(read_side("a", [str(sweep)], ["tag:paper"])) == ["x_5"]
+    assert names(read_side("a", [str(sweep)], ["tag:3", "dropout:0.1"])) == ["x_5"]
+    with pytest.raises(UserError, match="no such run; tag is 3, draft, paper"):
+        read_side("a", [str(sweep)], ["tag:pap"])
+
+
 def test_of_two_runs_of_one_seed_the_newer(sweep) -> None:
     aged(finished(sweep / "again", ["dropout=0.1", "seed=1"], 0.9, {"data": {"seed": 1}}), 60)
     side = read_side("a", [str(sweep)], ["dropout:0.1"])
@@ -47,6 +57,7 @@ def test_of_two_runs_of_one_seed_the_newer(sweep) -> None:
         ("", [], "a: several configurations: dropout is 0.1, 0.3; choose one with where_a=dropout"),
         ("", ["dropout:0.2"], "where_a=dropout:0.2: no such run; dropout is 0.1, 0.3"),
         ("", ["droput:0.1"], "where_a=droput:0.1: no run has the key droput"),
+        ("", ["tag:paper"], "where_a=tag:paper: no run has a tag"),
         ("", ["dropout=0.1"], "where_a=dropout=0.1: must be key:value"),
         ("0.3_3", [], "neither a finished run nor a sweep"),
         ("0.3_3*", [], "no finished run there"),

@@ -137,6 +137,27 @@ def test_test_time_augmentation_has_columns_where_it_was_asked_for(tmp_path) -> 
     assert [row["tta_test_acc"] for row in rows(tmp_path / "results.csv")] == ["0.4", ""]
 
 
+def test_own_metrics_have_columns(tmp_path) -> None:
+    for seed, first in enumerate((0.25, 0.5, 0.75)):
+        measured = {
+            s: {"loss": 1.0, "acc": 0.5, "f1_mine": first} for s in ("train", "val", "test")
+        }
+        finished(tmp_path / f"{seed}", [f"seed={seed}"], 0.5, metrics=measured)
+    finished(tmp_path / "old", ["seed=3", "dropout=0.1"], 0.4)
+    text = write_results(tmp_path)
+    assert "| train acc " in text and "| val f1_mine" in text and "train f1_mine" not in text
+    assert "0.5 ± 0.621" in text, "Student's t over 0.25, 0.5 and 0.75"
+    assert "nan" not in text, "of a run that has it not"
+    assert [row["test_f1_mine"] for row in rows(tmp_path / "results.csv")] == [
+        "0.25",
+        "0.5",
+        "0.75",
+        "nan",
+    ]
+    line, _ = rows(tmp_path / "summary.csv")
+    assert float(line["val_f1_mine_mean"]) == 0.5
+
+
 def test_long_lists_are_cut(tmp_path) -> None:
     plan(tmp_path, {f"cell{i:02}": [f"seed={i}"] for i in range(50)})
     for i in range(25):

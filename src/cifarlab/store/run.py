@@ -190,6 +190,24 @@ class Run:
         """Seed and fold of a finished run. Runs of different settings with the same are a pair."""
         return self.result.seed, self.value("data.fold")
 
+    @property
+    def tags(self) -> list[str]:
+        """Its tags, see ``scripts/runs.py``."""
+        return [str(tag) for tag in (self.config or {}).get("tags") or []]
+
+    @property
+    def notes(self) -> str:
+        """The remark that is kept with it; may be empty."""
+        return str((self.config or {}).get("notes") or "")
+
+    @property
+    def own_metrics(self) -> list[str]:
+        """What ``metrics=`` has measured of a finished run beside what all have, as ``measure``
+        takes it: ``val_f1``, ``test_f1``, ``train_f1``."""
+        by_split = self.record.metrics if self.record else {}
+        names = [name for name in by_split.get("val", {}) if name not in METRICS]
+        return [f"{split}_{name}" for name in names for split in ("val", "test", "train")]
+
     def value(self, key: str) -> str:
         """The value of a key that was typed, for this run or for others it is compared with.
 
@@ -227,6 +245,8 @@ class Run:
             "images_per_s": record.time["images_per_s"],
             "params": float(record.num_params),
         }
+        if name in self.own_metrics and name not in direct:
+            return record.metrics[split].get(kind, _NONE)
         if name == "peak_val_minus_test":
             return of_epochs(self.epochs, "peak_val_acc") - acc["test"]
         return direct[name] if name in direct else of_epochs(self.epochs, name)

@@ -123,7 +123,8 @@ def compare(matching: Matching, width: float) -> Comparison:
     for metric in MEASURED:
         split, kind = metric.split("_")
         metrics[metric] = _difference(matching, metric, kind, predicted.get(split), width)
-    for name in ("corrupt_acc", "mce"):  # where all runs were measured on corrupted images
+    own = matching.a[0].own_metrics
+    for name in ("corrupt_acc", "mce", *own):  # where all runs have them
         if all(math.isfinite(r.measure(name)) for r in (*matching.a, *matching.b)):
             metrics[name] = _difference(matching, name, "", None, width)
     for split, both in predicted.items():

@@ -14,9 +14,12 @@ _NAMES = {"val": "validation", "test": "test"}
 _VARY = {"seeds": "seeds vary", "images": "images vary", "together": "both vary"}
 
 
-def draw(comparison: Comparison, path: Path) -> None:
+def draw(comparison: Comparison, path: Path) -> bool:
     """Draw the differences of accuracy as a forest plot: on all images, by what varies, and for
-    each class. path: of the picture."""
+    each class. path: of the picture.
+
+    Returns whether there is anything to draw: two runs without predictions have no interval.
+    """
     overall = []
     for kind, label in _VARY.items():
         marks = {}
@@ -38,10 +41,13 @@ def draw(comparison: Comparison, path: Path) -> None:
             if c.name == name
         }
         classes.append(Row(labels[name], marks))
+    if not overall and not classes:
+        return False
     vary = "images vary" if comparison.matching.how == "single" else "seeds and images vary"
     panels = {"all images": overall, f"by class, {vary}": classes}
     note = f"{100 * LEVEL:.0f} % intervals; filled: clear of 0, classes after Holm's correction"
     save(forest.draw(panels, "difference of accuracy, a - b (percentage points)", note), path)
+    return True
 
 
 def _mark(estimate: Estimate, clear: bool) -> Mark:

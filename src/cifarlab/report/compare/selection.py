@@ -45,7 +45,7 @@ def read_side(name: str, paths: Sequence[str], where: Sequence[str]) -> Side:
     name: ``a`` or ``b``.
     paths: folders of runs or sweeps, or patterns of such.
     where: conditions ``key:value``, which a run must all fulfil. Every key that can be typed for
-        ``train.py`` is allowed, those of groups, too.
+        ``train.py`` is allowed, those of groups, too; ``tag:paper`` asks for a tag.
 
     Raises ``UserError`` if nothing is found or selected, or runs of several configurations are.
     """
@@ -168,10 +168,15 @@ def _select(name: str, runs: list[Run], where: Sequence[str]) -> list[Run]:
         key, colon, value = item.partition(":")
         if not colon:
             raise UserError(f"where_{name}={item}: must be key:value, or [key:value,key:value]")
-        there = sorted({run.value(key) for run in runs} - {ABSENT})
+        if key == "tag":
+            there = sorted({tag for run in runs for tag in run.tags})
+            runs = [run for run in runs if value in run.tags]
+        else:
+            there = sorted({run.value(key) for run in runs} - {ABSENT})
+            runs = [run for run in runs if run.value(key) == as_shown(value)]
         if not there:
-            raise UserError(f"where_{name}={item}: no run has the key {key}")
-        runs = [run for run in runs if run.value(key) == as_shown(value)]
+            what = "a tag" if key == "tag" else f"the key {key}"
+            raise UserError(f"where_{name}={item}: no run has {what}")
         if not runs:
             raise UserError(f"where_{name}={item}: no such run; {key} is {listed(there)}")
     return runs

@@ -11,7 +11,7 @@ from cifarlab.report.document import Block, Grid, Heading, Text
 from cifarlab.report.sweep.results import MEASURED
 from cifarlab.report.tables import Table, listed
 from cifarlab.stats.intervals import LEVEL
-from cifarlab.stats.quantities import METRICS, QUANTITIES
+from cifarlab.stats.quantities import METRICS, QUANTITIES, Quantity
 
 MOST_CLASSES = 20  # shown; compare.json has all of them
 _CLASS_COLUMNS = ("a", "b", "a - b", "interval", "p")
@@ -98,7 +98,8 @@ def _metrics(comparison: Comparison) -> list[Block]:
 
 
 def _metric_row(name: str, found: Difference) -> list[str]:
-    metric = QUANTITIES[name] if name not in MEASURED else METRICS[name.partition("_")[2]]
+    own = Quantity(name, "", name, digits=4)
+    metric = METRICS[name.partition("_")[2]] if name in MEASURED else QUANTITIES.get(name, own)
     scale, digits = 100 if metric.unit == "%" else 1, metric.digits
     values = [f"{scale * x:.{digits}f}" for x in (found.a, found.b, found.a - found.b)]
     seeds, over_images, both = (
@@ -106,7 +107,7 @@ def _metric_row(name: str, found: Difference) -> list[str]:
         for e in (found.seeds, found.images, found.together)
     )
     p_seeds, p_both = (sentences.p_value(e.p) if e else "" for e in (found.seeds, found.together))
-    return [name.replace("_", " "), *values, seeds, p_seeds, over_images, both, p_both]
+    return [name.replace("_", " ", 1), *values, seeds, p_seeds, over_images, both, p_both]
 
 
 def _classes(comparison: Comparison) -> list[Block]:

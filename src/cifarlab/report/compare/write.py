@@ -24,7 +24,8 @@ from cifarlab.store.record import NEUTRAL_KEYS, short_name
 
 
 def write_comparison(a: Side, b: Side, folder: Path, width: float) -> str:
-    """Compare two sides, write ``compare.html``, ``.md``, ``.json`` and ``.png``; return the text
+    """Compare two sides, write ``compare.html``, ``.md``, ``.json`` and, if there is an interval to
+    draw, ``.png``; return the text
     to show.
 
     folder: to write into.
@@ -42,13 +43,11 @@ def write_comparison(a: Side, b: Side, folder: Path, width: float) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     from cifarlab.report.compare.drawing import draw  # matplotlib takes a second to import
 
-    draw(comparison, folder / "compare.png")
-    below = "Differences of accuracy, a - b, with their 95 % intervals."
-    picture = Picture.read(folder / "compare.png", folder, below)
     about = provenance([*comparison.matching.a, *comparison.matching.b])
-    written = write_document(
-        folder, "a and b compared", [*page, Heading("Figure"), picture, *about], "compare"
-    )
+    if draw(comparison, path := folder / "compare.png"):
+        below = "Differences of accuracy, a - b, with their 95 % intervals."
+        about = [Heading("Figure"), Picture.read(path, folder, below), *about]
+    written = write_document(folder, "a and b compared", [*page, *about], "compare")
     document = _document(a, b, comparison) | {
         "configuration": [change._asdict() for change in changed[0]],
         "verdict": lines,

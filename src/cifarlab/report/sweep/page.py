@@ -1,6 +1,7 @@
 """What is written at the end of a sweep: ``results.csv``, ``summary.csv``, ``results.md``,
 figures."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -131,7 +132,9 @@ def summary_table(results: Results, summary: list[Row]) -> Grid:
     keys = [key for key in results.factors if key not in results.extra]
     keys += [together[0] for together in results.untyped]
     marks = ["unplanned"] if "unplanned" in summary[0] else []
-    header = [*keys, "n", "runs, by seed", "val acc", "test acc", "train acc", *marks]
+    own = [name for name in results.own_metrics if not name.startswith("train_")]
+    named = [name.replace("_", " ", 1) for name in own]
+    header = [*keys, "n", "runs, by seed", "val acc", "test acc", "train acc", *named, *marks]
     members: dict[tuple[str, ...], list[Run]] = {}
     for cell in results.kept:
         members.setdefault(results.group(cell), []).append(cell)
@@ -139,6 +142,7 @@ def summary_table(results: Results, summary: list[Row]) -> Grid:
     for line in summary:
         runs = members[tuple(line[key] for key in results.factors)]
         shown = [_measured(line, runs, m) for m in ("val_acc", "test_acc", "train_acc")]
+        shown += [_measured(line, runs, name, ".4g") for name in own]
         links = tuple(link_to(run, f"{run.result.seed}", results.sweep.folder) for run in runs)
         values = [brief(str(line[key])) for key in [*keys, "n"]]
         rows.append([*values, links, *shown, *(str(line[mark] or "") for mark in marks)])
@@ -146,12 +150,14 @@ def summary_table(results: Results, summary: list[Row]) -> Grid:
     return Grid(header, rows, words=[*range(len(keys)), column], on_page=(column,))
 
 
-def _measured(line: Row, runs: Sequence[Run], name: str) -> str:
+def _measured(line: Row, runs: Sequence[Run], name: str, form: str = ".2%") -> str:
     """The mean with its interval; of fewer runs than ``LEAST`` with the single values."""
-    mean = f"{line[f'{name}_mean']:.2%}"
+    if math.isnan(line[f"{name}_mean"]):  # measured of some runs alone
+        return "-"
+    mean = f"{line[f'{name}_mean']:{form}}"
     if line["n"] >= LEAST:
-        return f"{mean} ± {line[f'{name}_ci95']:.2%}"
-    single = ", ".join(f"{100 * run.measure(name):.2f}" for run in runs)
+        return f"{mean} ± {line[f'{name}_ci95']:{form}}"
+    single = ", ".join(f"{run.measure(name):{form}}".removesuffix("%") for run in runs)
     return f"{mean} ({single})" if len(runs) > 1 else mean
 
 

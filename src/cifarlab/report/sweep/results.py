@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,11 @@ class Results:
     untyped: list[list[str]]
     kept: list[Run]
     doubles: list[Run]
+
+    @property
+    def own_metrics(self) -> list[str]:
+        """What ``metrics=`` has measured of any of the cells that count, beside ``MEASURED``."""
+        return list(dict.fromkeys(name for cell in self.kept for name in cell.own_metrics))
 
     @property
     def extra(self) -> list[str]:
@@ -89,7 +95,7 @@ def result_rows(results: Results) -> list[Row]:
     with_plan = not all(cell.planned for cell in results.sweep.runs)
     rows = [
         {key: cell.value(key) for key in (*results.swept, *results.extra)}
-        | _measured(cell, with_views)
+        | _measured(cell, with_views, results.own_metrics)
         | {"status": cell.status, "reason": cell.reason, "cell": cell.name}
         | ({"planned": cell.planned} if with_plan else {})
         for cell in results.sweep.runs
@@ -111,9 +117,9 @@ def summarize(results: Results) -> list[Row]:
     with_plan = not all(cell.planned for cell in results.kept)
     summary = []
     for values, members in groups.items():
-        measured = [_measured(cell, False) for cell in members]
+        measured = [_measured(cell, False, results.own_metrics) for cell in members]
         line: Row = dict(zip(results.factors, values, strict=True)) | {"n": len(members)}
-        for metric in MEASURED:
+        for metric in (*MEASURED, *results.own_metrics):
             mean, std, half = mean_interval([row[metric] for row in measured])
             line |= {f"{metric}_mean": mean, f"{metric}_std": std, f"{metric}_ci95": half}
         line["fit_s_mean"] = mean_interval([row["fit_s"] for row in measured])[0]
@@ -137,16 +143,16 @@ def best_first(accuracy: float) -> tuple[bool, float]:
     return math.isnan(accuracy), -accuracy
 
 
-def _measured(run: Run, with_views: bool) -> Row:
+def _measured(run: Run, with_views: bool, own: Sequence[str]) -> Row:
     """The results of a finished run; of any other run the same keys with empty values."""
     record = run.record
     tta = (record and record.tta) or {"val": {"acc": ""}, "test": {"acc": ""}}
     views = {f"tta_{split}_acc": tta[split]["acc"] for split in ("val", "test")}
     if record is None:
-        names = (*MEASURED, *(views if with_views else ()))
+        names = (*MEASURED, *own, *(views if with_views else ()))
         return dict.fromkeys((*names, "best_epoch", "epochs_run", "num_params", "fit_s"), "")
     return {
-        **{metric: run.measure(metric) for metric in MEASURED},
+        **{metric: run.measure(metric) for metric in (*MEASURED, *own)},
         **(views if with_views else {}),
         "best_epoch": record.best_epoch,
         "epochs_run": record.epochs_run,
