@@ -77,6 +77,23 @@ def test_seeds_alone_are_a_strip(tmp_path) -> None:
     ]  # fmt: skip
 
 
+def test_the_curves_of_the_best_rows(tmp_path) -> None:
+    """Of each row the run in the middle; a row without epochs has none."""
+    cells = [
+        ([f"lr={lr}", f"seed={s}"], 0.1 * lr + 0.01 * s) for lr in range(1, 10) for s in (0, 1, 2)
+    ]
+    results = made(tmp_path, cells)
+    for run in results.kept[3:]:
+        rows = "epoch,train_loss,train_acc,val_loss,val_acc\n1,2,0.1,2,0.2\n2,1,0.2,1,0.3\n"
+        (run.folder / "metrics.csv").write_text(rows)
+    (curves,) = [d for d in drawing.figures(collect(tmp_path)) if d.name == "curves.png"]
+    names = [text.get_text() for text in curves.figure.legends[0].get_texts()]
+    assert names[:7] == [f"{lr}, seed 1" for lr in range(9, 2, -1)]
+    assert (
+        curves.caption == "Epochs of the 7 best of 8 by validation, of each the run in the middle."
+    )
+
+
 def test_one_cell_has_none(tmp_path) -> None:
     assert drawn(made(tmp_path, [(["seed=0"], 0.5)])) == {}
 

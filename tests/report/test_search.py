@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from cifarlab.report.sweep.confirm import confirmation
 from cifarlab.report.sweep.page import write_results
 from cifarlab.report.sweep.results import collect
-from cifarlab.report.sweep.search import confirmation, importances
+from cifarlab.report.sweep.search import importances
 from cifarlab.store.record import JOURNAL, PRUNED
 from cifarlab.store.sweep import Sweep
 from tests.report.folders import finished, plan
@@ -58,7 +59,23 @@ def test_the_command_repeats_the_best_with_other_seeds(folder) -> None:
     *_, code = confirmation(collect(folder))
     (command,) = code.lines
     assert command.startswith("python train.py -m optimizer.lr=0.5123456789 dropout=")
-    assert command.endswith(" seed=1,2,3") and "search" not in command
+    assert command.endswith(f" seed=1,2,3 sweep={folder.name}_confirmed")
+    assert "search" not in command
+
+
+def test_with_new_seeds_the_best_is_no_longer_so_good(folder) -> None:
+    """0.5 when it was chosen; 0.30, 0.40 and 0.35 again. Of another configuration nothing."""
+    again = folder.with_name(f"{folder.name}_confirmed")
+    best = ["optimizer.lr=0.5123456789", f"dropout={0.1 * (35 % 6)}"]
+    made_up = {"search": ["a", "b"]}
+    for seed, acc in ((1, 0.30), (2, 0.40), (3, 0.35)):
+        finished(again / f"x{seed}", [*best, f"seed={seed}"], acc, made_up)
+    finished(again / "same seed", [*best, "seed=0"], 0.9, made_up)
+    finished(again / "other", ["optimizer.lr=0.5", best[1], "seed=4"], 0.9, made_up)
+    text = write_results(folder)
+    assert "| with new seeds   | 3 | 35.00 ± 12.42" in text
+    assert "at 35.00% instead of 50.00%, −15.00 points" in text
+    assert "To confirm" not in text
 
 
 def test_figures_and_importances(folder) -> None:

@@ -115,15 +115,15 @@ def train(config: RunConfig, folder: Path, *, brief: bool = False) -> RunRecord 
         record = session.finish()
     for name in (FAILURE, PRUNED):
         remove(folder / name)
-    log.info("%s", in_a_line(record, folder) if brief else summary(record, folder))
+    log.info("%s", in_a_line(record) if brief else summary(record, folder))
     return record
 
 
-def in_a_line(record: RunRecord, folder: Path) -> str:
-    """``baseline_0_1a2b3c4d: val 73.36%, test 72.55%, best epoch 6 of 10, 1058 s``."""
+def in_a_line(record: RunRecord) -> str:
+    """``val 73.36%, test 72.55%, best epoch 6 of 10, 1058 s``."""
     accuracies = (f"{name} {record.metrics[name]['acc']:.2%}" for name in ("val", "test"))
     epochs = f"best epoch {record.best_epoch} of {record.epochs_run}"
-    return f"{folder.name}: {', '.join(accuracies)}, {epochs}, {record.time['total_s']:.0f} s"
+    return f"{', '.join(accuracies)}, {epochs}, {record.time['total_s']:.0f} s"
 
 
 def summary(record: RunRecord, folder: Path) -> str:

@@ -106,6 +106,7 @@ def configure(config: RunConfig, folder: Path) -> tuple[RunConfig, "Trial | None
     """
     job = HydraConfig.get()
     if not job.sweeper.get("study"):
+        log.info("%s", folder.name)
         return config, None
     from cifarlab.sweep.search import Trial
 

@@ -118,7 +118,7 @@ def labels(runs: Sequence[Run]) -> list[str]:
     numbers = []
     for name, run in zip(names, runs, strict=True):
         known.setdefault(name, {})
-        numbers.append(known[name].setdefault(_identity(run), len(known[name]) + 1))
+        numbers.append(known[name].setdefault(identity(run), len(known[name]) + 1))
     return [
         f"{name} ({number})" if len(known[name]) > 1 else name
         for name, number in zip(names, numbers, strict=True)
@@ -209,6 +209,6 @@ def _check_one_configuration(name: str, runs: Sequence[Run]) -> None:
     )
 
 
-def _identity(run: Run) -> tuple:
+def identity(run: Run) -> tuple:
     """All of the configuration that can change a result, without seed and fold."""
     return tuple((key, value) for key, value in leaves(run.config or {}) if key not in _SEEDS)

@@ -9,6 +9,7 @@ import numpy as np
 
 from cifarlab.figures import axis, charts, effects, heatmap, pareto, search
 from cifarlab.figures.axis import Point
+from cifarlab.figures.curves import overlay
 from cifarlab.report.document import Picture
 from cifarlab.report.pictures import Drawn, save_all
 from cifarlab.report.sweep.results import REPLICATES, Results, brief
@@ -18,7 +19,15 @@ from cifarlab.store.run import ABSENT, Run
 
 Chart = charts.Chart
 _ACCURACIES = {"validation": "val_acc", "test": "test_acc"}
-_OURS = ("axis_*.png", "heatmap.png", "main_effects.png", "pareto_*.png", "search_*.png")
+_MOST_CURVES = 7  # colours that can be told apart
+_OURS = (
+    "curves.png",
+    "axis_*.png",
+    "heatmap.png",
+    "main_effects.png",
+    "pareto_*.png",
+    "search_*.png",
+)
 
 
 def draw_all(results: Results) -> list[Picture]:
@@ -61,6 +70,7 @@ def figures(results: Results) -> Iterator[Drawn]:
         yield _effects(levels, cells, note)
     if levels:
         yield from _pareto(list(levels), cells)
+    yield from _curves(results, cells)
 
 
 def search_figures(results: Results) -> Iterator[Drawn]:
@@ -87,8 +97,13 @@ def search_figures(results: Results) -> Iterator[Drawn]:
             [_parallel(keys, finished)] if len(finished) > 1 else (),
         )
     if len(finished) >= 4 and (shares := importances(results.sweep.folder, study)):
-        caption = "How much of the spread between good and bad cells goes with each key."
+        stopped = len(begun) - len(finished)
+        caption = (
+            "How much of the spread between good and bad cells goes with each key, by the "
+            f"{len(finished)} finished cells; {stopped} others are not among them."
+        )
         yield Drawn("search_importance.png", caption, search.importance(shares))
+    yield from _curves(results, finished)
 
 
 def setting(results: Results) -> list[Run]:
@@ -221,6 +236,35 @@ def _pareto(keys: Sequence[str], cells: Sequence[Run]) -> Iterator[Drawn]:
                 pareto.draw(costs, accuracies, labels, cost),
                 [charts.pareto(costs, accuracies, labels, cost)],
             )
+
+
+def _curves(results: Results, cells: Sequence[Run]) -> Iterator[Drawn]:
+    """The curves of the best rows of a sweep, of each the run in the middle by validation, or of
+    the best cells of a search."""
+    groups: dict[tuple[str, ...], list[Run]] = defaultdict(list)
+    for cell in cells:
+        if cell.epochs:
+            groups[results.group(cell)].append(cell)
+    middle = []
+    for members in groups.values():
+        ranked = sorted(members, key=lambda cell: cell.measure("val_acc"))
+        mean = mean_interval([cell.measure("val_acc") for cell in members])[0]
+        middle.append((mean, ranked[len(ranked) // 2]))
+    middle.sort(key=lambda item: item[0], reverse=True)
+    best = [cell for _, cell in middle[:_MOST_CURVES]]
+    if len(best) < 2:
+        return
+    shown = {_label(results, cell): cell.columns for cell in best}
+    caption = f"Epochs of the {len(best)} best of {len(middle)} by validation"
+    caption += ", of each the run in the middle." if len(cells) > len(middle) else "."
+    yield Drawn("curves.png", caption, overlay(shown), charts.overlay(shown))
+
+
+def _label(results: Results, cell: Run) -> str:
+    values = " ".join(brief(value) for value in results.group(cell) if value != ABSENT)
+    if results.sweep.is_search:
+        return f"{cell.name.partition('_')[0]}: {values}"
+    return f"{values}, seed {cell.result.seed}" if values else f"seed {cell.result.seed}"
 
 
 def _levels(key: str, planned: Sequence[Run], cells: Sequence[Run]) -> list[str]:

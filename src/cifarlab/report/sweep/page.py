@@ -18,6 +18,7 @@ from cifarlab.report.document import (
 )
 from cifarlab.report.facts import link_to, provenance
 from cifarlab.report.study.results import read_study
+from cifarlab.report.sweep.confirm import confirmation
 from cifarlab.report.sweep.ranking import remarks
 from cifarlab.report.sweep.results import (
     Results,
@@ -27,7 +28,6 @@ from cifarlab.report.sweep.results import (
     result_rows,
     summarize,
 )
-from cifarlab.report.sweep.search import confirmation
 from cifarlab.report.tables import listed
 from cifarlab.stats.intervals import LEAST
 from cifarlab.store.files import write_atomic
@@ -81,7 +81,7 @@ def publish(results: Results, *, draw: bool = True) -> tuple[list[Block], list[P
     """
     folder, summary = results.sweep.folder, summarize(results)
     blocks = overview(results, summary)
-    if results.sweep.is_search and results.kept:
+    if not is_study(folder):
         blocks += confirmation(results)
     if results.sweep.runs:
         write_csv(folder / "results.csv", result_rows(results))

@@ -1,32 +1,15 @@
-"""What the report of a search has besides: how to confirm the best cell, importances of keys."""
+"""What the report of a search has besides: importances of keys, and where a cell that was stopped
+stood."""
 
 import logging
 import math
-import shlex
 from pathlib import Path
 
 from cifarlab.base.errors import UserError
-from cifarlab.report.document import Block, Code, Heading, Text
-from cifarlab.report.sweep.results import Results
 from cifarlab.store.record import read_pruned
 from cifarlab.store.run import Run
 
 log = logging.getLogger("cifarlab")
-
-
-def confirmation(results: Results) -> list[Block]:
-    """Blocks about how to find out whether the best cell is as good as it looks."""
-    best = max(results.kept, key=lambda cell: cell.measure("val_acc"))
-    typed = [f"{key}={value}" for key, value in best.typed.items() if key != "search"]
-    command = " ".join(["python train.py -m", *map(shlex.quote, typed), "seed=1,2,3"])
-    return [
-        Heading("To confirm the best"),
-        Text(
-            f"Cell {best.name} is the best of {len(results.kept)} by validation, so it was lucky "
-            "too. With seeds that the search has not seen:"
-        ),
-        Code([command]),
-    ]
 
 
 def importances(folder: Path, study: str) -> dict[str, float]:
