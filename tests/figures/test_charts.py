@@ -8,6 +8,7 @@ import pytest
 
 from cifarlab.figures import charts
 from cifarlab.figures.axis import Point
+from cifarlab.figures.forest import Mark, Row
 from cifarlab.figures.reliability import Panel
 from cifarlab.figures.rows import Pair
 from cifarlab.figures.style import COLOURS, IN_DARK, REPORT, SPLITS, TEST, TRAINING, VALIDATION
@@ -105,6 +106,48 @@ def test_reported_figures_are_another_series() -> None:
     assert colours(chart, 1) == {"ours, a": COLOURS[0], "ours, b": COLOURS[1], "report": REPORT}
 
 
+def test_a_map_shows_the_cells_that_there_are() -> None:
+    chart = charts.heatmap(
+        np.array([[0.5, NAN], [0.6, 0.7]]), ["x", "y"], ["1", "2"], "model", "lr"
+    )
+    assert [(v["row"], v["column"], v["value"]) for v in values(chart)] == [
+        ("x", "1", 0.5), ("y", "1", 0.6), ("y", "2", 0.7),
+    ]  # fmt: skip
+    assert chart["encoding"]["x"]["axis"]["title"] == "lr"
+    json.dumps(chart, allow_nan=False)
+
+
+def test_gaps_are_in_points() -> None:
+    chart = charts.gaps(["a", "b"], [0.9, 0.7], [0.8, 0.72])
+    assert [v["gap"] for v in values(chart, 0)] == ["+10.0", "-2.0"]
+    assert colours(chart, 1) == {"test": TEST, "training, best weights": TRAINING}
+
+
+def test_a_waterfall_goes_on_where_the_last_step_ended() -> None:
+    steps = [("bn", Point(0.05, 0.01, [])), ("tanh", Point(-0.02, NAN, []))]
+    chart = charts.waterfall(0.60, steps)
+    found = [(v["name"], v["from"], v["to"]) for v in values(chart)]
+    low = found[0][1]
+    assert found == [
+        ("base", low, 0.6),
+        ("bn", 0.6, 0.65),
+        ("tanh", 0.65, 0.63),
+        ("all", low, 0.63),
+    ]
+    assert 0.5 < low < 0.6 and (values(chart)[1]["low"], values(chart)[1]["high"]) == (0.64, 0.66)
+    json.dumps(chart, allow_nan=False)
+
+
+def test_differences_are_in_points_and_hollow_where_open() -> None:
+    marks = {"validation": Mark(0.02, 0.01, 0.03, True), "test": Mark(0.01, NAN, NAN, False)}
+    (chart,) = charts.differences({"all": [Row("seeds vary", marks)], "none": []}, "a - b")
+    assert [(v["series"], v["value"], v["low"], v["clear"]) for v in values(chart)] == [
+        ("validation", 2.0, 1.0, "yes"), ("test", 1.0, None, "no"),
+    ]  # fmt: skip
+    assert colours(chart, 2) == {"validation": VALIDATION, "test": TEST}
+    json.dumps(chart, allow_nan=False)
+
+
 def test_a_name_is_data_and_nothing_else() -> None:
     """Vega evaluates expressions, and reads dots and brackets in names of fields."""
     name = "a.b[0]'\\ </script>"
@@ -113,6 +156,10 @@ def test_a_name_is_data_and_nothing_else() -> None:
         charts.parallel({name: ["1", "2"]}, [0.1, 0.2], [name, "b"]),
         *charts.overlay({name: COLUMNS}),
         *charts.levels(name, [name, "b"], {"": {name: [Point(0.5, 0.1, [0.5])] * 2}}),
+        charts.gaps([name, "b"], [0.9, 0.8], [0.8, 0.7]),
+        charts.waterfall(0.5, [(name, Point(0.1, 0.01, []))]),
+        *charts.differences({name: [Row(name, {"test": Mark(0.1, 0.0, 0.2, True)})]}, "a - b"),
+        charts.heatmap(np.array([[0.5, 0.6]]), [name], ["b", name], name, "lr"),
         *charts.beside_reported([name], {"test": [Pair(Point(0.5, NAN, [0.5]), None)]}),
     ]
 

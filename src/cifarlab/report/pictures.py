@@ -19,11 +19,13 @@ class Drawn:
     charts: Sequence[dict[str, Any]] = ()
 
 
-def save_all(drawn: Iterable[Drawn], folder: Path, dpi: int = 120) -> list[Picture]:
-    """Write the figures into ``folder / "figures"``; return them for a page in ``folder``."""
+def save_all(
+    drawn: Iterable[Drawn], folder: Path, dpi: int = 120, below: str = "figures"
+) -> list[Picture]:
+    """Write the figures into ``folder / below``; return them for a page in ``folder``."""
     found = []
     for one in drawn:
-        path = folder / "figures" / one.name
+        path = folder / below / one.name
         save(one.figure, path, dpi)
         found.append(Picture.read(path, folder, one.caption, one.charts))
     return found

@@ -1,25 +1,22 @@
 """The picture of a comparison."""
 
-from pathlib import Path
-
-from cifarlab.figures import forest
-from cifarlab.figures.curves import save
+from cifarlab.figures import charts, forest
 from cifarlab.figures.forest import Mark, Row
 from cifarlab.figures.style import class_labels
 from cifarlab.report.compare.differences import Comparison
 from cifarlab.report.compare.tables import MOST_CLASSES, differing
+from cifarlab.report.pictures import Drawn
 from cifarlab.stats.intervals import LEVEL, Estimate
 
+CAPTION = "Differences of accuracy, a - b, with their 95 % intervals; round: not clear of 0."
+_AXIS = "difference of accuracy, a - b (percentage points)"
 _NAMES = {"val": "validation", "test": "test"}
 _VARY = {"seeds": "seeds vary", "images": "images vary", "together": "both vary"}
 
 
-def draw(comparison: Comparison, path: Path) -> bool:
-    """Draw the differences of accuracy as a forest plot: on all images, by what varies, and for
-    each class. path: of the picture.
-
-    Returns whether there is anything to draw: two runs without predictions have no interval.
-    """
+def draw(comparison: Comparison) -> Drawn | None:
+    """The differences of accuracy as a forest plot: on all images, by what varies, and for each
+    class. ``None`` if there is nothing to draw: two runs without predictions have no interval."""
     overall = []
     for kind, label in _VARY.items():
         marks = {}
@@ -42,12 +39,12 @@ def draw(comparison: Comparison, path: Path) -> bool:
         }
         classes.append(Row(labels[name], marks))
     if not overall and not classes:
-        return False
+        return None
     vary = "images vary" if comparison.matching.how == "single" else "seeds and images vary"
     panels = {"all images": overall, f"by class, {vary}": classes}
     note = f"{100 * LEVEL:.0f} % intervals; filled: clear of 0, classes after Holm's correction"
-    save(forest.draw(panels, "difference of accuracy, a - b (percentage points)", note), path)
-    return True
+    figure = forest.draw(panels, _AXIS, note)
+    return Drawn("compare.png", CAPTION, figure, charts.differences(panels, _AXIS))
 
 
 def _mark(estimate: Estimate, clear: bool) -> Mark:

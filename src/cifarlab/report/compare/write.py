@@ -13,8 +13,9 @@ from cifarlab.report.compare import sentences
 from cifarlab.report.compare.differences import SPLITS, Comparison, compare, match
 from cifarlab.report.compare.selection import Side, check_comparable
 from cifarlab.report.compare.tables import Changed, blocks
-from cifarlab.report.document import Heading, Picture, Text, markdown, write_document
+from cifarlab.report.document import Heading, Text, markdown, write_document
 from cifarlab.report.facts import provenance
+from cifarlab.report.pictures import save_all
 from cifarlab.report.sweep.results import REPLICATES
 from cifarlab.report.tables import listed
 from cifarlab.stats.intervals import LEVEL
@@ -44,9 +45,8 @@ def write_comparison(a: Side, b: Side, folder: Path, width: float) -> str:
     from cifarlab.report.compare.drawing import draw  # matplotlib takes a second to import
 
     about = provenance([*comparison.matching.a, *comparison.matching.b])
-    if draw(comparison, path := folder / "compare.png"):
-        below = "Differences of accuracy, a - b, with their 95 % intervals."
-        about = [Heading("Figure"), Picture.read(path, folder, below), *about]
+    if (drawn := draw(comparison)) is not None:
+        about = [Heading("Figure"), *save_all([drawn], folder, below=""), *about]
     written = write_document(folder, "a and b compared", [*page, *about], "compare")
     document = _document(a, b, comparison) | {
         "configuration": [change._asdict() for change in changed[0]],

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from cifarlab.figures import charts, ladder, rows, swept
 from cifarlab.figures.axis import Point
 from cifarlab.figures.curves import Figure
+from cifarlab.figures.forest import Mark, Row
 from cifarlab.figures.rows import Curve, Pair
 from cifarlab.report.pictures import Drawn
 from cifarlab.report.study.nets import pictures
@@ -37,8 +38,8 @@ def figures(results: StudyResults) -> Iterator[Drawn]:
         yield Drawn("swept.png", f"Accuracy over {axis.name}.", _swept(results, names))
     train, test = ([_mean(line, f"{split}_acc") for line in lines] for split in ("train", "test"))
     caption = "The gap: accuracy on training and on test images, same weights, no augmentation."
-    figure = rows.gaps([line.label for line in lines], train, test, note)
-    yield Drawn("gaps.png", caption, figure)
+    of = [line.label for line in lines], train, test
+    yield Drawn("gaps.png", caption, rows.gaps(*of, note), [charts.gaps(*of)])
     drawn = {line.label: _curves(line.runs) for line in lines if not line.row.like}
     drawn = {name: runs for name, runs in drawn.items() if runs}
     if drawn:
@@ -58,12 +59,23 @@ def _ladder(results: StudyResults) -> Iterator[Drawn]:
         start = mean_interval([run.measure("val_acc") for run in runs[added[0].against]])[0]
         done = [(name, point) for name, point in steps if point]
         caption = "One ingredient more in each bar; 95 % intervals of the difference to the last."
-        yield Drawn("waterfall.png", caption, ladder.waterfall(start, done, results.mark))
+        figure = ladder.waterfall(start, done, results.mark)
+        yield Drawn("waterfall.png", caption, figure, [charts.waterfall(start, done)])
     removed = [s for s in results.study.steps if s.removed]
     left = [(s.ingredient, point) for s in removed if (point := _difference(s, runs))]
     if left:
         caption = "Each ingredient left out of the whole: difference to the whole, 95 % interval."
-        yield Drawn("left_out.png", caption, ladder.differences(left, results.mark))
+        yield Drawn(
+            "left_out.png", caption, ladder.differences(left, results.mark), _left_out(left)
+        )
+
+
+def _left_out(steps: ladder.Steps) -> list[charts.Chart]:
+    marks = [
+        Row(name, {"validation": Mark(point.mean, *point.ends, point.half < abs(point.mean))})
+        for name, point in steps
+    ]
+    return charts.differences({"": marks}, "change when it is left out (points)")
 
 
 def _difference(step: Step, runs: dict[str, tuple[Run, ...]]) -> Point | None:

@@ -178,8 +178,9 @@ def _heatmap(levels: dict[str, list[str]], cells: Sequence[Run]) -> Drawn:
             found = [c for c in cells if (c.value(row_key), c.value(column_key)) == (row, column)]
             if found:
                 means[i, j] = mean_interval([cell.measure("val_acc") for cell in found])[0]
-    figure = heatmap.draw(means, rows, columns, row_key, column_key)
-    return Drawn("heatmap.png", "Mean validation accuracy, in per cent.", figure)
+    of = means, rows, columns, row_key, column_key
+    caption = "Mean validation accuracy, in per cent."
+    return Drawn("heatmap.png", caption, heatmap.draw(*of), [charts.heatmap(*of)])
 
 
 def _effects(levels: dict[str, list[str]], cells: Sequence[Run], note: str) -> Drawn:

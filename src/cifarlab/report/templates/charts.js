@@ -30,7 +30,8 @@
           background: "transparent", font: "system-ui, sans-serif", view: {stroke: null},
           axis: {labelColor: text, titleColor: text, gridColor: line, domainColor: text,
             tickColor: text, titleFontWeight: "normal", labelOverlap: true},
-          legend: {labelColor: text, titleColor: text}, title: {color: text, fontWeight: "normal"},
+          legend: {labelColor: text, titleColor: text,
+            layout: {bottom: {direction: "vertical", anchor: "start"}}}, title: {color: text, fontWeight: "normal"},
           text: {color: text},
         },
       });

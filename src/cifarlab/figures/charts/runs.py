@@ -1,0 +1,216 @@
+"""Charts of a run: its curves, its answers."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from cifarlab.figures.charts import vega
+from cifarlab.figures.charts.vega import Chart
+from cifarlab.figures.confusion import row_shares
+from cifarlab.figures.reliability import FEW, Panel
+from cifarlab.figures.style import (
+    COLOURS,
+    SPLITS,
+    TEST,
+    class_labels,
+    colour_of,
+)
+
+_NAMES = {"train": "training", "val": "validation"}
+
+
+def curves(columns: Mapping[str, Sequence[float]]) -> list[Chart]:
+    """Loss and accuracy over the epochs, see ``cifarlab.figures.curves.draw``."""
+    best = min(range(len(columns["epoch"])), key=lambda i: columns["val_loss"][i])
+    rule = {
+        "data": {"values": [{"epoch": columns["epoch"][best], "what": "best epoch"}]},
+        "mark": {"type": "rule", "strokeDash": [2, 3], "color": "#888888", "size": 2},
+        "encoding": {
+            "x": {"field": "epoch", "type": "quantitative"},
+            "tooltip": [vega.tip("what", ""), vega.tip("epoch")],
+        },
+    }
+    charts = []
+    for metric in ("loss", "acc"):
+        values = [
+            {"epoch": epoch, "series": name, "value": vega.number(value)}
+            for split, name in _NAMES.items()
+            for epoch, value in zip(columns["epoch"], columns[f"{split}_{metric}"], strict=True)
+        ]
+        lines = _lines(metric, {n: SPLITS[n] for n in _NAMES.values()}, columns["epoch"])
+        charts.append(vega.chart(values, layer=[rule, lines]))
+    return charts
+
+
+def overlay(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> list[Chart]:
+    """The curves of several runs, see ``cifarlab.figures.curves.overlay``."""
+    colours = {name: colour_of("", i) for i, name in enumerate(runs)}
+    charts = []
+    for metric in ("loss", "acc"):
+        values: list[Chart] = [
+            {"epoch": epoch, "series": run, "split": name, "value": vega.number(value)}
+            for run, columns in runs.items()
+            for split, name in _NAMES.items()
+            for epoch, value in zip(columns["epoch"], columns[f"{split}_{metric}"], strict=True)
+        ]
+        lines = _lines(metric, colours, [value["epoch"] for value in values])
+        lines["encoding"]["strokeDash"] = {
+            "field": "split",
+            "scale": {"domain": ["validation", "training"], "range": [[1, 0], [4, 3]]},
+            "legend": {"orient": "bottom", "title": None},
+        }
+        lines["encoding"]["tooltip"].insert(1, vega.tip("split", "of"))
+        charts.append(vega.chart(values, layer=[lines]))
+    return charts
+
+
+def reliability(panels: Sequence[Panel]) -> list[Chart]:
+    """A chart for each diagram, see ``cifarlab.figures.reliability``."""
+    charts = []
+    for panel in panels:
+        values = [
+            {
+                "low": vega.number(low), "high": vega.number(high),
+                "accuracy": vega.number(accuracy), "answers": int(count),
+                "alpha": 0.3 if count < FEW else 1.0,
+            }
+            for low, high, accuracy, count in zip(
+                panel.edges[:-1], panel.edges[1:], panel.accuracy, panel.count, strict=True
+            )
+            if count
+        ]  # fmt: skip
+        bars = {
+            "mark": {"type": "bar", "color": TEST, "binSpacing": 2},
+            "encoding": {
+                "x": vega.x("low", "confidence", "%", scale={"domain": [0, 1]}, bin="binned"),
+                "x2": {"field": "high"},
+                "y": vega.y("accuracy", "test accuracy", format="%", scale={"domain": [0, 1]}),
+                "opacity": {"field": "alpha", "type": "quantitative", "scale": None},
+                "tooltip": [
+                    vega.tip("low", "confidence from", "%"), vega.tip("high", "to", "%"),
+                    vega.tip("accuracy", "right", ".1%"), vega.tip("answers", "answers", ","),
+                ],
+            },
+        }  # fmt: skip
+        diagonal = {
+            "data": {"values": [{"x": 0, "y": 0}, {"x": 1, "y": 1}]},
+            "mark": {"type": "line", "color": "#888888", "strokeDash": [4, 3], "size": 1},
+            "encoding": {
+                "x": {"field": "x", "type": "quantitative"},
+                "y": {"field": "y", "type": "quantitative"},
+            },
+        }
+        charts.append(vega.chart(values, layer=[bars, diagonal], title=panel.title))
+    return charts
+
+
+def confusion(counts: np.ndarray, classes: Sequence[str]) -> Chart:
+    """Which class is taken for which, see ``cifarlab.figures.confusion``."""
+    names, shares = class_labels(classes), row_shares(counts)
+    values = [
+        {
+            "true": names[i], "answer": names[j], "images": int(counts[i, j]),
+            "share": vega.number(shares[i, j]),
+        }
+        for i in range(len(names)) for j in range(len(names)) if counts[i, j]
+    ]  # fmt: skip
+    x = {
+        "field": "answer", "type": "ordinal", "scale": {"domain": names},
+        "axis": {"labelAngle": -45, "grid": False, "title": "answer"},
+    }  # fmt: skip
+    y = {
+        "field": "true", "type": "ordinal", "scale": {"domain": names},
+        "axis": {"grid": False, "title": "true class"},
+    }  # fmt: skip
+    tips = [
+        vega.tip("true", "is"),
+        vega.tip("answer", "answered"),
+        vega.tip("images", "images", ","),
+    ]
+    tips.append(vega.tip("share", "share of the class", ".1%"))
+    cells = {
+        "mark": {"type": "rect"},
+        "encoding": {
+            "tooltip": tips,
+            "color": {
+                "field": "share", "type": "quantitative", "legend": None,
+                "scale": {"type": "sqrt", "domain": [0, 1], "range": ["#f2f7fc", "#08306b"]},
+            },
+        },
+    }  # fmt: skip
+    texts = {
+        "mark": {"type": "text", "fontSize": 10, "style": "cell"},
+        "encoding": {
+            "text": {"field": "images"},
+            "tooltip": tips,
+            "color": {
+                "condition": {"test": "datum.share > 0.35", "value": "#ffffff"}, "value": "#111111"
+            },
+        },
+    }  # fmt: skip
+    chart = vega.chart(values, layer=[cells, texts] if len(names) <= 20 else [cells])
+    chart |= {"encoding": {"x": x, "y": y}, "height": max(vega.HEIGHT, min(26 * len(names), 700))}
+    return chart
+
+
+def classes(precision: np.ndarray, recall: np.ndarray, names: Sequence[str]) -> Chart:
+    """Precision and recall of each class, see ``cifarlab.figures.classes``."""
+    labels = class_labels(names)
+    order = [labels[i] for i in np.argsort(recall, kind="stable")]
+    values = [
+        {"class": labels[i], "series": series, "value": vega.number(found[i])}
+        for series, found in (("recall", recall), ("precision", precision))
+        for i in range(len(labels))
+        if math.isfinite(found[i])
+    ]
+    y = {"field": "class", "type": "ordinal", "scale": {"domain": order}, "title": None}
+    points = {
+        "params": [vega.CHOSEN],
+        "mark": {"type": "point", "filled": True, "size": 60},
+        "encoding": {
+            "x": vega.x("value", "share", format="%"),
+            "color": vega.colour({"recall": COLOURS[0], "precision": COLOURS[1]}),
+            "shape": {"field": "series", "legend": None},  # the colours' says it
+            "opacity": vega.FAINT,
+            "tooltip": [
+                vega.tip("class"),
+                vega.tip("series", "what"),
+                vega.tip("value", "share", vega.PER_CENT),
+            ],
+        },
+    }
+    joined = {
+        "mark": {"type": "line", "color": "#aaaaaa", "size": 1},
+        "encoding": {
+            "x": {"field": "value", "type": "quantitative"},
+            "detail": {"field": "class"},
+        },
+    }
+    chart = vega.chart(values, layer=[joined, points])
+    return chart | {"encoding": {"y": y}, "height": len(order) * (22 if len(order) <= 40 else 9)}
+
+
+def _lines(metric: str, colours: Mapping[str, str], epochs: Sequence[float]) -> Chart:
+    """Lines over the epochs, a colour for each ``series``."""
+    x, there = vega.x("epoch"), sorted(set(epochs))
+    if len(there) <= 12:
+        x["axis"]["values"] = there
+    is_acc = metric == "acc"
+    words = "accuracy" if is_acc else "cross-entropy (nats)"
+    tip = vega.tip("value", "accuracy" if is_acc else "loss", vega.PER_CENT if is_acc else ".4f")
+    return {
+        "params": [vega.CHOSEN, vega.ZOOM],
+        "mark": {"type": "line", "point": {"size": 40}, "clip": True},
+        "encoding": {
+            "x": x,
+            "y": vega.y("value", words, format="%" if is_acc else "~g", scale={"zero": False}),
+            "color": vega.colour(colours),
+            "opacity": vega.FAINT,
+            "tooltip": [
+                vega.tip("series", "run" if len(colours) != 2 else ""),
+                vega.tip("epoch"),
+                tip,
+            ],
+        },
+    }
