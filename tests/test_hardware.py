@@ -36,14 +36,20 @@ def test_batch_norm_is_of_all_gpus(monkeypatch, gpu: bool) -> None:
 
 
 def test_git_state(tmp_path) -> None:
-    assert hardware.git_state(tmp_path) == {"sha": None, "dirty": None}
+    assert hardware.git_state(tmp_path) == {"sha": None, "dirty": None, "lock": None}
+    assert hardware.changes(tmp_path) == b""
     git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@example.org"]
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
     state = hardware.git_state(tmp_path)
     assert len(state["sha"]) == 40 and state["dirty"] is False
     (tmp_path / "new.py").write_text("")
-    assert hardware.git_state(tmp_path)["dirty"] is True
+    (tmp_path / "requirements.lock").write_text("torch==2.15.0")
+    state = hardware.git_state(tmp_path)
+    assert state["dirty"] is True and len(state["lock"]) == 12
+    assert hardware.changes(tmp_path) == b"", "git does not know the file"
+    subprocess.run([*git, "add", "new.py"], check=True)
+    assert hardware.changes(tmp_path).startswith(b"diff --git a/new.py b/new.py")
 
 
 def test_describe() -> None:

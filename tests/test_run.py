@@ -14,7 +14,7 @@ from cifarlab.callbacks.epochs import COLUMNS
 from cifarlab.store.checkpoint import BEST, LAST, load_run, read_checkpoint
 from cifarlab.store.files import SUMS, SUMS_LOCK
 from cifarlab.store.lock import RunLock
-from cifarlab.store.record import EVENT_PARTS, RunRecord, config_hash
+from cifarlab.store.record import CHANGES, EVENT_PARTS, RunRecord, config_hash
 from tests.conftest import TINY, launch, plain
 
 OPTIONS = ["aug=crop_flip", "max_epochs=3", "data.eval_batch_size=20"]
@@ -45,7 +45,7 @@ def test_the_folder_holds_what_the_design_says(folder) -> None:
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     events = {name for name in found if "events.out.tfevents." in name}
     assert {name.rpartition("/")[0] for name in events} == {"", *EVENT_PARTS}
-    assert found - events == {
+    assert found - events - {CHANGES} == {
         ".lock",
         "config.yaml",
         "result.json",

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import hashlib
 import importlib.metadata
 import itertools
 import os
@@ -16,6 +17,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from cifarlab.base.config import RunConfig
+from cifarlab.base.energy import driver
 from cifarlab.base.plain import device_count
 
 _GPUS = "CIFARLAB_GPUS"  # environment variable: a run's, for the processes that it starts
@@ -125,16 +127,16 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 def describe(device: torch.device, devices: int, precision: str) -> dict[str, Any]:
     """The ``hardware`` entry of the run record."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+    on_gpu = device.type == "cuda"
     return {
         "device": device.type,
-        "name": name,
+        "name": torch.cuda.get_device_name(device) if on_gpu else processor(),
         "devices": devices,
         "cpu": processor(),
         "cpu_cores": _cores(),
         "threads": torch.get_num_threads(),
         "precision": precision,
-    }
+    } | ({"driver": driver()} if on_gpu else {})
 
 
 def versions() -> dict[str, str]:
@@ -144,15 +146,30 @@ def versions() -> dict[str, str]:
 
 
 def git_state(folder: Path) -> dict[str, Any]:
-    """``sha`` of the checked-out commit and whether the files differ from it (``dirty``); both
-    ``None`` outside a git repository."""
+    """``sha`` of the checked-out commit, whether the files differ from it (``dirty``), and the
+    first digits of the SHA-256 of ``requirements.lock`` (``lock``); all ``None`` outside a git
+    repository."""
     command = ["git", "-C", str(folder)]
     try:
-        sha = subprocess.check_output([*command, "rev-parse", "HEAD"], stderr=subprocess.DEVNULL)
-        changes = subprocess.check_output([*command, "status", "--porcelain"])
+        place = ["rev-parse", "HEAD", "--show-toplevel"]
+        said = subprocess.check_output([*command, *place], stderr=subprocess.DEVNULL)
+        status = subprocess.check_output([*command, "status", "--porcelain"])
     except (OSError, subprocess.CalledProcessError):
-        return {"sha": None, "dirty": None}
-    return {"sha": sha.decode().strip(), "dirty": bool(changes.strip())}
+        return {"sha": None, "dirty": None, "lock": None}
+    sha, top = said.decode().split("\n")[:2]
+    lock = Path(top) / "requirements.lock"
+    digits = hashlib.sha256(lock.read_bytes()).hexdigest()[:12] if lock.is_file() else None
+    return {"sha": sha, "dirty": bool(status.strip()), "lock": digits}
+
+
+def changes(folder: Path) -> bytes:
+    """What ``git apply`` needs to make the files of today of those of the commit, without files
+    that git does not know; empty where there is nothing, and outside a git repository."""
+    command = ["git", "-C", str(folder), "diff", "--binary", "HEAD"]
+    try:
+        return subprocess.check_output(command, stderr=subprocess.DEVNULL)
+    except (OSError, subprocess.CalledProcessError):
+        return b""
 
 
 def _cpuinfo(key: str) -> str:

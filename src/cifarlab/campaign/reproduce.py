@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cifarlab.base import hardware
+from cifarlab.base.energy import driver
 from cifarlab.base.errors import UserError
 from cifarlab.report.study.files import studies_in
 from cifarlab.report.study.results import StudyResults, read_study
@@ -125,6 +126,8 @@ def circumstances(run: Run) -> Table:
     then = record.versions | {f"git {key}": str(value) for key, value in record.git.items()}
     machine = hardware.processor()
     here["processor"], then["processor"] = machine, str(record.hardware.get("cpu", "-"))
+    if "driver" in record.hardware:
+        here["driver"], then["driver"] = driver() or "-", str(record.hardware["driver"])
     rows = [
         (key, then.get(key, "-"), here.get(key, "-"))
         for key in dict.fromkeys([*then, *here])

@@ -45,6 +45,8 @@ def trained_on(records: Sequence[RunRecord]) -> str:
     torch = each(str(r.versions.get("torch", "?")) for r in records)
     commits = each(_commit(r) for r in records)
     total = duration(sum(r.time["fit_s"] for r in records))
+    energy = [sum(r.energy.values()) for r in records if r.energy]
+    total += f", {sum(energy) / 3600:,.3g} Wh" if len(energy) == len(records) else ""
     return (
         f"Data: {data}. Trained on {machines}; torch {torch}, commit {commits}; {total}"
         f"{' in all' if len(records) > 1 else ''}."

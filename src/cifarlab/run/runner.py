@@ -28,6 +28,7 @@ from cifarlab.store.files import SUMS, SUMS_LOCK, remove, write_atomic
 from cifarlab.store.lock import LOCK, RunLock
 from cifarlab.store.record import (
     CELLS,
+    CHANGES,
     CONFIG,
     EPOCHS,
     EVENT_PARTS,
@@ -154,7 +155,7 @@ def summary(record: RunRecord, folder: Path) -> str:
 
 def _discard(folder: Path) -> None:
     """Remove what a failed run has written, and its folder unless other things are in it."""
-    files = (CONFIG, LOCK, "run.log", EPOCHS, f"{EVENTS}*", INITIAL.name)
+    files = (CONFIG, CHANGES, LOCK, "run.log", EPOCHS, f"{EVENTS}*", INITIAL.name)
     parts = [folder / name for name in EVENT_PARTS]
     for pattern in (*files, SUMS, SUMS_LOCK):
         for place in (folder, folder / INITIAL.parent, *parts):

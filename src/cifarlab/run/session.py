@@ -19,6 +19,7 @@ from cifarlab import callbacks
 from cifarlab.base import hardware
 from cifarlab.base.compose import to_type
 from cifarlab.base.config import RunConfig
+from cifarlab.base.energy import Meter
 from cifarlab.base.errors import UserError
 from cifarlab.base.labs import changed, code_of
 from cifarlab.base.plain import device_count
@@ -44,9 +45,18 @@ from cifarlab.store.checkpoint import (
     save_initial,
 )
 from cifarlab.store.files import read_checked, remove, write_atomic, written_whole
-from cifarlab.store.record import EPOCHS, EVENTS, PREDICTIONS, RunRecord, Status, config_hash
+from cifarlab.store.record import (
+    CHANGES,
+    EPOCHS,
+    EVENTS,
+    PREDICTIONS,
+    RunRecord,
+    Status,
+    config_hash,
+)
 
 log = logging.getLogger("cifarlab")
+_LARGEST_PATCH = 1_000_000  # bytes
 TEST_READS = ".test_reads"  # there only between the first reading of the test set and the record
 
 
@@ -113,7 +123,13 @@ class Session:
             )
         together = syncs_batchnorm(config["trainer"], self.trainer.strategy.root_device)
         self.shares = 1 if together else self.trainer.world_size
+        self.meter = None if self.last or config["trainer"]["num_nodes"] > 1 else self._meter()
         check_batch(config, self.data, self.module, self.shares)
+
+    def _meter(self) -> Meter:
+        strategy = self.trainer.strategy
+        devices = getattr(strategy, "parallel_devices", None) or [strategy.root_device]
+        return Meter([d.index or 0 for d in devices if d.type == "cuda"])
 
     @property
     def num_params(self) -> int:
@@ -168,6 +184,7 @@ class Session:
         """Train to the end. If it is interrupted, this logs how to go on and raises
         ``KeyboardInterrupt``."""
         if self.last is None and self.trainer.is_global_zero:
+            self._save_changes()
             first = first_layer(calls(self.module.net, self.data.image_size))
             if first is not None:
                 save_initial(self.module.net, first.name, self.module.identity, self.folder)
@@ -195,6 +212,13 @@ class Session:
         if self.trainer.is_global_zero:
             for path in sorted(self.folder.glob(f"fit-{PROFILE}*")):
                 log.info("profile %s", short_path(path))
+
+    def _save_changes(self) -> None:
+        """Keep what the code has that its commit has not."""
+        patch = hardware.changes(Path(__file__).parent) if self.git["dirty"] else b""
+        if 0 < len(patch) <= _LARGEST_PATCH:
+            with written_whole(self.folder / CHANGES) as file:
+                file.write(patch)
 
     def finish(self) -> RunRecord:
         """Measure the best weights; write the predictions, the last values for TensorBoard, and the
@@ -301,6 +325,7 @@ class Session:
             tta=with_views(config.get("tta"), results),
             target=time_to(config.get("target"), rows),
             code=self.code,
+            energy=self.meter.read() if self.meter else None,
         )
 
 

@@ -28,6 +28,7 @@ FAILURE = "failure.json"
 PRUNED = "pruned.json"  # a cell of a search that was stopped because others do better
 CONFIG = "config.yaml"
 EPOCHS = "metrics.csv"  # one row an epoch
+CHANGES = "changes.patch"  # what the code had that its commit had not
 EVENTS = "events.out.tfevents."  # how the names of TensorBoard's files begin
 EVENT_PARTS = ("train", "val", "final")  # folders of a run with more of them
 PREDICTIONS = "predictions.npz"  # logits and labels of validation and test
@@ -96,6 +97,9 @@ class RunRecord:
     tta: the same with test-time augmentation, which decides nothing: ``{"views": ..., "val":
         {"loss": ..., "acc": ...}, "test": {...}}``; ``None`` if it was not asked for.
     code: the user's own code that the run used, as ``cifarlab.base.labs.code_of`` has it.
+    energy: joules from the first step to the last answer, ``gpu_j`` and ``cpu_j``, of all that the
+        devices did meanwhile, see ``cifarlab.base.energy``; ``None`` where no counter can be read,
+        and of a run that was resumed or had several machines.
     target: when the validation accuracy of an epoch first reached what was aimed at:
         ``{"val_acc": ..., "epoch": ..., "fit_s": ...}``, the last two ``None`` if it never
         did; ``None`` if there was no target.
@@ -126,6 +130,7 @@ class RunRecord:
     tta: dict[str, Any] | None = None
     target: dict[str, Any] | None = None
     code: dict[str, dict[str, str]] | None = None
+    energy: dict[str, float] | None = None
 
     @property
     def title(self) -> str:
