@@ -11,16 +11,18 @@ def test_seeds_are_one_row(tmp_path) -> None:
     rows = [
         {"label": f"lr={lr}", "run": f"{lr}{seed}", "seed": seed, "images": 100, "shift": shift}
         | {"acc": 0.5 + 0.1 * seed, "same": 1.0, "features": 0.1 * shift, "logits": 0.2}
-        for lr, seeds in ((1, (0, 1)), (2, (0,)))
+        for lr, seeds in ((1, (0, 1, 2)), (2, (0,)), (3, (0, 1)))
         for seed in seeds
         for shift in (0, 1, 3)
     ]
     text = write_shifts(rows, tmp_path, "black")
-    assert "| lr=1 | 1          | 2 | 55.00% ± 63.53% | 100.00% ± 0.00% | 10.00% ± 0.00% |" in text
+    assert "| lr=1 | 1          | 3 | 60.00% ± 24.84% | 100.00% ± 0.00% | 10.00% ± 0.00% |" in text
     assert "| lr=2 | 0          | 1 | 50.00%          |" in text and "| 3  " not in text
+    assert "| lr=3 | 0          | 2 | 50.00%, 60.00%  |" in text, "two have no interval"
     assert "100 validation images moved right, left, down and up, edges filled: black." in text
     with (tmp_path / "shifts.csv").open() as file:
-        assert len(list(csv.DictReader(file))) == 9
+        assert len(list(csv.DictReader(file))) == 18
+    assert "<h1>Shifts</h1>" in (tmp_path / "shifts.html").read_text()
     assert (tmp_path / "shifts.png").read_bytes().startswith(b"\x89PNG")
 
 

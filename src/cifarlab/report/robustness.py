@@ -1,4 +1,5 @@
-"""How nets do on corrupted images: ``robustness.csv``, ``.json``, ``.md`` and ``.png``."""
+"""How nets do on corrupted images: ``robustness.csv``, ``.json``, ``.md``, ``.html`` and
+``.png``."""
 
 import dataclasses
 import json
@@ -7,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cifarlab.data.corruptions import GROUP_OF, GROUPS, SEVERITIES
-from cifarlab.report.document import Block, Grid, Picture, Text, markdown, to_markdown
+from cifarlab.report.document import Block, Grid, Picture, Text, markdown, write_document
+from cifarlab.report.facts import provenance
 from cifarlab.report.study.page import shown_over
 from cifarlab.stats.intervals import mean_interval
 from cifarlab.stats.quantities import QUANTITIES
@@ -28,7 +30,7 @@ def write_robustness(
     folder: Path,
     source: Path | None = None,
 ) -> str:
-    """Write all four files and return the table; runs of one label are averaged.
+    """Write all five files and return the table; runs of one label are averaged.
 
     labels, runs, found: one for each run, of the same corruptions and severities.
     source: the folder of CIFAR-10-C, if the images are from there.
@@ -49,8 +51,7 @@ def write_robustness(
     write_csv(folder / "robustness.csv", rows)
     write_atomic(folder / "robustness.json", json.dumps(documents, indent=1) + "\n")
     drawn: list[Block] = [*summary, Grid.of(_each(by)), Picture.read(picture, folder)]
-    page = folder / "robustness.md"
-    write_atomic(page, to_markdown("Robustness", drawn))
+    page = write_document(folder, "Robustness", [*drawn, *provenance(runs)], "robustness")
     return f"{markdown(summary)}\n{page}"
 
 

@@ -1,13 +1,12 @@
-"""How nets answer to shifted images: ``shifts.csv``, ``shifts.md`` and ``shifts.png``."""
+"""How nets answer to shifted images: ``shifts.csv``, ``.md``, ``.html`` and ``.png``."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cifarlab.report.document import Block, Grid, Picture, Text, markdown, to_markdown
-from cifarlab.stats.intervals import mean_interval
-from cifarlab.store.files import write_atomic
+from cifarlab.report.document import Block, Grid, Picture, Text, markdown, write_document
+from cifarlab.stats.intervals import LEAST, NAN, mean_interval
 from cifarlab.store.tables import write_csv
 
 MEASURES = ("acc", "same", "features", "logits")
@@ -36,16 +35,16 @@ def write_shifts(rows: Sequence[Mapping[str, Any]], folder: Path, padding: str) 
     text = (
         f"{images} validation images moved right, left, down and up, edges filled: {padding}. "
         "features, logits: length of the change relative to no shift (features go into the last "
-        "dense layer). ± is the 95 % interval over n seeds (Student's t)."
+        "dense layer). ± is the 95 % interval over n seeds (Student's t), from "
+        f"{LEAST} on."
     )
     blocks: list[Block] = [Grid.of(table), Text(text)]
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "shifts.csv", rows)
     picture, title = folder / "shifts.png", f"{images} validation images, edges: {padding}"
     _draw(by, labels, shifts, picture, title)
-    page = to_markdown("Shifts", [*blocks, Picture.read(picture, folder)])
-    write_atomic(folder / "shifts.md", page)
-    return f"{markdown(blocks)}\n{folder / 'shifts.md'}"
+    page = write_document(folder, "Shifts", [*blocks, Picture.read(picture, folder)], "shifts")
+    return f"{markdown(blocks)}\n{page}"
 
 
 def _draw(
@@ -62,17 +61,19 @@ def _draw(
     def point(label: str, shift: int, measure: str) -> Point:
         values = [row[measure] for row in by[label, shift]]
         mean, _, half = mean_interval(values)
-        return Point(mean, half, values)
+        return Point(mean, half if len(values) >= LEAST else NAN, values)
 
     series = {
         label: {key: [point(label, shift, key) for shift in shifts] for key in figure.PANELS}
         for label in labels
     }
-    several = any(len(found) > 1 for found in by.values())
+    several = any(len(found) >= LEAST for found in by.values())
     title += "; bands: 95 % intervals over seeds" if several else ""
     save(figure.draw(shifts, series, title), path)
 
 
 def _shown(values: Sequence[float]) -> str:
+    if len(values) < LEAST:
+        return ", ".join(f"{value:.2%}" for value in values)
     mean, _, half = mean_interval(values)
-    return f"{mean:.2%}" + (f" ± {half:.2%}" if len(values) > 1 else "")
+    return f"{mean:.2%} ± {half:.2%}"
