@@ -16,7 +16,7 @@ def test_seeds_are_one_row(tmp_path) -> None:
         for shift in (0, 1, 3)
     ]
     text = write_shifts(rows, tmp_path, "black")
-    assert "| lr=1 | 1          | 3 | 60.00% ± 24.84% | 100.00% ± 0.00% | 10.00% ± 0.00% |" in text
+    assert "| lr=1 | 1          | 3 | 60.00% ± 24.84% | 100.00% ± 0.00%  | 10.00% ± 0.00% |" in text
     assert "| lr=2 | 0          | 1 | 50.00%          |" in text and "| 3  " not in text
     assert "| lr=3 | 0          | 2 | 50.00%, 60.00%  |" in text, "two have no interval"
     assert "100 validation images moved right, left, down and up, edges filled: black." in text
