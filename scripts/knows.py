@@ -94,6 +94,13 @@ def audit(cfg: DictConfig, folders: list[Path], out: Path) -> str:
     return write_audit(runs, cfg.show, out)
 
 
+def data_map(cfg: DictConfig, folders: list[Path], out: Path) -> str:
+    from cifarlab.report.knows.data_map import write_data_map
+    from cifarlab.store.run import Run
+
+    return write_data_map(Run.finished(folders[0]), cfg.show, out)
+
+
 QUESTIONS: dict[str, Callable[[DictConfig, list[Path], Path], str]] = {
     "conformal": conformal,
     "differences": differences,
@@ -102,6 +109,7 @@ QUESTIONS: dict[str, Callable[[DictConfig, list[Path], Path], str]] = {
     "disagreements": disagreements,
     "landscape": landscape,
     "audit": audit,
+    "data_map": data_map,
 }
 
 

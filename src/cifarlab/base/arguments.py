@@ -343,6 +343,10 @@ class Lookahead(TypedDict, total=False):
     update_every_n_steps: Count
 
 
+class RecordDataMap(TypedDict, total=False):
+    pass
+
+
 class TensorBoard(TypedDict, total=False):
     images_every: Count | None
     graph: bool
@@ -426,6 +430,7 @@ SCHEMAS: dict[str, Any] = {  # arguments of what ``_target_`` may name; others' 
     "cifarlab.callbacks.SWA": SWA,
     "cifarlab.callbacks.Lookahead": Lookahead,
     "cifarlab.callbacks.ProgressiveResize": ProgressiveResize,
+    "cifarlab.callbacks.RecordDataMap": RecordDataMap,
     "cifarlab.callbacks.TensorBoard": TensorBoard,
     "cifarlab.lit.losses.CrossEntropy": CrossEntropy,
     "cifarlab.lit.losses.Focal": Focal,

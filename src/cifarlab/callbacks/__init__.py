@@ -3,6 +3,7 @@
 from cifarlab.callbacks.averaging import EMA, SWA
 from cifarlab.callbacks.checkpoints import KeepBest, ModelCheckpoint, apart
 from cifarlab.callbacks.curves import Curves
+from cifarlab.callbacks.data_map import RecordDataMap
 from cifarlab.callbacks.early_stopping import EarlyStopping
 from cifarlab.callbacks.epochs import EpochRecorder
 from cifarlab.callbacks.interruption import Interrupted, StopOnSignal, undisturbed
@@ -29,6 +30,7 @@ __all__ = [
     "Panels",
     "ProgressBar",
     "ProgressiveResize",
+    "RecordDataMap",
     "SeedEachStep",
     "TensorBoard",
     "WholeBatch",

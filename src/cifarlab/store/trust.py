@@ -34,6 +34,7 @@ _EXACTLY = frozenset(
         "cifarlab.callbacks.KeepBest",
         "cifarlab.callbacks.Lookahead",
         "cifarlab.callbacks.ProgressiveResize",
+        "cifarlab.callbacks.RecordDataMap",
         "cifarlab.callbacks.SWA",
         "cifarlab.callbacks.TensorBoard",
         "cifarlab.lit.ImageClassifier",

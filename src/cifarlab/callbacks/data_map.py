@@ -1,0 +1,59 @@
+"""What a net thinks of every training image, epoch by epoch."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning.pytorch import Callback, LightningModule, Trainer
+from scipy.special import softmax
+
+from cifarlab.base.errors import UserError
+from cifarlab.lit.evaluate import evaluate
+from cifarlab.store.data_map import DATA_MAP, DataMap
+
+
+class RecordDataMap(Callback):
+    """Records for each training image, as it is and in eval mode, the probability of its label
+    after each epoch, and whether the answer is right (Swayamdipta et al., arXiv:2009.10795), into
+    ``data_map.npz``.
+
+    It costs a pass over the training images an epoch, which counts for no epoch's time. Raises
+    ``UserError`` on several devices, and where features are cached.
+    """
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.world_size > 1:
+            raise UserError("callbacks.data_map: of one device; trainer.devices=1")
+        self.file = Path(trainer.default_root_dir) / DATA_MAP
+        indices = _data(trainer).train_indices
+        known = DataMap.read(self.file) if self.file.is_file() else None
+        if known is not None and np.array_equal(known.indices, indices):
+            self.map = known.until(trainer.current_epoch)
+        else:
+            self.map = DataMap.empty(indices)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._record(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._record(trainer, pl_module)
+
+    def _record(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add the epoch that has just ended, unless it is there: before the next one begins, so
+        that no epoch's clock runs."""
+        if trainer.current_epoch == 0 or len(self.map.probability) >= trainer.current_epoch:
+            return
+        modes = [(module, module.training) for module in pl_module.modules()]
+        loader = _data(trainer).eval_loader("train", pl_module.device)
+        found = evaluate(pl_module, loader, trainer.precision_plugin.forward_context())
+        for module, mode in modes:
+            module.training = mode
+        of_label = np.arange(len(found.labels)), found.labels
+        probability = softmax(found.logits.astype(np.float64), axis=1)[of_label]
+        right = found.logits.argmax(axis=1) == found.labels
+        self.map = self.map.with_epoch(probability, right)
+        self.map.save(self.file)
+
+
+def _data(trainer: Trainer) -> Any:
+    return trainer.datamodule  # type: ignore[attr-defined]  # set by Lightning's data connector

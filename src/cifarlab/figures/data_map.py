@@ -1,0 +1,43 @@
+"""Training images by how sure a net became of their labels, and how steadily."""
+
+import numpy as np
+from jaxtyping import Float
+
+from cifarlab.figures.style import Figure, plain
+
+
+def draw(
+    confidence: Float[np.ndarray, " n"],
+    variability: Float[np.ndarray, " n"],
+    correctness: Float[np.ndarray, " n"],
+    title: str = "",
+) -> Figure:
+    """On the left the images, as many as a hexagon has by its shade, on the right how often they
+    were answered rightly.
+
+    Args:
+        confidence, variability: of the probability of the label, over the epochs.
+        correctness: the share of epochs after which the answer was right.
+    """
+    figure = Figure(figsize=(9.8, 4.3), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
+    most = max(float(variability.max()), 0.05)
+    shown = left.hexbin(
+        variability, confidence, gridsize=36, bins="log", mincnt=1, cmap="viridis",
+        extent=(0, most, 0, 1), linewidths=0,
+    )  # fmt: skip
+    left.set(
+        xlabel="variability of the label's probability", ylabel="confidence: its mean", ylim=(0, 1)
+    )
+    left.text(0.02, 0.97, "easy", transform=left.transAxes, va="top", color="0.35")
+    left.text(0.02, 0.03, "hard", transform=left.transAxes, color="0.35")
+    left.text(0.98, 0.5, "ambiguous", transform=left.transAxes, ha="right", color="0.35")
+    plain(left)
+    bar = figure.colorbar(shown, ax=left, label="images", shrink=0.9)
+    bar.outline.set_visible(False)
+    right.hist(correctness, bins=np.linspace(0, 1, 11).tolist(), color="#1f6f9f", rwidth=0.9)
+    right.set(xlabel="share of epochs answered rightly", ylabel="images", xlim=(0, 1))
+    plain(right)
+    if title:
+        figure.suptitle(title, fontsize=10)
+    return figure
