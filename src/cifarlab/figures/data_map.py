@@ -2,6 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.ticker import NullFormatter
 
 from cifarlab.figures.style import Figure, plain
 
@@ -29,11 +30,16 @@ def draw(
     left.set(
         xlabel="variability of the label's probability", ylabel="confidence: its mean", ylim=(0, 1)
     )
-    left.text(0.02, 0.97, "easy", transform=left.transAxes, va="top", color="0.35")
-    left.text(0.02, 0.03, "hard", transform=left.transAxes, color="0.35")
-    left.text(0.98, 0.5, "ambiguous", transform=left.transAxes, ha="right", color="0.35")
+    words = {"easy": (0.02, 0.95, "left"), "hard": (0.02, 0.05, "left")}
+    for word, (x, y, side) in (words | {"ambiguous": (0.98, 0.5, "right")}).items():
+        left.text(
+            x, y, word, transform=left.transAxes, ha=side, va="center", color="0.35",
+            bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1.5},
+        )  # fmt: skip
     plain(left)
     bar = figure.colorbar(shown, ax=left, label="images", shrink=0.9)
+    bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    bar.ax.yaxis.set_minor_formatter(NullFormatter())
     bar.outline.set_visible(False)
     right.hist(correctness, bins=np.linspace(0, 1, 11).tolist(), color="#1f6f9f", rwidth=0.9)
     right.set(xlabel="share of epochs answered rightly", ylabel="images", xlim=(0, 1))
