@@ -119,6 +119,19 @@ def test_commands_compose(command: list[str]) -> None:
     check_config(plain(*(as_text(o) for o in overrides if o not in swept), *firsts))
 
 
+def test_commands_that_ask_for_more_than_a_machine_say_so() -> None:
+    """A reader sees at the command that it needs a GPU or Slurm."""
+    needs = {r"trainer=gpu|trainer.accelerator=gpu": "GPU", r"launcher=slurm": "Slurm"}
+    found = 0
+    for page in PAGES:
+        for line in page.read_text().splitlines():
+            for words, what in needs.items():
+                if re.match(r"(\$ )?python train.py .*" + f"(?:{words})", line):
+                    assert what in line.partition(" # ")[2], (page.name, line)
+                    found += 1
+    assert found >= 5
+
+
 @pytest.mark.parametrize("command", programs())
 def test_programs_compose(command: str) -> None:
     """Each with its keys, or, where it has no configuration, its options."""

@@ -3,6 +3,7 @@
 import json
 import random
 from pathlib import Path
+from wsgiref.util import setup_testing_defaults
 
 import optuna
 import pytest
@@ -146,6 +147,28 @@ def test_a_damaged_cell_does_not_stop_the_search(sweep: Path) -> None:
     (sweep / "001_s" / "config.yaml").write_text("overrides: [")
     begin_study(sweep, "s", SPACE, fresh=False)
     assert [seen[0] for seen in told(sweep)] == ["000_s", "002_s"]
+
+
+def test_optuna_dashboard_opens_it(sweep: Path) -> None:
+    """As ``optuna-dashboard <folder>/optuna.journal`` does."""
+    from optuna_dashboard import wsgi
+
+    app = wsgi(JournalStorage(JournalFileBackend(str(sweep / JOURNAL))))
+
+    def get(path: str) -> dict:
+        environment: dict = {}
+        setup_testing_defaults(environment)
+        said: list[str] = []
+        environment |= {"PATH_INFO": path}
+        body = app(environment, lambda status, headers, error=None: said.append(status))
+        assert said == ["200 OK"], path
+        return json.loads(b"".join(body))
+
+    (study,) = get("/api/studies")["study_summaries"]
+    assert study["study_name"] == "s" and study["directions"] == ["maximize"]
+    trials = get(f"/api/studies/{study['study_id']}")["trials"]
+    assert [trial["state"] for trial in trials] == ["Complete", "Fail", "Running"]
+    assert {one["name"] for one in trials[0]["params"]} == set(SPACE)
 
 
 def test_a_report_does_without_it(sweep: Path, caplog) -> None:

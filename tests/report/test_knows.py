@@ -14,7 +14,7 @@ from cifarlab.report.knows.audit import out_of_fold, write_audit
 from cifarlab.report.knows.conformal import write_conformal
 from cifarlab.report.knows.differences import by_place, write_differences
 from cifarlab.report.knows.disagreements import correlation, write_disagreements
-from cifarlab.report.knows.embeddings import neighbours, pca, write_embeddings
+from cifarlab.report.knows.embeddings import neighbours, pca, tsne, write_embeddings
 from cifarlab.report.knows.landscape import write_landscape
 from cifarlab.report.knows.similarity import write_similarity
 from cifarlab.stats.answers import Predictions
@@ -76,6 +76,11 @@ def test_embeddings(trained: Path, tmp_path: Path) -> None:
     said = (tensors.parent / "metadata.tsv").read_text(encoding="utf-8").splitlines()
     assert said[0].split("\t") == ["label", "answer", "is"]
     assert len(vectors) == len(said) - 1 == 25 and f"all {vectors.shape[1]} features" in text
+    three = np.repeat(np.eye(3) * 9, 40, axis=0) + np.random.default_rng(0).normal(size=(120, 3))
+    places = tsne(three, 0)
+    apart = np.linalg.norm(places[:, None] - places, axis=2)
+    own = np.equal.outer(np.arange(120) // 40, np.arange(120) // 40)
+    assert apart[own].max() < apart[~own].min(), "three heaps stay three"
     with pytest.raises(UserError, match="method=umap: must be one of pca, tsne"):
         write_embeddings(Run.finished(trained), "umap", 25, 0, tmp_path)
     with pytest.raises(UserError, match="images=5: method=pca needs at least 11"):

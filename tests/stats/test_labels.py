@@ -19,6 +19,24 @@ def test_by_hand() -> None:
     assert found.noise == pytest.approx((3 * 1 / 3 + 3 * 2 / 3) / 6)
 
 
+def test_it_is_what_cleanlab_says() -> None:
+    from cleanlab.count import compute_confident_joint, get_confident_thresholds
+    from cleanlab.filter import find_label_issues
+
+    draw = np.random.RandomState(0)
+    labels, likely = draw.randint(5, size=(2, 2000))
+    likely = np.where(draw.rand(2000) < 0.8, labels, likely)
+    probabilities = 0.6 * np.eye(5)[likely] + 0.4 * draw.dirichlet(np.full(5, 0.7), size=2000)
+    found = find_suspects(probabilities, labels)
+    joint, which = compute_confident_joint(
+        labels, probabilities, calibrate=False, return_indices_of_off_diagonals=True
+    )
+    assert np.array_equal(found.joint, joint) and set(found.which) == set(which)
+    assert found.thresholds == pytest.approx(get_confident_thresholds(labels, probabilities))
+    issues = find_label_issues(labels, probabilities, filter_by="confident_learning", n_jobs=1)
+    assert np.array_equal(np.flatnonzero(issues), np.sort(found.which)) and len(found.which) > 100
+
+
 def test_the_likeliest_of_several_classes_and_none() -> None:
     """Thresholds 0.34 and 0.375. Image 0 is above both, and likelier of class 0; image 1 is above
     neither: it has no say."""

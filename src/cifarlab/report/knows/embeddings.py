@@ -95,7 +95,7 @@ def tsne(features: Float[np.ndarray, "n d"], seed: int) -> Float[np.ndarray, "n 
         from sklearn.manifold import TSNE
     except ImportError:
         raise UserError(
-            "method=tsne: needs scikit-learn: pip install scikit-learn, or method=pca"
+            "method=tsne: needs scikit-learn: pip install -e '.[knows]', or method=pca"
         ) from None
     state = derive("tsne", seed) % 2**32
     return TSNE(init="pca", random_state=state).fit_transform(features).astype(np.float64)
