@@ -1,0 +1,229 @@
+"""Loggers beside TensorBoard, read back by the readers of their own libraries."""
+
+import csv
+import importlib.util
+import json
+import logging
+import socket
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from cifarlab.base.checks import check_config, loggers_of
+from cifarlab.base.errors import UserError
+from cifarlab.callbacks import CSV, MLflow, SeedEachStep, Told, Tracker, Tracking, Wandb
+from cifarlab.callbacks.tracking import as_figures
+from cifarlab.run.build import build_loggers
+from cifarlab.store.record import CELLS, LOGGERS, RunRecord, config_hash, read_metrics
+from tests.conftest import launch, plain
+
+ALL = "logger=[tensorboard,csv,wandb,mlflow,trackio]"
+TOLD = ["tags=[first,3]", "notes=as it was", "max_epochs=3", "+trainer.limit_train_batches=2"]
+NAMES = {"train/loss", "train/acc", "val/loss", "val/acc"}
+NAMES |= {"speed/lr", "speed/images_per_s", "speed/epoch_s"}
+
+
+class Cut(Exception):
+    """Stands for a failure of the program."""
+
+
+class Offline(Exception):
+    """Raised where something would be asked beyond this machine."""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("outputs")
+
+
+@pytest.fixture(scope="module")
+def folder(root: Path, cache: Path) -> Path:
+    """A cell of a sweep with all loggers, which failed in its third epoch and was resumed, on a
+    machine without a network."""
+    folder = root / "sweeps" / "s" / "cell"
+    folder.mkdir(parents=True)
+    (folder.parent / CELLS).write_text("{}")
+
+    def cut(self, trainer, *_) -> None:
+        if trainer.current_epoch == 2:
+            raise Cut("once")
+
+    def refuse(host, *_, **__):
+        raise Offline(host)
+
+    options = [*TOLD, ALL, f"output_root={root}", "logger.tensorboard.images_every=null"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("TRACKIO_DIR", raising=False)
+        patch.setattr(socket, "getaddrinfo", refuse)
+        with patch.context() as once:
+            once.setattr(SeedEachStep, "on_train_epoch_end", cut, raising=False)
+            with pytest.raises(Cut):
+                launch(folder, cache, *options)
+        states = {run.info.status for run in mlflow_runs(root)}
+        assert states == {"FAILED"} and len(trackio_alerts(root)) == 1
+        launch(folder, cache, *options)
+    return folder
+
+
+def mlflow_runs(root: Path) -> list:
+    from mlflow.tracking import MlflowClient
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        client = MlflowClient(f"sqlite:///{root}/mlflow/mlflow.db")
+        found = client.search_experiments(filter_string="name = 'cifarlab/s'")
+        return client.search_runs([experiment.experiment_id for experiment in found])
+
+
+def trackio_alerts(root: Path) -> list[dict]:
+    import trackio
+
+    assert root / "trackio" == trackio.utils.TRACKIO_DIR
+    return trackio.Api().alerts("cifarlab")
+
+
+def expected(folder: Path) -> list[dict[str, float]]:
+    rows = read_metrics(folder / "metrics.csv")
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    return [as_figures(row) for row in rows]
+
+
+def final(folder: Path) -> dict[str, float]:
+    metrics = RunRecord.load(folder).metrics
+    return {f"final/{s}_{k}": v for s, values in metrics.items() for k, v in values.items()}
+
+
+def test_names_are_those_of_the_training(folder: Path) -> None:
+    assert expected(folder)[0].keys() == NAMES | {"epoch"}
+    assert final(folder).keys() >= {"final/train_acc", "final/val_loss", "final/test_acc"}
+
+
+def test_csv(folder: Path) -> None:
+    with (folder / "csv" / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    *epochs, last = [{k: float(v) for k, v in row.items() if v} for row in rows]
+    assert [row.pop("step") for row in epochs] == [2, 4, 6] and last.pop("step") == 6
+    assert epochs == [pytest.approx(row, rel=1e-4) for row in expected(folder)]
+    assert last == pytest.approx(final(folder))
+    config = yaml.safe_load((folder / "csv" / "hparams.yaml").read_text())
+    assert config["optimizer.lr"] == 0.05 and config["tags"] == '["first", 3]'
+
+
+def wandb_records(path: Path) -> list:
+    """What a file of wandb holds, by wandb's own reader."""
+    from wandb.proto import wandb_internal_pb2
+    from wandb.sdk.internal.datastore import DataStore
+
+    store, found = DataStore(), []
+    store.open_for_scan(str(path))
+    while (data := store.scan_data()) is not None:
+        found.append(wandb_internal_pb2.Record.FromString(data))
+    store.close()
+    return found
+
+
+def test_wandb(folder: Path) -> None:
+    files = sorted(folder.glob("wandb/offline-run-*/run-*.wandb"))
+    assert len(files) == 2 and len({path.name for path in files}) == 1, "one run of two sessions"
+    sessions = [wandb_records(path) for path in files]
+    codes = [[r.exit.exit_code for r in s if r.HasField("exit")] for s in sessions]
+    assert codes == [[1], [0]]
+    rows, summary = [], {}
+    for record in sum(sessions, []):
+        items = {"".join(i.nested_key) or i.key: i.value_json for i in record.history.item}
+        rows += [{k: json.loads(v) for k, v in items.items()}] if items else []
+        summary |= {"".join(i.nested_key) or i.key: i.value_json for i in record.summary.update}
+    rows = [{k: v for k, v in row.items() if k in NAMES | {"epoch"}} for row in rows]
+    assert rows == [pytest.approx(row, rel=1e-4) for row in expected(folder)], "each epoch once"
+    figures = {k: json.loads(v) for k, v in summary.items() if k.startswith("final/")}
+    assert figures == pytest.approx(final(folder))
+    (run,) = [r.run for r in sessions[0] if r.HasField("run")]
+    assert (run.display_name, run.run_group, run.project) == ("s/cell", "s", "cifarlab")
+    assert list(run.tags) == ["first", "3"] and run.notes == "as it was"
+    config = {"".join(i.nested_key) or i.key: i.value_json for s in sessions for r in s
+              for i in [*r.run.config.update, *r.config.update]}  # fmt: skip
+    assert json.loads(config["optimizer.lr"]) == 0.05 and json.loads(config["seed"]) == 0
+
+
+def test_mlflow(folder: Path, root: Path) -> None:
+    from mlflow.tracking import MlflowClient
+
+    (run,) = mlflow_runs(root)
+    assert run.info.status == "FINISHED" and run.info.run_name == "s/cell"
+    assert run.data.tags["tags"] == "first, 3" and run.data.tags["sweep"] == "s"
+    assert run.data.tags["mlflow.note.content"] == "as it was"
+    assert run.data.params["optimizer.lr"] == "0.05" and run.data.params["data.name"] == "synthetic"
+    client = MlflowClient(f"sqlite:///{root}/mlflow/mlflow.db")
+    for name in NAMES:
+        logged = client.get_metric_history(run.info.run_id, name)
+        assert [(m.step, m.value) for m in logged] == [
+            (2 * row["epoch"], pytest.approx(row[name], rel=1e-4)) for row in expected(folder)
+        ]
+    figures = {k: v for k, v in run.data.metrics.items() if k.startswith("final/")}
+    assert figures == pytest.approx(final(folder))
+
+
+def test_trackio(folder: Path, root: Path) -> None:
+    import trackio
+
+    (run,) = trackio.Api().runs("cifarlab")
+    assert run.name == "s/cell" and run.config["_Group"] == "s" and run.config["notes"]
+    assert run.config["optimizer.lr"] == 0.05 and run.config["_Username"] is None
+    logs = trackio.SQLiteStorage.get_logs("cifarlab", run.name, run_id=run.id)
+    *epochs, last = [{k: v for k, v in row.items() if k != "timestamp"} for row in logs]
+    assert [row.pop("step") for row in epochs] == [2, 4, 6] and last.pop("step") == 6
+    assert epochs == [pytest.approx(row, rel=1e-4) for row in expected(folder)], "each epoch once"
+    assert last == pytest.approx(final(folder))
+    assert [alert["title"] for alert in trackio_alerts(root)] == ["failed"]
+
+
+def test_what_a_run_is_known_by(folder: Path) -> None:
+    known = json.loads((folder / LOGGERS).read_text())
+    assert {name: entry["epochs"] for name, entry in known.items()} == dict.fromkeys(
+        ["csv", "wandb", "mlflow", "trackio"], 3
+    )
+    assert f"run-{known['wandb']['id']}.wandb" in [p.name for p in folder.rglob("*.wandb")]
+
+
+class Broken(Tracker):
+    """Works at the times that it is given."""
+
+    def __init__(self, works: list[bool]) -> None:
+        self.works, self.said = iter(works), []
+
+    def _say(self, *what) -> None:
+        print("look at https://somewhere")
+        warnings.warn("of a library", stacklevel=1)
+        if not next(self.works):
+            raise OSError(28, "No space left\non device")
+        self.said.append(what)
+
+    def begin(self, run: Told, known: str | None) -> str:
+        self._say("begin", known)
+        return "id"
+
+    def log(self, figures, step: int) -> None:
+        self._say(*figures.items())
+
+    def end(self, status) -> None:
+        self._say(status)
+
+
+EPOCHS = [
+    {"epoch": n, "step": 4 * n, "lr": 0.1, "images_per_s": 1.0, "epoch_s": 1.0}
+    | {f"{split}_{kind}": 0.5 for split in ("train", "val") for kind in ("loss", "acc")}
+    for n in (1, 2)
+]
+
+
+def tracked(tmp_path: Path, tracker: Tracker, rows: list, trainer=None) -> Tracking:
+    recorder = SimpleNamespace(rows=[])
+    told = Told.of(plain(), tmp_path, is_cell=False)
+    tracking = Tracking.__new__(Tracking)
+    tracking.__init__.__wrapped__(tracking, {"mine": tracker}, recorder, told) if hasattr(
+        tracking.__init__, "__wrapped__"
+    ) else tracking.__init__({"mine": tracker}, recorder, told)
+    return tracking
