@@ -6,16 +6,18 @@ import json
 import logging
 import socket
 import warnings
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import yaml
+from lightning.pytorch import LightningModule, Trainer
 
 from cifarlab.base.checks import check_config, loggers_of
 from cifarlab.base.errors import UserError
-from cifarlab.callbacks import CSV, MLflow, SeedEachStep, Told, Tracker, Tracking, Wandb
-from cifarlab.callbacks.tracking import as_figures
+from cifarlab.callbacks import EpochRecorder, SeedEachStep, Told, Tracker, Tracking, Trackio
+from cifarlab.callbacks.tracking import _quietly, as_figures
 from cifarlab.run.build import build_loggers
 from cifarlab.store.record import CELLS, LOGGERS, RunRecord, config_hash, read_metrics
 from tests.conftest import launch, plain
@@ -219,11 +221,147 @@ EPOCHS = [
 ]
 
 
-def tracked(tmp_path: Path, tracker: Tracker, rows: list, trainer=None) -> Tracking:
-    recorder = SimpleNamespace(rows=[])
-    told = Told.of(plain(), tmp_path, is_cell=False)
-    tracking = Tracking.__new__(Tracking)
-    tracking.__init__.__wrapped__(tracking, {"mine": tracker}, recorder, told) if hasattr(
-        tracking.__init__, "__wrapped__"
-    ) else tracking.__init__({"mine": tracker}, recorder, told)
-    return tracking
+def tracked(tmp_path: Path, *works: bool) -> tuple[Broken, Tracking]:
+    broken = Broken([*works])
+    recorder, told = (
+        EpochRecorder(tmp_path / "metrics.csv"),
+        Told.of(plain(), tmp_path, is_cell=False),
+    )
+    return broken, Tracking({"mine": broken}, recorder, told)
+
+
+def train(tracking: Tracking) -> None:
+    """As Lightning's Trainer calls it."""
+    trainer = Mock(spec=Trainer, is_global_zero=True)
+    tracking.on_fit_start(trainer, Mock(spec=LightningModule))
+    for row in EPOCHS:
+        tracking.recorder.rows.append(row)
+        tracking.on_train_epoch_end(trainer, Mock(spec=LightningModule))
+
+
+def told_by(caplog) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.levelno >= logging.INFO]
+
+
+def test_a_logger_that_fails_is_told_of_once_and_tried_again_at_the_end(
+    tmp_path, caplog, capsys
+) -> None:
+    caplog.set_level("INFO", "cifarlab")
+    broken, tracking = tracked(tmp_path, True, False, True, True, True, True)
+    train(tracking)
+    line = (
+        "logger=mine: [Errno 28] No space left on device; the run goes on without it, and tries it "
+        "again at its end"
+    )
+    assert told_by(caplog) == [line]
+    tracking.finish({"final/val_acc": 0.5}, 8)
+    assert told_by(caplog) == [line, "logger=mine: works again, and now has all epochs"]
+    begun, first, second, last, end = broken.said
+    assert begun == ("begin", None) and end == ("finished",)
+    assert (dict(first)["epoch"], dict(second)["epoch"]) == (1, 2)
+    assert dict(last) == {"final/val_acc": 0.5}
+    assert capsys.readouterr().out == "", "libraries are not heard"
+
+
+def test_a_logger_that_never_works_is_told_of_once(tmp_path, caplog) -> None:
+    broken, tracking = tracked(tmp_path, *[False] * 9)
+    train(tracking)
+    tracking.fail(RuntimeError("of the run"))
+    tracking.finish({}, 8)
+    assert len(told_by(caplog)) == 1 and broken.said == []
+
+
+def test_an_interrupted_run_goes_on_where_the_logger_is(tmp_path) -> None:
+    broken, tracking = tracked(tmp_path, *[True] * 9)
+    train(tracking)
+    tracking.fail(KeyboardInterrupt())
+    assert broken.said[-1] == ("interrupted",)
+    again, tracking = tracked(tmp_path, *[True] * 9)
+    train(tracking)
+    tracking.finish({}, 8)
+    assert again.said == [("begin", "id"), (), ("finished",)], "no epoch twice"
+    (tmp_path / LOGGERS).write_text("[]")
+    with pytest.raises(UserError, match="loggers.json"):
+        tracked(tmp_path)
+
+
+def test_other_processes_tell_nothing(tmp_path) -> None:
+    broken, tracking = tracked(tmp_path)
+    trainer = Mock(spec=Trainer, is_global_zero=False)
+    for hook in (tracking.on_fit_start, tracking.on_train_epoch_end):
+        hook(trainer, Mock(spec=LightningModule))
+    assert broken.said == [] and not (tmp_path / LOGGERS).exists()
+
+
+def test_a_disk_that_is_full_and_a_server_that_is_away(
+    tmp_path, monkeypatch, caplog, cache
+) -> None:
+    """The run ends as without them."""
+    full = tmp_path / "full"
+    full.write_text("a file where a folder should be")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    options = ["logger=[csv,mlflow]", "logger.mlflow.uri=http://127.0.0.1:9", "max_epochs=1"]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "csv").write_text("a file where a folder should be")
+    launch(tmp_path / "run", cache, *options)
+    assert RunRecord.load(tmp_path / "run").epochs_run == 1
+    warned = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert [line.partition(":")[0] for line in warned] == ["logger=csv", "logger=mlflow"]
+    assert not any("\n" in line for line in warned)
+
+
+def test_trackio_says_what_it_cannot_write(folder, monkeypatch) -> None:
+    """Which by itself it does in a thread, in a warning."""
+    import trackio
+
+    tracker = Trackio(dir="where it was imported")
+    told = Told.of(plain(), folder, is_cell=False)
+    with _quietly():
+        tracker.begin(told, None)
+        with monkeypatch.context() as patch:
+            patch.setattr(trackio.SQLiteStorage, "bulk_log", Mock(side_effect=OSError("disk full")))
+            with pytest.raises(OSError, match="trackio failed to flush .*: disk full"):
+                tracker.log({"a": 1.0}, 1)
+        tracker.log({"a": 1.0}, 1)
+        trackio.Api().runs("cifarlab")
+        tracker.end("interrupted")
+
+
+@pytest.mark.parametrize("name", ["wandb", "mlflow", "trackio"])
+@pytest.mark.parametrize("there", ["nothing", "a folder"])
+def test_a_package_that_is_missing(name: str, there: str, monkeypatch) -> None:
+    config = plain(f"logger=[csv,{name}]")
+    find = importlib.util.find_spec
+    spec = None if there == "nothing" else ModuleSpec(name, None, is_package=True)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n: spec if n == name else find(n))
+    line = rf"^logger={name}: {name} is not installed: pip install -e '\.\[{name}\]'$"
+    for check in (lambda: check_config(config), lambda: build_loggers(config, Path())):
+        with pytest.raises(UserError, match=line):
+            check()
+
+
+def test_loggers_compose_as_a_list() -> None:
+    config = check_config(plain("logger=[tensorboard,csv,mlflow]", "output_root=x"))
+    assert list(config["logger"]) == ["tensorboard", "csv", "mlflow"]
+    assert config["logger"]["mlflow"]["uri"] == "sqlite:///x/mlflow/mlflow.db"
+    assert config_hash(config) == config_hash(check_config(plain("logger=none")))
+    with pytest.raises(UserError, match="logger.wandb.mode=sometimes: must be one of offline"):
+        check_config(plain("logger=wandb", "logger.wandb.mode=sometimes"))
+
+
+def test_a_configuration_of_before_there_could_be_several(tmp_path) -> None:
+    board = {"_target_": "cifarlab.callbacks.TensorBoard", "_partial_": True, "images_every": 3}
+    assert loggers_of({"logger": board}) == {"tensorboard": board}
+    assert loggers_of({"logger": {}}) == loggers_of({"logger": None}) == {}
+    ((made,), trackers) = build_loggers({"logger": board | {"graph": False}}, tmp_path)
+    assert made.images_every == 3 and not made.graph and not trackers
+    config = check_config(plain() | {"logger": board})
+    assert config["logger"] == {"tensorboard": board}
+
+
+def test_a_logger_of_ones_own(tmp_path) -> None:
+    own = {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": str(tmp_path)}
+    loggers, trackers = build_loggers({"logger": {"mine": own}}, tmp_path)
+    assert type(loggers[0]).__name__ == "CSVLogger" and not trackers
+    with pytest.raises(UserError, match="logger.mine=torch.nn.ReLU: makes no logger"):
+        build_loggers({"logger": {"mine": {"_target_": "torch.nn.ReLU"}}}, tmp_path)

@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import os
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +135,7 @@ class Wandb(Tracker):
         self.logger = WandbLogger(
             name=run.name,
             save_dir=run.folder,
-            id=known or wandb.util.generate_id(),
+            id=known or uuid.uuid4().hex[:8],
             project=self.project,
             mode=self.mode,
             group=run.group,

@@ -40,9 +40,7 @@ class Tracking(Callback):
     Raises ``UserError`` if ``loggers.json`` is damaged.
     """
 
-    def __init__(
-        self, trackers: Mapping[str, Tracker], recorder: EpochRecorder, run: Told
-    ) -> None:
+    def __init__(self, trackers: Mapping[str, Tracker], recorder: EpochRecorder, run: Told) -> None:
         self.trackers, self.recorder, self.run = trackers, recorder, run
         self.known = _read(run.folder / LOGGERS) if trackers else {}
         self.begun: set[str] = set()
