@@ -50,7 +50,7 @@ def keep_trackio_local() -> None:
     which it puts into the configuration of a run."""
     import trackio.run
 
-    trackio.run._get_default_namespace = lambda: None
+    vars(trackio.run).update(_get_default_namespace=lambda: None)
 
 
 def log_to_trackio(run: Any, figures: Mapping[str, float], step: int) -> None:

@@ -152,6 +152,11 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
     """Without what libraries print, and their warnings about themselves."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    unheard = io.StringIO()
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(unheard),
+        contextlib.redirect_stderr(unheard),
+    ):
         warnings.simplefilter("ignore")
         yield
