@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import json
 import logging
+import re
 import socket
 import struct
 import sys
@@ -14,15 +15,17 @@ from unittest.mock import Mock
 
 import pytest
 import yaml
+from hydra.errors import ConfigCompositionException
 from lightning.pytorch import LightningModule, Trainer
 
 from cifarlab.base.checks import check_config, loggers_of
+from cifarlab.base.cli import _explain
 from cifarlab.base.errors import UserError
 from cifarlab.callbacks import EpochRecorder, SeedEachStep, Told, Tracker, Tracking, Trackio
 from cifarlab.callbacks.tracking import _quietly, as_figures
 from cifarlab.run.build import build_loggers
 from cifarlab.store.record import CELLS, LOGGERS, RunRecord, config_hash, read_metrics
-from tests.conftest import launch, plain
+from tests.conftest import CONF, launch, plain
 
 ALL = "logger=[tensorboard,csv,wandb,mlflow,trackio]"
 TOLD = ["tags=[first,3]", "notes=as it was", "max_epochs=3", "+trainer.limit_train_batches=2"]
@@ -367,6 +370,14 @@ def test_a_configuration_of_before_there_could_be_several(tmp_path) -> None:
     assert made.images_every == 3 and not made.graph and not trackers
     config = check_config(plain() | {"logger": board})
     assert config["logger"] == {"tensorboard": board}
+
+
+@pytest.mark.parametrize("key", ["images_every", "graph", "_target_"])
+def test_a_key_that_has_moved(key: str) -> None:
+    with pytest.raises(ConfigCompositionException) as caught:
+        plain(f"logger.{key}=1")
+    line = _explain(caught.value, CONF)
+    assert line is not None and re.fullmatch(rf"logger.{key}: is \+?logger.*.{key} now", line)
 
 
 def test_a_logger_of_ones_own(tmp_path) -> None:
