@@ -131,6 +131,8 @@ class Wandb(Tracker):
             x_disable_stats=True,
             x_save_requirements=False,
             init_timeout=20,
+            finish_timeout=60,  # for what is still to be sent; by default for ever
+            finish_timeout_raises=True,
         )
         self.logger = WandbLogger(
             name=run.name,
