@@ -57,7 +57,9 @@ def sweep(tmp_path_factory, cache) -> Path:
     """Two finished runs beside each other, as the cells of a sweep are."""
     folder = tmp_path_factory.mktemp("browser") / "sweep"
     for dropout in (0.125, 0.25):
-        launch(folder / f"{dropout}", cache, f"dropout={dropout}", "logger.images_every=2")
+        launch(
+            folder / f"{dropout}", cache, f"dropout={dropout}", "logger.tensorboard.images_every=2"
+        )
     return folder
 
 

@@ -19,7 +19,7 @@ def test_two_processes_train_as_one(train, cache, tmp_path) -> None:
         f"data.cache_dir={cache}",
         "aug=none",
         "data.num_train=350",
-        "logger.images_every=1",
+        "logger.tensorboard.images_every=1",
     ]
     folders = {}
     for devices in (1, 2):

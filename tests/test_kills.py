@@ -21,7 +21,7 @@ KILLS = int(os.environ.get("CIFARLAB_KILLS", "3"))
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 # imports 3 s, data and cache 0.5 s, training 4 s, measuring and drawing 2 s
 RUN = [*TINY, "model=tbmi26_cnn", "data.num_train=2000", "max_epochs=3", "dropout=0.2"]
-RUN += ["aug=crop_flip", "evaluation=true", "logger.images_every=1"]
+RUN += ["aug=crop_flip", "evaluation=true", "logger.tensorboard.images_every=1"]
 SWEEP = ["-m", *RUN, "seed=0,1", "sweep=x", "evaluation=false", "max_epochs=2"]
 
 

@@ -26,7 +26,7 @@ from cifarlab.store.predictions import load
 from cifarlab.store.record import RunRecord, read_metrics
 from tests.conftest import launch, plain
 
-OPTIONS = ["max_epochs=4", "logger.images_every=2", "dropout=0.1"]
+OPTIONS = ["max_epochs=4", "logger.tensorboard.images_every=2", "dropout=0.1"]
 
 
 class Cut(Exception):
@@ -113,7 +113,7 @@ def test_pictures_of_the_chosen_epochs(folder: Path) -> None:
 
 def test_a_short_run_has_pictures(tmp_path, run_here) -> None:
     """Of its last epoch, once, though that is not one of every five."""
-    run_here(tmp_path / "run", "max_epochs=1", "logger.images_every=5")
+    run_here(tmp_path / "run", "max_epochs=1", "logger.tensorboard.images_every=5")
     found = events(tmp_path / "run")
     assert [event.step for event in found.Images("validation/confusion")] == [3]
 
@@ -175,7 +175,7 @@ def test_a_net_that_cannot_be_traced_is_told(tmp_path, run_here, monkeypatch, ca
     assert [module.training for module in net] == [True, False], "modes are as they were"
     monkeypatch.setattr(TensorBoard, "log_net", lambda *_: "not with me")
     with caplog.at_level(logging.INFO, "cifarlab"):
-        run_here(tmp_path / "run", "max_epochs=1", "logger.images_every=null")
+        run_here(tmp_path / "run", "max_epochs=1", "logger.tensorboard.images_every=null")
     told = [r.getMessage() for r in caplog.records if "TensorBoard" in r.getMessage()]
     assert told == ["no graph in TensorBoard: MLP cannot be traced (not with me)"]
     assert not events(tmp_path / "run").Tags()["images"], "images_every=null"

@@ -352,6 +352,21 @@ class TensorBoard(TypedDict, total=False):
     graph: bool
 
 
+class Wandb(TypedDict, total=False):
+    project: str
+    mode: Literal["offline", "online"]
+
+
+class MLflow(TypedDict, total=False):
+    uri: Required[str]
+    project: str
+
+
+class Trackio(TypedDict, total=False):
+    dir: Required[Folder]
+    project: str
+
+
 ClassWeights = list[NotNegative] | Literal["balanced"] | None
 
 
@@ -432,6 +447,10 @@ SCHEMAS: dict[str, Any] = {  # arguments of what ``_target_`` may name; others' 
     "cifarlab.callbacks.ProgressiveResize": ProgressiveResize,
     "cifarlab.callbacks.RecordDataMap": RecordDataMap,
     "cifarlab.callbacks.TensorBoard": TensorBoard,
+    "cifarlab.callbacks.CSV": Nothing,
+    "cifarlab.callbacks.Wandb": Wandb,
+    "cifarlab.callbacks.MLflow": MLflow,
+    "cifarlab.callbacks.Trackio": Trackio,
     "cifarlab.lit.losses.CrossEntropy": CrossEntropy,
     "cifarlab.lit.losses.Focal": Focal,
     "cifarlab.lit.losses.SquaredError": SquaredError,

@@ -21,12 +21,17 @@ _INSTEAD = {  # options of Lightning's Trainer that a run has not, and what has 
     "fast_dev_run": "a quick look: experiment=smoke, or +trainer.limit_train_batches=2",
     "enable_checkpointing": "a run keeps its best and its last epoch",
     "enable_progress_bar": "there is a progress bar where the output is a terminal",
-    "logger": "logger=none or logger=tensorboard",
+    "logger": "logger=none, logger=tensorboard, logger=[tensorboard,csv]",
     "callbacks": "callbacks=default, or +callbacks.<name>._target_=<class>",
     "val_check_interval": "an epoch is validated at its end",
     "limit_test_batches": "all test images count",
     "benchmark": "cuDNN tries its algorithms unless trainer.deterministic=true",
     "barebones": "python scripts/benchmark.py measures speed",
+}
+_NEEDS = {  # loggers: their extra, and the packages that it brings
+    "cifarlab.callbacks.Wandb": ("wandb", ("wandb",)),
+    "cifarlab.callbacks.MLflow": ("mlflow", ("mlflow", "sqlalchemy", "alembic")),
+    "cifarlab.callbacks.Trackio": ("trackio", ("trackio",)),
 }
 
 
@@ -42,6 +47,7 @@ def check_config(config: Mapping[str, Any], schema: Any = RunConfig) -> RunConfi
         if not isinstance(config.get(group), Mapping):
             raise UserError(f"{group}: needs one of its options, {group}=<option>; see --help")
     config = {**config, **{group: config.get(group) or {} for group in _MAY_BE_EMPTY}}
+    config["logger"] = loggers_of(config)
     if config["data"].get("augment", {}) is None:
         config["data"] = {**config["data"], "augment": {}}
     config = _of_own_classes(config)
@@ -61,10 +67,33 @@ def check_config(config: Mapping[str, Any], schema: Any = RunConfig) -> RunConfi
     _loss(run)
     _averages(run)
     _transfer(run)
+    check_loggers(run)
     check_found(run)
     if code := code_of(run):
         run["code"] = code
     return run
+
+
+def loggers_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The loggers of a configuration by their names, also of one from before there could be
+    several."""
+    loggers = config.get("logger") or {}
+    if isinstance(loggers, Mapping) and "_target_" in loggers:
+        name = str(loggers["_target_"]).rpartition(".")[2].lower()
+        return {name: loggers}
+    return cast(dict[str, Any], loggers)
+
+
+def check_loggers(config: Mapping[str, Any]) -> None:
+    """Raise ``UserError`` for a logger of which a package is missing."""
+    for name, part in loggers_of(config).items():
+        extra, packages = _NEEDS.get(part["_target_"], ("", ()))
+        for package in packages:
+            spec = importlib.util.find_spec(package)
+            if spec is None or spec.origin is None:  # a folder of that name is no package
+                raise UserError(
+                    f"logger={name}: {package} is not installed: pip install -e '.[{extra}]'"
+                )
 
 
 def check_folder(key: str, value: Any) -> Path:
@@ -126,7 +155,7 @@ def _targets(config: RunConfig) -> None:
     built |= {f"aug.{name}": part for name, part in config["aug"].items()}
     built |= {f"callbacks.{name}": part for name, part in config["callbacks"].items()}
     built |= {f"metrics.{name}": part for name, part in config["metrics"].items()}
-    built |= {"logger": config["logger"]} if config["logger"] else {}
+    built |= {f"logger.{name}": part for name, part in config["logger"].items()}
     for key, part in built.items():
         if not isinstance(part, Mapping) or not isinstance(part.get("_target_"), str):
             raise UserError(f"{key}: names no class; {key}._target_=<class>")

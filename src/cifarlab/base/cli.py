@@ -47,6 +47,11 @@ from cifarlab.base.seams import is_refused_call
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _IN_RESOLVER = "UserError raised while resolving interpolation: "
 _OURS = "CIFARLAB_FULL_ERROR"  # tells the variable we set from the one a user sets
+_MOVED = {  # keys of earlier versions, and what they are called now
+    "logger.images_every": "logger.tensorboard.images_every",
+    "logger.graph": "logger.tensorboard.graph",
+    "logger._target_": "+logger.<name>._target_",
+}
 _LAUNCHERS = {  # option of hydra/launcher: the extra that brings its plugin
     "joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray",
 }  # fmt: skip
@@ -296,6 +301,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _unknown_key(error: Any) -> str:
+    if moved := _MOVED.get(str(error.full_key)):
+        return f"{error.full_key}: is {moved} now"
     parent = error.parent_node
     known = [str(key) for key in parent] if isinstance(parent, DictConfig) else []
     prefix = str(error.full_key).removesuffix(str(error.key))

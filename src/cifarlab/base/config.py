@@ -88,7 +88,7 @@ class RunConfig(TypedDict):
     trainer: TrainerOptions
     callbacks: dict[str, Options]
     metrics: dict[str, Options]
-    logger: Options
+    logger: dict[str, Options]
     code: NotRequired[dict[str, dict[str, str]]]
     study: NotRequired[dict[str, Any]]
     ablation: NotRequired[dict[str, Any]]

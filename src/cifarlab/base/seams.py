@@ -1,4 +1,4 @@
-"""Where torch, Lightning and Hydra are held by what they do not offer in public, and why.
+"""Where torch, Lightning, Hydra and trackio are held by what they do not offer in public, and why.
 
 A new version of theirs may break any of this and nothing else; tests/test_seams.py would tell, and
 pyproject.toml has the versions up to which it is known to hold. Whatever is large is imported by
@@ -6,6 +6,8 @@ its caller, so that this module stays light.
 """
 
 import inspect
+import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,6 +43,33 @@ def file_writer(writer: "SummaryWriter") -> "FileWriter":
     """What takes a finished summary, opened again if it was closed: ``writer.file_writer`` is
     ``None`` then, and ``add_hparams`` makes a folder and a metric of its own."""
     return writer._get_file_writer()
+
+
+def keep_trackio_local() -> None:
+    """Keep trackio (0.43) from asking the Hub, of whoever has logged in there, for the user's name,
+    which it puts into the configuration of a run."""
+    import trackio.run
+
+    vars(trackio.run).update(_get_default_namespace=lambda: None)
+
+
+def log_to_trackio(run: Any, figures: Mapping[str, float], step: int) -> None:
+    """Have a run of trackio note figures, and write them before this returns where trackio writes
+    into a file itself. By itself it writes later in a thread, drops what it cannot write, and says
+    so in a Python warning.
+
+    Raises ``OSError`` with what trackio would have warned of.
+    """
+    run._warned_failures.clear()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        run.log(dict(figures), step=step)
+        if run._is_local:
+            with run._client_lock:
+                run._flush_queues_inline()
+    if run._warned_failures:
+        told = [str(warning.message) for warning in said] or sorted(run._warned_failures)
+        raise OSError(told[0])
 
 
 def compile_errors() -> type[Exception]:

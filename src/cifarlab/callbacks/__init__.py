@@ -13,9 +13,12 @@ from cifarlab.callbacks.progress import ProgressBar, has_terminal
 from cifarlab.callbacks.progressive import ProgressiveResize
 from cifarlab.callbacks.resuming import EpochPosition, SeedEachStep
 from cifarlab.callbacks.tensorboard import TensorBoard
+from cifarlab.callbacks.trackers import CSV, MLflow, Told, Tracker, Trackio, Wandb
+from cifarlab.callbacks.tracking import Tracking
 from cifarlab.callbacks.whole_batch import WholeBatch
 
 __all__ = [
+    "CSV",
     "EMA",
     "SWA",
     "Curves",
@@ -24,6 +27,7 @@ __all__ = [
     "Interrupted",
     "KeepBest",
     "Lookahead",
+    "MLflow",
     "ModelCheckpoint",
     "StopOnSignal",
     "EpochPosition",
@@ -33,6 +37,11 @@ __all__ = [
     "RecordDataMap",
     "SeedEachStep",
     "TensorBoard",
+    "Told",
+    "Tracker",
+    "Trackio",
+    "Tracking",
+    "Wandb",
     "WholeBatch",
     "apart",
     "has_terminal",

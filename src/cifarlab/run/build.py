@@ -23,10 +23,11 @@ from lightning.pytorch.profilers import (
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from cifarlab.base import hardware, labs
+from cifarlab.base.checks import check_loggers, loggers_of
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.base.seeding import derive
-from cifarlab.callbacks import WholeBatch
+from cifarlab.callbacks import Tracker, WholeBatch
 from cifarlab.lit import Compiled, ImageClassifier
 from cifarlab.lit.losses import CrossEntropy
 from cifarlab.store.checkpoint import AtomicCheckpointIO, begin_from, build_net
@@ -149,11 +150,35 @@ def check_batch(config: RunConfig, data: Any, module: ImageClassifier, devices: 
         ) from error
 
 
+def build_loggers(
+    config: Mapping[str, Any], folder: Path
+) -> tuple[list[Logger], dict[str, Tracker]]:
+    """The loggers that Lightning's Trainer is given, and those that ``Tracking`` tells of the run.
+
+    Raises ``UserError`` for one of which a package is missing.
+
+    config: of the run.
+    folder: of the run; what has ``_partial_`` is called with it.
+    """
+    check_loggers(config)
+    loggers, trackers = [], {}
+    for name, part in loggers_of(config).items():
+        made = instantiate(part, _convert_="all")
+        made = made(folder.as_posix()) if part.get("_partial_") else made
+        if isinstance(made, Tracker):
+            trackers[name] = made
+        elif isinstance(made, Logger):
+            loggers.append(made)
+        else:
+            raise UserError(f"logger.{name}={part['_target_']}: makes no logger of Lightning's")
+    return loggers, trackers
+
+
 def build_trainer(
     options: Mapping[str, Any],
     folder: Path,
     callbacks: Sequence[Callback],
-    logger: Logger | bool = False,
+    loggers: Sequence[Logger] = (),
     **more: Any,
 ) -> Trainer:
     """Make the Trainer, which writes only below ``folder``.
@@ -177,7 +202,7 @@ def build_trainer(
             },
             profiler=profiler(options.get("profiler"), folder),
             benchmark=not options["deterministic"],  # cuDNN tries its algorithms once: one shape
-            logger=logger,
+            logger=[*loggers],
             callbacks=[*callbacks, WholeBatch()],
             plugins=[AtomicCheckpointIO()],
             default_root_dir=folder.as_posix(),

@@ -6,6 +6,7 @@ the run goes on from ``checkpoints/last.ckpt``, or begins if there is no such fi
 
 import contextlib
 import logging
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -34,6 +35,8 @@ from cifarlab.store.record import (
     EVENT_PARTS,
     EVENTS,
     FAILURE,
+    LOGGER_PARTS,
+    LOGGERS,
     PRUNED,
     RESULT,
     RunRecord,
@@ -155,7 +158,10 @@ def summary(record: RunRecord, folder: Path) -> str:
 
 def _discard(folder: Path) -> None:
     """Remove what a failed run has written, and its folder unless other things are in it."""
-    files = (CONFIG, CHANGES, LOCK, "run.log", EPOCHS, f"{EVENTS}*", INITIAL.name)
+    if (folder / LOGGERS).exists():
+        for name in LOGGER_PARTS:
+            shutil.rmtree(folder / name, ignore_errors=True)
+    files = (CONFIG, CHANGES, LOCK, "run.log", EPOCHS, f"{EVENTS}*", INITIAL.name, LOGGERS)
     parts = [folder / name for name in EVENT_PARTS]
     for pattern in (*files, SUMS, SUMS_LOCK):
         for place in (folder, folder / INITIAL.parent, *parts):

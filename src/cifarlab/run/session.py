@@ -28,6 +28,7 @@ from cifarlab.lit import VIEWS, Evaluation, evaluate
 from cifarlab.run.build import (
     PROFILE,
     build,
+    build_loggers,
     build_trainer,
     check_batch,
     syncs_batchnorm,
@@ -46,6 +47,7 @@ from cifarlab.store.checkpoint import (
 )
 from cifarlab.store.files import read_checked, remove, write_atomic, written_whole
 from cifarlab.store.record import (
+    CELLS,
     CHANGES,
     EPOCHS,
     EVENTS,
@@ -103,10 +105,15 @@ class Session:
         ]
         if callbacks.has_terminal():
             always.append(callbacks.ProgressBar())
-        logger = instantiate(config["logger"])(folder.as_posix()) if config["logger"] else False
-        if isinstance(logger, callbacks.TensorBoard) and any(folder.glob(f"{EVENTS}*")):
-            logger.go_on_from(latest.checkpoint["global_step"] if latest else 0)
-        self.trainer = build_trainer(config["trainer"], folder, [*chosen, *always], logger)
+        loggers, trackers = build_loggers(config, folder)
+        for logger in loggers:
+            if isinstance(logger, callbacks.TensorBoard) and any(folder.glob(f"{EVENTS}*")):
+                logger.go_on_from(latest.checkpoint["global_step"] if latest else 0)
+        is_cell = (folder.parent / CELLS).is_file()
+        told = callbacks.Told.of(config, folder, is_cell=is_cell)
+        self.tracking = callbacks.Tracking(trackers, self.recorder, told)
+        always += [self.tracking] if trackers else []
+        self.trainer = build_trainer(config["trainer"], folder, [*chosen, *always], loggers)
         asked = config["trainer"]["devices"]
         devices = device_count(asked)
         if isinstance(devices, int) and devices > 0:
@@ -221,8 +228,15 @@ class Session:
                 file.write(patch)
 
     def finish(self) -> RunRecord:
-        """Measure the best weights; write the predictions, the last values for TensorBoard, and the
+        """Measure the best weights; write the predictions, the last values for the loggers, and the
         record."""
+        try:
+            return self._finish()
+        except Exception as error:
+            self.tracking.fail(error)
+            raise
+
+    def _finish(self) -> RunRecord:
         best = self.folder / BEST
         if not best.exists():
             raise UserError("the run was stopped before its first epoch ended: nothing to evaluate")
@@ -231,10 +245,11 @@ class Session:
         results, test_reads = self._evaluate()
         self._measure_more(results)
         self._save_predictions(results)
-        self._log_final(results)
+        final = self._log_final(results)
         record = self._record(checkpoint["epoch"] + 1, results, test_reads)
         record.save(self.folder)
         remove(self.folder / TEST_READS)
+        self.tracking.finish(final, self.trainer.global_step)
         return record
 
     def _evaluate(self) -> tuple[dict[str, Evaluation], int]:
@@ -282,7 +297,8 @@ class Session:
                 classes=np.array(self.data.classes),
             )
 
-    def _log_final(self, results: dict[str, Evaluation]) -> None:
+    def _log_final(self, results: dict[str, Evaluation]) -> dict[str, float]:
+        """Log the final figures, and return them by their names: ``final/val_acc``, ..."""
         step = self.trainer.global_step
         final = {name: result.metrics for name, result in results.items()}
         flat = {f"final/{s}_{k}": v for s, values in final.items() for k, v in values.items()}
@@ -294,6 +310,7 @@ class Session:
             else:
                 logger.log_metrics(flat, step=step)
                 logger.finalize("success")
+        return flat
 
     def _record(
         self, best_epoch: int, results: dict[str, Evaluation], test_reads: int

@@ -29,14 +29,18 @@ VARIABLE = "CIFARLAB_TRUST"
 _EXACTLY = frozenset(
     {
         "lightning.pytorch.Trainer",
+        "cifarlab.callbacks.CSV",
         "cifarlab.callbacks.EarlyStopping",
         "cifarlab.callbacks.EMA",
         "cifarlab.callbacks.KeepBest",
         "cifarlab.callbacks.Lookahead",
+        "cifarlab.callbacks.MLflow",
         "cifarlab.callbacks.ProgressiveResize",
         "cifarlab.callbacks.RecordDataMap",
         "cifarlab.callbacks.SWA",
         "cifarlab.callbacks.TensorBoard",
+        "cifarlab.callbacks.Trackio",
+        "cifarlab.callbacks.Wandb",
         "cifarlab.lit.ImageClassifier",
         "cifarlab.lit.TransferClassifier",
         "cifarlab.lit.losses.CrossEntropy",
