@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from scipy.special import softmax
 
 from cifarlab.base.errors import UserError
-from cifarlab.lit.evaluate import evaluate
 from cifarlab.store.data_map import DATA_MAP, DataMap
 
 
@@ -44,14 +43,18 @@ class RecordDataMap(Callback):
         if trainer.current_epoch == 0 or len(self.map.probability) >= trainer.current_epoch:
             return
         modes = [(module, module.training) for module in pl_module.modules()]
-        loader = _data(trainer).eval_loader("train", pl_module.device)
-        found = evaluate(pl_module, loader, trainer.precision_plugin.forward_context())
+        pl_module.eval()
+        probability, right = [], []
+        with torch.inference_mode(), trainer.precision_plugin.forward_context():
+            for images, labels in _data(trainer).eval_loader("train", pl_module.device):
+                logits = pl_module(images).float()
+                probability.append(logits.softmax(1).gather(1, labels[:, None])[:, 0])
+                right.append(logits.argmax(1) == labels)
         for module, mode in modes:
             module.training = mode
-        of_label = np.arange(len(found.labels)), found.labels
-        probability = softmax(found.logits.astype(np.float64), axis=1)[of_label]
-        right = found.logits.argmax(axis=1) == found.labels
-        self.map = self.map.with_epoch(probability, right)
+        self.map = self.map.with_epoch(
+            torch.cat(probability).cpu().numpy(), torch.cat(right).cpu().numpy()
+        )
         self.map.save(self.file)
 
 
