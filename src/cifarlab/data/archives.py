@@ -237,8 +237,8 @@ def _below(part: str, place: int, name: str, data: bytes | None) -> File | None:
 
 
 def _flat_root(archive: Path) -> PurePosixPath | None:
-    """The folder, in an archive, in which the class folders of a flat tree lie; ``None`` if an image
-    is in a part's class folder. Read on its own: what the tree is decides what is decoded."""
+    """The folder, in an archive, in which the class folders of a flat tree lie; ``None`` if an
+    image is in a part's class folder. Read on its own: what the tree is decides what is decoded."""
     folders: list[tuple[str, ...]] = []
 
     def in_a_part(name: str) -> bool:

@@ -25,7 +25,8 @@ class Images:
     train_images, test_images: uint8 ``(n, height, width, 3)``, values 0 to 255.
     train_labels, test_labels: int64 ``(n,)``, positions in ``classes``.
     val_count: how many of the training images, the last ones, the set has set aside to validate on.
-    layout: how the set was found and what was done to it, in words; empty where there was no choice.
+    layout: how the set was found and what was done to it, in words; empty where there was no
+        choice.
     """
 
     train_images: np.ndarray

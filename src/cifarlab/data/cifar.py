@@ -246,4 +246,3 @@ class CIFAR100(CIFAR10):
 def _images(rows: UInt8[np.ndarray, "n 3072"]) -> UInt8[np.ndarray, "n 32 32 3"]:
     """Colour planes to pixels."""
     return np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-

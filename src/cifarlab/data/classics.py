@@ -2,7 +2,7 @@
 
 import gzip
 import io
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from cifarlab.data.sources import ImageFolder
 Part = tuple[UInt8[np.ndarray, "n size size 3"], Int64[np.ndarray, " n"]]
 
 
-class PublishedFiles:
+class PublishedFiles(ABC):
     """A data set of a few files, none of which is read unless its md5 is the published one.
 
     Args:

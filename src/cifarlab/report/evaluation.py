@@ -12,14 +12,17 @@ from cifarlab.figures import classes as per_class
 from cifarlab.figures import confusion as confusion_figure
 from cifarlab.figures import evaluation as sheet_figure
 from cifarlab.figures import reliability as reliability_figure
+from cifarlab.figures.confusion import MOST
 from cifarlab.figures.evaluation import Sheet, Shown
 from cifarlab.figures.reliability import Panel
+from cifarlab.figures.sheet import bars_by_class
 from cifarlab.figures.style import beside_labels, class_labels
 from cifarlab.report.document import Block, Grid, Heading, Picture, Text
 from cifarlab.report.images import images_of
 from cifarlab.report.tables import Table
 from cifarlab.stats.answers import Predictions, confusion, precision, recall
 from cifarlab.stats.calibration import Reliability, cross_entropy, fit_temperature, reliability
+from cifarlab.stats.quantities import BALANCED
 from cifarlab.store.predictions import RunPredictions
 from cifarlab.store.record import RunRecord
 from cifarlab.store.run import Run
@@ -130,11 +133,15 @@ def blocks(run: Run, evaluation: Evaluation, sheet: Sheet) -> list[Block]:
         Heading("Training"),
         *drawn,
         Heading("Classes"),
+        *_uneven(run, sheet),
+        *_first(len(sheet.classes)),
         Grid.of(class_table(evaluation, sheet.classes), words=(4,)),
         _picture(
             "confusion",
             confusion_figure.draw(sheet.counts, sheet.classes),
-            "Test images by true class and answer, shaded by their share of the class.",
+            "Test images by true class and answer, shaded by their share of the class."
+            if len(sheet.classes) <= MOST
+            else "The test images that are most often taken for another class: true class, answer.",
             [charts.confusion(sheet.counts, sheet.classes)],
         ),
         _picture(
@@ -163,12 +170,37 @@ def blocks(run: Run, evaluation: Evaluation, sheet: Sheet) -> list[Block]:
     ]
 
 
+def _uneven(run: Run, sheet: Sheet) -> list[Block]:
+    """Of a run whose classes are uneven, how many images each has."""
+    train, test = run.answers.train_counts, run.answers.test
+    if train is None or BALANCED not in run.result.metrics["test"]:
+        return []
+    counts = np.bincount(test.labels, minlength=len(train))
+    bars = bars_by_class({"train": train.tolist(), "test": counts.tolist()}, sheet.classes)
+    below = (
+        "Images of each class. They are uneven, so accuracy is mostly that of the large classes; "
+        "balanced accuracy is the mean of the classes' recalls."
+    )
+    return [_picture("images_of_each_class", bars, below)]
+
+
+def _first(classes: int) -> list[Block]:
+    """What the table of the classes leaves out."""
+    if classes <= MOST:
+        return []
+    return [Text(f"The {MOST} of {classes:,} classes with the lowest recall.")]
+
+
 def class_table(evaluation: Evaluation, classes: Sequence[str]) -> Table:
     """A table with a row for each class: how many test images, precision, recall, and the class
-    that it is most often taken for."""
+    that it is most often taken for. Of more than ``MOST`` classes those with the lowest recall."""
     classes = beside_labels(classes)
+    order = range(len(classes))
+    if len(classes) > MOST:
+        order = np.argsort(evaluation.recall, kind="stable")[:MOST].tolist()
     table = [("class", "images", "precision", "recall", "most often taken for")]
-    for i, name in enumerate(classes):
+    for i in order:
+        name = classes[i]
         mistaken = evaluation.counts[i].copy()
         mistaken[i] = 0
         worst = int(mistaken.argmax())
