@@ -83,7 +83,7 @@ def describe_model(config: Config, data: Any) -> None:
     net = build_net(config["model"], classes, size, pretrained=False, channels=channels)
     sheet = trace(net, (3, size, size))
     words = " ".join(typed(config, "model") + typed(config, "dropout"))
-    title = f"{words}: 3x{size}x{size} pixels to {classes} classes"
+    title = f"{words}: {channels}x{size}x{size} pixels to {classes} classes"
     print(title, "", text(sheet.rows), "", *sheet.remarks, "", sep="\n")
     path = place(config, "model")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -133,9 +133,11 @@ def blocks(run: Run, evaluation: Evaluation, sheet: Sheet) -> list[Block]:
         Heading("Training"),
         *drawn,
         Heading("Classes"),
-        *_uneven(run, sheet),
+        *images_of_each_class(run),
         *_first(len(sheet.classes)),
-        Grid.of(class_table(evaluation, sheet.classes), words=(4,)),
+        Grid.of(
+            class_table(sheet.counts, sheet.precision, sheet.recall, sheet.classes), words=(4,)
+        ),
         _picture(
             "confusion",
             confusion_figure.draw(sheet.counts, sheet.classes),
@@ -170,13 +172,13 @@ def blocks(run: Run, evaluation: Evaluation, sheet: Sheet) -> list[Block]:
     ]
 
 
-def _uneven(run: Run, sheet: Sheet) -> list[Block]:
-    """Of a run whose classes are uneven, how many images each has."""
+def images_of_each_class(run: Run) -> list[Picture]:
+    """Of a run whose classes are uneven, how many images each has; else nothing."""
     train, test = run.answers.train_counts, run.answers.test
     if train is None or BALANCED not in run.result.metrics["test"]:
         return []
     counts = np.bincount(test.labels, minlength=len(train))
-    bars = bars_by_class({"train": train.tolist(), "test": counts.tolist()}, sheet.classes)
+    bars = bars_by_class({"train": train.tolist(), "test": counts.tolist()}, run.answers.classes)
     below = (
         "Images of each class. They are uneven, so accuracy is mostly that of the large classes; "
         "balanced accuracy is the mean of the classes' recalls."
@@ -191,23 +193,25 @@ def _first(classes: int) -> list[Block]:
     return [Text(f"The {MOST} of {classes:,} classes with the lowest recall.")]
 
 
-def class_table(evaluation: Evaluation, classes: Sequence[str]) -> Table:
+def class_table(
+    counts: np.ndarray, precision: np.ndarray, recall: np.ndarray, classes: Sequence[str]
+) -> Table:
     """A table with a row for each class: how many test images, precision, recall, and the class
     that it is most often taken for. Of more than ``MOST`` classes those with the lowest recall."""
     classes = beside_labels(classes)
     order = range(len(classes))
     if len(classes) > MOST:
-        order = np.argsort(evaluation.recall, kind="stable")[:MOST].tolist()
+        order = np.argsort(recall, kind="stable")[:MOST].tolist()
     table = [("class", "images", "precision", "recall", "most often taken for")]
     for i in order:
         name = classes[i]
-        mistaken = evaluation.counts[i].copy()
+        mistaken = counts[i].copy()
         mistaken[i] = 0
         worst = int(mistaken.argmax())
         taken = f"{classes[worst]} ({mistaken[worst]})" if mistaken[worst] else ""
         right, found = (f"{value:.2%}" if np.isfinite(value) else "-" for value in (
-            evaluation.precision[i], evaluation.recall[i]))  # fmt: skip
-        table.append((name, str(evaluation.counts[i].sum()), right, found, taken))
+            precision[i], recall[i]))  # fmt: skip
+        table.append((name, str(counts[i].sum()), right, found, taken))
     return table
 
 

@@ -60,7 +60,7 @@ def _run(run: Run) -> list[Block]:
     record = run.result
     return [
         *provenance([run]),
-        Grid.of(_results(record)),
+        Grid.of(results(record)),
         *_evaluation(run),
         Heading("The run"),
         Grid.of(_facts(record), words=(1,)),
@@ -79,7 +79,8 @@ def _evaluation(run: Run) -> list[Block]:
         return [Heading("Evaluation"), Text(str(error))]
 
 
-def _results(record: RunRecord) -> Table:
+def results(record: RunRecord) -> Table:
+    """Of each split what was measured, with test-time augmentation too where it was asked for."""
     measured = dict(record.metrics)
     if record.tta:
         measured |= {f"{s}, tta={record.tta['views']}": record.tta[s] for s in ("val", "test")}

@@ -157,7 +157,7 @@ class Session:
         told = [f"{images} images", getattr(self.data, "layout", "")]
         if self.unevenness >= UNEVEN:
             told.append(extremes(self.class_counts.tolist(), self.data.classes))
-        log.info("data   %s: %s", self.data.name, "; ".join(filter(None, told)))
+        log.info("data   %s: %s", self.data.name, "\n       ".join(filter(None, told)))
         if not getattr(getattr(self.data, "source", None), "mirrored", True) and self._flips():
             log.warning(
                 "data   %s: mirrored, these are other shapes: aug=crop flips none", self.data.name
