@@ -10,11 +10,13 @@ import torch
 from PIL import Image
 
 from cifarlab.base.errors import UserError
+from cifarlab.data.classics import SVHN
 from cifarlab.figures import charts, confusion, sheet
 from cifarlab.figures.curves import png
 from cifarlab.inspection import calls, grad_cam, last_maps
 from cifarlab.report.evaluation import class_table, evaluate, images_of_each_class
 from cifarlab.report.page import results
+from cifarlab.run.session import flips
 from cifarlab.stats.answers import balanced_accuracy
 from cifarlab.store.checkpoint import build_net, load_run
 from cifarlab.store.record import LATER_KEYS, config_hash
@@ -132,6 +134,12 @@ def test_what_came_later_leaves_older_hashes_as_they_are() -> None:
     for key in ("channels=1", "validation=split", "resize=crop", "test_size=0.3", "test_seed=1"):
         other = plain("data=image_folder", "data.root=.", f"data.{key}")
         assert config_hash(other) != config_hash(config), key
+
+
+def test_a_flip_is_said_to_harm_digits() -> None:
+    assert SVHN.mirrored is False
+    for typed, said in (("aug=crop_flip", True), ("aug=crop", False), ("tta=flip", True)):
+        assert flips(plain("data=svhn", typed)) is said
 
 
 @pytest.mark.parametrize("model", options("model"))

@@ -158,7 +158,7 @@ class Session:
         if self.unevenness >= UNEVEN:
             told.append(extremes(self.class_counts.tolist(), self.data.classes))
         log.info("data   %s: %s", self.data.name, "\n       ".join(filter(None, told)))
-        if not getattr(getattr(self.data, "source", None), "mirrored", True) and self._flips():
+        if not getattr(getattr(self.data, "source", None), "mirrored", True) and flips(self.config):
             log.warning(
                 "data   %s: mirrored, these are other shapes: aug=crop flips none", self.data.name
             )
@@ -176,11 +176,6 @@ class Session:
                 "batch norm: over each device's share of a step's images, not over all of them"
             )
         log.info("%s %s", "resume" if self.last else "folder", short_path(self.folder))
-
-    def _flips(self) -> bool:
-        """Whether images are mirrored, in training or in what is measured with ``tta``."""
-        named = [str(part.get("_target_", "")) for part in (self.config["aug"] or {}).values()]
-        return bool(self.config.get("tta")) or any("Flip" in name for name in named)
 
     def fit(self) -> None:
         """Train to the end. If it is interrupted, this logs how to go on and raises
@@ -354,6 +349,12 @@ def time_to(accuracy: float | None, rows: Sequence[Mapping[str, float]]) -> dict
         if row["val_acc"] >= accuracy:
             return {"val_acc": accuracy, "epoch": int(row["epoch"]), "fit_s": seconds}
     return {"val_acc": accuracy, "epoch": None, "fit_s": None}
+
+
+def flips(config: Mapping[str, Any]) -> bool:
+    """Whether images are mirrored, in training or in what is measured with ``tta``."""
+    named = [str(part.get("_target_", "")) for part in (config["aug"] or {}).values()]
+    return bool(config.get("tta")) or any("Flip" in name for name in named)
 
 
 def normalises(net: torch.nn.Module) -> bool:
