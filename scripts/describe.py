@@ -79,10 +79,11 @@ def describe_model(config: Config, data: Any) -> None:
 
     classes = len(data.classes) if data else config["num_classes"]
     size = data.image_size if data else config["image_size"]
-    net = build_net(config["model"], classes, size, pretrained=False)
+    channels = config["data"]["channels"] if data else 3
+    net = build_net(config["model"], classes, size, pretrained=False, channels=channels)
     sheet = trace(net, (3, size, size))
     words = " ".join(typed(config, "model") + typed(config, "dropout"))
-    title = f"{words}: 3x{size}x{size} pixels to {classes} classes"
+    title = f"{words}: {channels}x{size}x{size} pixels to {classes} classes"
     print(title, "", text(sheet.rows), "", *sheet.remarks, "", sep="\n")
     path = place(config, "model")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,7 +142,7 @@ def describe_data(config: Config, data: Any) -> None:
     """Images of each class, how many there are in each split, mean and standard deviation."""
     from cifarlab.data.summary import class_counts, some_of_each
     from cifarlab.figures.curves import save
-    from cifarlab.figures.sheet import bars_by_class, images_by_class
+    from cifarlab.figures.sheet import MOST, bars_by_class, images_by_class
     from cifarlab.report.tables import as_markdown, markdown_table
     from cifarlab.store.tables import write_csv
     from cifarlab.theory.table import aligned
@@ -156,14 +157,17 @@ def describe_data(config: Config, data: Any) -> None:
     table = [["class", *counts], *words, sums]
     size = f"{data.image_size}x{data.image_size}"
     title = f"{data.name}: {len(data.classes)} classes, {size} pixels"
+    title += f"; {data.layout}" if data.layout else ""
     print(title, "", aligned(table, 1), "", aligned(statistics(data), 3), "", sep="\n")
 
     path = Path(config["output_root"]) / "sheets" / "data" / data.name
     count = config["per_class"]
-    images = some_of_each(data, count, config["seed"])
-    across = 1 if len(data.classes) <= 25 else max(2, 40 // count)
-    named = f"{data.name}: training images, seed {config['seed']}"
-    save(images_by_class(images, data.classes, across, named), Path(f"{path}_images.png"))
+    drawn = data.classes[:MOST]
+    images = some_of_each(data, count, config["seed"], len(drawn))
+    across = 1 if len(drawn) <= 25 else max(2, 40 // count)
+    of = "" if drawn == data.classes else f" of the first {MOST} of {len(data.classes):,} classes"
+    named = f"{data.name}: training images{of}, seed {config['seed']}"
+    save(images_by_class(images, drawn, across, named), Path(f"{path}_images.png"))
     save(
         bars_by_class(counts, data.classes, f"{title}, images of each"), Path(f"{path}_counts.png")
     )

@@ -1,10 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cifarlab.base.errors import UserError
 from cifarlab.data import datamodule
 from cifarlab.data.augment import HFlip
+from cifarlab.data.cache import Images
 from cifarlab.data.datamodule import CIFAR10DataModule
 from cifarlab.data.mixing import MixUp
 from cifarlab.data.sources import CIFAR10, Synthetic
@@ -120,3 +124,49 @@ def test_folds_and_fraction(cache) -> None:
     assert np.array_equal(half.val_indices, parts[1].val_indices), "validation is untouched"
     assert len(half.train_indices) == 100 and set(half.train_indices) < set(parts[1].train_indices)
     assert len({data.split_hash for data in (*parts, half)}) == 4
+
+
+class Parts(Synthetic):
+    """Drawn images, of which the last 100 are set aside to validate on."""
+
+    def __init__(self) -> None:
+        super().__init__(300, 100)
+
+    def key(self) -> str:
+        return f"parts-{super().key()}"
+
+    def read(self) -> Images:
+        return replace(super().read(), val_count=100, layout="train/valid/test")
+
+
+def parts(cache, **options) -> CIFAR10DataModule:
+    data = CIFAR10DataModule(Parts(), "parts", str(cache), normalize="computed", **options)
+    data.setup()
+    return data
+
+
+def test_validation_images_of_its_own(cache) -> None:
+    """They validate, and no others, whatever else is chosen; unless they are asked to train."""
+    for options in ({}, {"split_seed": 1, "val_size": 0.5}, {"fraction": 0.1}):
+        data = parts(cache, **options)
+        assert np.array_equal(data.val_indices, np.arange(200, 300)) and data.has_own_validation
+        assert data.train_indices.max() < 200
+    assert data.layout == "train/valid/test"
+    shared = parts(cache, validation="split", val_size=0.1)
+    assert len(shared.val_indices) == 30 and shared.train_indices.max() >= 200
+    assert shared.layout == "train/valid/test; its validation images train, too"
+    folds = [parts(cache, folds=3, fold=fold).val_indices for fold in range(3)]
+    assert np.array_equal(np.sort(np.concatenate(folds)), np.arange(300))
+
+
+def test_shades_of_grey(cache) -> None:
+    """As Pillow makes them; grey images stay what they are."""
+    data, colours = module(cache, channels=1), module(cache)
+    found, before = data.images.test_images, colours.images.test_images
+    assert np.array_equal(found, np.stack([found[..., 0]] * 3, axis=3))
+    expected = np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in before])
+    assert np.array_equal(found[..., 0], expected)
+    assert np.array_equal(data.images.grey().test_images, found)
+    assert len(set(data.mean)) == len(set(data.std)) == 1 and data.layout == "1 channel"
+    with pytest.raises(UserError, match=r"data.normalize=imagenet: has a mean .*; take computed"):
+        module(cache, channels=1, normalize="imagenet")

@@ -154,12 +154,101 @@ def test_a_class_folder_that_is_missing(tree: Path, ending: str, split: str) -> 
         ImageFolder(str(root)).read()
 
 
-@pytest.mark.parametrize("ending", ["", ".tar.gz"])
-def test_no_test_folder(tree: Path, ending: str) -> None:
+def names(images: Images) -> dict[str, list[tuple[int, ...]]]:
+    """The colours of each part, which tell which image is where."""
+    train, own = images.train_images[:, 0, 0], images.val_count
+    cut = len(train) - own
+    parts = {"train": train[:cut], "val": train[cut:], "test": images.test_images[:, 0, 0]}
+    return {part: sorted(map(tuple, found.tolist())) for part, found in parts.items()}
+
+
+@pytest.mark.parametrize("ending", ["", ".tar.gz", ".zip"])
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_validation_images_of_its_own(tree: Path, name: str, ending: str) -> None:
+    shutil.copytree(tree / "test", tree / name)
+    images = ImageFolder(str(pack(tree, ending) if ending else tree)).read()
+    assert images.layout == f"train/{name}/test" and images.val_count == 4
+    assert images.train_labels.tolist() == [0, 1] * 6
+    assert np.array_equal(images.train_images[8:], images.test_images), "behind those that train"
+    assert images.only(["dog"]).val_count == 2 and images.grey().val_count == 4
+
+
+@pytest.mark.parametrize(
+    ("layout", "ending"),
+    [("train", ""), ("train/valid", ".zip"), ("flat", ""), ("flat", ".tar.gz"), ("flat", ".zip")],
+)
+def test_a_test_part_is_held_out(tree: Path, layout: str, ending: str) -> None:
+    """By a seed of its own: of each class a share, the same from a folder and from an archive."""
+    if layout == "train/valid":
+        (tree / "test").rename(tree / "valid")
+    else:
+        shutil.rmtree(tree / "test")
+    if layout == "flat":
+        for label in ("cat", "dog"):
+            (tree / "train" / label).rename(tree / label)
+        (tree / "train").rmdir()
+    before = names(ImageFolder(str(tree)).read())
+    images = ImageFolder(str(pack(tree, ending) if ending else tree)).read()
+    assert images.layout == (
+        f"{layout}; 0.2 of each class held out for test (data.test_size=0.2 data.test_seed=0)"
+    )
+    assert names(images) == before
+    assert images.test_labels.tolist() == [0, 1] and len(before["train"]) == 6
+    every = {colour("train", label, i) for label in ("cat", "dog") for i in range(4)}
+    assert {*before["train"], *before["test"]} == every, "none is in both"
+    half = ImageFolder(str(tree), test_size=0.5).read()
+    assert half.test_labels.tolist() == [0, 1] * 2
+    assert {*before["test"]} <= {*names(half)["test"]}
+    others = [names(ImageFolder(str(tree), test_seed=seed).read())["test"] for seed in range(5)]
+    assert len({tuple(test) for test in others}) > 1 and others[0] == before["test"]
+    keys = {ImageFolder(str(tree), test_seed=seed).key() for seed in range(3)}
+    assert len(keys | {ImageFolder(str(tree), test_size=0.5).key()}) == 4
+
+
+def test_one_image_cannot_be_held_out_and_trained_on(tree: Path) -> None:
     shutil.rmtree(tree / "test")
-    root = pack(tree, ending) if ending else tree
-    with pytest.raises(UserError, match="no test/<class>/ folders"):
-        ImageFolder(str(root)).read()
+    for number in (1, 2, 3):
+        (tree / "train" / "dog" / f"000{number}.png").unlink()
+    with pytest.raises(UserError, match="class dog has one image, and needs one to train on and"):
+        ImageFolder(str(tree)).read()
+
+
+def test_a_class_that_is_called_train(tree: Path) -> None:
+    """Beside other folders, and without class folders in it, it is one of a flat tree."""
+    shutil.rmtree(tree / "test")
+    for label, name in (("cat", "car"), ("dog", "tram")):
+        (tree / "train" / label).rename(tree / name)
+    (tree / "tram").rename(tree / "train" / "tram")
+    for path in (tree / "train" / "tram").iterdir():
+        path.rename(tree / "train" / path.name)
+    (tree / "train" / "tram").rmdir()
+    assert ImageFolder(str(tree)).read().classes == ("car", "train")
+
+
+@pytest.mark.parametrize("ending", ["", ".zip"])
+@pytest.mark.parametrize(
+    ("rename", "said"),
+    [
+        (("test", "val", "valid"), "has val and valid, and both are names of validation images;"),
+        (("train", "valid"), "no train/<class>/ folders with images in it"),
+        (("test/cat", "test/bird"), "the class folder test/cat is missing|train/bird is missing"),
+    ],
+)
+def test_trees_that_are_not_whole(
+    tree: Path, rename: tuple[str, ...], said: str, ending: str
+) -> None:
+    old, *new = rename
+    for name in new:
+        shutil.copytree(tree / old, tree / name)
+    shutil.rmtree(tree / old)
+    with pytest.raises(UserError, match=said):
+        ImageFolder(str(pack(tree, ending) if ending else tree)).read()
+
+
+def test_nothing_but_other_files(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no image")
+    with pytest.raises(UserError, match="no train/<class>/ folders with images in it, nor"):
+        ImageFolder(str(tmp_path)).read()
 
 
 @pytest.mark.parametrize("ending", ["", ".tar.gz", ".zip"])
@@ -275,6 +364,30 @@ def test_sizes(tree: Path) -> None:
     assert ImageFolder(str(tree), image_size=16).read().train_images.shape == (8, 16, 16, 3)
 
 
+def test_images_that_are_not_square(tree: Path) -> None:
+    """Half white, half black: squashed, both halves are there; cropped, the middle."""
+    wide = Image.new("RGB", (24, 12), "black")
+    wide.paste("white", (0, 0, 6, 12))
+    wide.save(tree / "train" / "dog" / "0000.png")
+    squashed = ImageFolder(str(tree), 12).read()
+    cropped = ImageFolder(str(tree), 12, "crop").read()
+    assert squashed.layout == (
+        "train/test; 1 of 12 images squashed to squares (data.resize=squash)"
+    )
+    assert "cropped to squares (data.resize=crop)" in cropped.layout
+    assert squashed.train_images[1, 6, 0].tolist() == [255] * 3
+    assert cropped.train_images[1].max() == 0
+    assert ImageFolder(str(tree), 12).key() != ImageFolder(str(tree), 12, "crop").key()
+
+
+def test_grey_images_are_said_to_be(tree: Path) -> None:
+    for path in tree.rglob("*.png"):
+        Image.open(path).convert("I;16" if path.stem == "0000" else "L").save(path)
+    images = ImageFolder(str(tree)).read()
+    assert images.layout == "train/test; all images are grey"
+    assert np.array_equal(images.grey().train_images, images.train_images)
+
+
 def test_wrong_roots(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder or archive"):
         ImageFolder(str(tmp_path / "nowhere"))
@@ -320,3 +433,8 @@ def test_odd_entries_of_a_folder(tree: Path) -> None:
     Path(os.fsdecode(os.fsencode(cats) + b"/\xff.txt")).write_text("no image")
     assert ImageFolder(str(tree)).key() == before, "neither is an image"
     check(ImageFolder(str(tree)).read())
+
+
+def test_the_folder_above_is_named(tree: Path) -> None:
+    with pytest.raises(UserError, match=rf"one class, pets, .*; data.root={tree} has them"):
+        ImageFolder(str(tree.parent)).read()

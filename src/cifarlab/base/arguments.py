@@ -26,7 +26,7 @@ from cifarlab.base.kinds import (
     Whole,
     differ,
 )
-from cifarlab.base.options import Normalization, Split
+from cifarlab.base.options import Normalization, Resize, Split, Validation
 
 Activation = Literal["relu", "tanh", "leaky_relu", "silu", "gelu", "none"]
 Init = Literal["default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal"]
@@ -43,9 +43,11 @@ class Data(TypedDict):
     split_seed: Seed
     folds: Annotated[int, Interval(ge=2)] | None
     fold: Whole
+    validation: Validation
     classes: Classes | None
     sampling: Literal["balanced"] | None
     fraction: Share
+    channels: Literal[1, 3]
     normalize: Normalization
     batch_size: Count
     eval_batch_size: Count
@@ -56,11 +58,14 @@ class Data(TypedDict):
     root: NotRequired[Folder]
     url: NotRequired[str | None]
     image_size: NotRequired[Count | None]
+    resize: NotRequired[Resize]
+    test_size: NotRequired[Inside]
+    test_seed: NotRequired[Seed]
     num_train: NotRequired[Count]
     num_test: NotRequired[Count]
 
 
-class Cifar(TypedDict, total=False):
+class Published(TypedDict, total=False):
     root: Folder
     url: str | None
 
@@ -68,6 +73,9 @@ class Cifar(TypedDict, total=False):
 class ImageFolder(TypedDict, total=False):
     root: Folder
     image_size: Count | None
+    resize: Resize
+    test_size: Inside
+    test_seed: Seed
 
 
 class Synthetic(TypedDict, total=False):
@@ -396,8 +404,11 @@ class Transfer(TypedDict, total=False):
 SCHEMAS: dict[str, Any] = {  # arguments of what ``_target_`` may name; others' are their own affair
     "lightning.pytorch.Trainer": TrainerOptions,
     "cifarlab.data.datamodule.CIFAR10DataModule": Data,
-    "cifarlab.data.sources.CIFAR10": Cifar,
-    "cifarlab.data.sources.CIFAR100": Cifar,
+    "cifarlab.data.sources.CIFAR10": Published,
+    "cifarlab.data.sources.CIFAR100": Published,
+    "cifarlab.data.classics.SVHN": Published,
+    "cifarlab.data.classics.FashionMNIST": Published,
+    "cifarlab.data.classics.CINIC10": Published,
     "cifarlab.data.sources.ImageFolder": ImageFolder,
     "cifarlab.data.sources.Synthetic": Synthetic,
     "cifarlab.models.convnet.ConvNet": ConvNet,

@@ -48,63 +48,86 @@ _DAMAGE = (
 _TAR_BLOCK = 512
 _PIECE = 1 << 16  # bytes unpacked at once
 _ENCRYPTED = 1  # of a zip member's flags
-_SPLITS = ("train", "test")
+# What folders of a tree are called, and which images are in them
+PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 # Kept beside images by macOS, network drives and Windows; what begins with a dot is hidden anyway
 _HIDDEN = ("__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information")
 
 
 @dataclass(frozen=True)
 class File:
-    """One image of class ``label``, or, with no ``data``, the bare folder of that class."""
+    """One image of class ``label``, or, with no ``data``, the bare folder of that class.
 
-    split: str
+    part: the name of the folder that the class folder is in, of ``PARTS``; empty in a flat tree.
+    inside: the image's path below its class folder.
+    """
+
+    part: str
     label: str
+    inside: str
     name: str
     data: Path | io.BytesIO | None
 
 
 def folder_files(root: Path) -> Iterator[File]:
-    """Every ``train/<class>/**`` and ``test/<class>/**`` image below ``root``."""
-    for split, label, path, found in placed(root):
+    """Every ``train/<class>/**``, ``valid/<class>/**`` and ``test/<class>/**`` image below
+    ``root``; every ``<class>/**`` image of a flat tree."""
+    for part, folder, path, found in placed(root):
         data = path if stat.S_ISREG(found.st_mode) else None
-        yield File(split, label, path.relative_to(root).as_posix(), data)
+        inside = path.relative_to(folder).as_posix()
+        yield File(part, folder.name, inside, path.relative_to(root).as_posix(), data)
 
 
-def placed(root: Path) -> Iterator[tuple[str, str, Path, os.stat_result]]:
-    """Split, class, path and stat of every class folder below ``root`` and of every image in it.
+def placed(root: Path) -> Iterator[tuple[str, Path, Path, os.stat_result]]:
+    """Part, class folder, path and stat of every class folder below ``root`` and of every image in
+    it.
 
     Links are followed; what is hidden is left out. Raises ``UserError`` for a link that leads
     nowhere or back to a folder that it is in.
     """
-    for split in _SPLITS:
-        if not (root / split).is_dir():
-            continue
-        for folder, found in _entries(root / split):
+    for part in folder_parts(root):
+        for folder, found in _entries(root / part):
             if stat.S_ISDIR(found.st_mode):
-                yield split, folder.name, folder, found
+                yield part, folder, folder, found
                 for path, of_image in _images_below(folder):
-                    yield split, folder.name, path, of_image
+                    yield part, folder, path, of_image
+
+
+def folder_parts(root: Path) -> list[str]:
+    """The folders of ``root`` that hold class folders; of a flat tree an empty name alone.
+
+    A tree is flat if none of its folders is called as one of ``PARTS``, or if those that are hold
+    no folders and stand beside others: then they are classes.
+    """
+    folders = [path for path, found in _entries(root) if stat.S_ISDIR(found.st_mode)]
+    parts = [path for path in folders if path.name in PARTS]
+    if len(parts) < len(folders) and not any(map(_has_folders, parts)):
+        return [""]
+    return [name for name in PARTS if name in {path.name for path in parts}]
 
 
 def archive_files(archive: Path) -> Iterator[File]:
-    """The same of an archive, wherever in it the ``train`` and ``test`` folders lie.
+    """As ``folder_files``, wherever in the archive the tree lies.
 
     Raises ``UserError`` as ``members``, and if there are several such trees, or an image twice:
     they would be taken for one.
     """
+    flat = _flat_root(archive)
     first: PurePosixPath | None = None
     seen: set[str] = set()
     for name, data in members(archive, is_image):
-        if (file := _placed(name, data)) is None:
+        file = _placed(name, data) if flat is None else _in_flat(name, data, flat)
+        if file is None:
             continue
         parts = PurePosixPath(name).parts
-        tree = PurePosixPath(*parts[: parts.index(file.split)])
-        if first is not None and tree != first:
-            raise UserError(
-                f"{archive}: has train and test folders in two places, {first} and {tree}, which "
-                "would be taken for one; pack one of them"
-            )
-        first = tree
+        if flat is None:
+            tree = PurePosixPath(*parts[: parts.index(file.part)])
+            if first is not None and tree != first:
+                raise UserError(
+                    f"{archive}: has train and test folders in two places, {first} and {tree}, "
+                    "which would be taken for one; pack one of them"
+                )
+            first = tree
         if file.data is not None and file.name in seen:
             raise UserError(f"{archive}: holds {file.name} twice; pack each image once")
         seen.add(file.name)
@@ -184,18 +207,51 @@ def _images_below(
             yield path, found
 
 
+def _has_folders(folder: Path) -> bool:
+    return any(stat.S_ISDIR(found.st_mode) for _, found in _entries(folder))
+
+
 def _placed(name: str, data: bytes | None) -> File | None:
     parts = PurePosixPath(name).parts
-    place = next((i for i, part in enumerate(parts) if part in _SPLITS), None)
-    if place is None or len(parts) < place + 2 or any(map(is_hidden, parts)):
+    place = next((i for i, part in enumerate(parts) if part in PARTS), None)
+    if place is None or any(map(is_hidden, parts)):
         return None
-    split, label = parts[place : place + 2]
-    name = PurePosixPath(name).as_posix()
-    if data is None:
-        return File(split, label, name, None) if len(parts) == place + 2 else None
-    if len(parts) == place + 2:
+    return _below(parts[place], place + 1, name, data)
+
+
+def _in_flat(name: str, data: bytes | None, root: PurePosixPath) -> File | None:
+    path = PurePosixPath(name)
+    if not path.is_relative_to(root) or any(map(is_hidden, path.parts)):
         return None
-    return File(split, label, name, io.BytesIO(data))
+    return _below("", len(root.parts), name, data)
+
+
+def _below(part: str, place: int, name: str, data: bytes | None) -> File | None:
+    """The file, where the name of the class is its path's part number ``place``."""
+    path = PurePosixPath(name)
+    inside = PurePosixPath(*path.parts[place + 1 :])
+    if len(path.parts) <= place or (data is None) != (inside == PurePosixPath()):
+        return None
+    content = None if data is None else io.BytesIO(data)
+    return File(part, path.parts[place], inside.as_posix(), path.as_posix(), content)
+
+
+def _flat_root(archive: Path) -> PurePosixPath | None:
+    """The folder, in an archive, in which the class folders of a flat tree lie; ``None`` if an
+    image is in a part's class folder. Read on its own: what the tree is decides what is decoded."""
+    folders: list[tuple[str, ...]] = []
+
+    def in_a_part(name: str) -> bool:
+        parts = PurePosixPath(name).parts
+        if not is_image(name) or any(map(is_hidden, parts)):
+            return False
+        folders.append(parts[:-1])
+        return _placed(name, b"") is not None
+
+    if any(data is not None for _, data in members(archive, in_a_part)):
+        return None
+    shared = os.path.commonprefix(folders)  # part by part: these are tuples
+    return PurePosixPath(*shared)
 
 
 def _zip_members(

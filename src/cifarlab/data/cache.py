@@ -8,7 +8,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,9 @@ class Images:
 
     train_images, test_images: uint8 ``(n, height, width, 3)``, values 0 to 255.
     train_labels, test_labels: int64 ``(n,)``, positions in ``classes``.
+    val_count: how many of the training images, the last ones, the set has set aside to validate on.
+    layout: how the set was found and what was done to it, in words; empty where there was no
+        choice.
     """
 
     train_images: np.ndarray
@@ -31,6 +34,8 @@ class Images:
     test_images: np.ndarray
     test_labels: np.ndarray
     classes: tuple[str, ...]
+    val_count: int = 0
+    layout: str = ""
 
     def only(self, names: Sequence[str | int] | None) -> "Images":
         """The images of these classes alone, which get this order; of all, for ``None``.
@@ -52,12 +57,33 @@ class Images:
             self.test_images[test >= 0],
             test[test >= 0],
             chosen,
+            int((train[len(train) - self.val_count :] >= 0).sum()),
+            self.layout,
         )
+
+    def grey(self) -> "Images":
+        """The same in shades of grey, the three channels alike (ITU-R 601-2, as Pillow's ``L``)."""
+        return replace(
+            self,
+            train_images=_grey(self.train_images),
+            test_images=_grey(self.test_images),
+        )
+
+
+def _grey(images: np.ndarray) -> np.ndarray:
+    found = np.empty_like(images)
+    for start in range(0, len(images), 5000):
+        part = images[start : start + 5000].astype(np.uint32)
+        # Pillow's integers: a grey pixel stays what it is
+        shades = (part @ np.array([19595, 38470, 7471], np.uint32) + 0x8000) >> 16
+        found[start : start + 5000] = shades[..., None]
+    return found
 
 
 log = logging.getLogger("cifarlab")
 
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+_FACTS = ("classes", "val_count", "layout")
 
 
 def cached(cache_dir: str | Path, key: str, make: Callable[[], Images]) -> Images:
@@ -100,7 +126,8 @@ def _write(path: Path, images: Images) -> None:
     try:
         with temporary.open("wb") as file:
             arrays = {name: getattr(images, name) for name in _ARRAYS}
-            np.savez(file, classes=np.array(images.classes), **arrays)
+            arrays |= {name: np.array(getattr(images, name)) for name in _FACTS}
+            np.savez(file, **arrays)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -112,7 +139,13 @@ def _read(path: Path) -> Images:
     try:
         arrays = read_arrays(path)
         classes = tuple(str(name) for name in arrays["classes"])
-        return Images(**{name: arrays[name] for name in _ARRAYS}, classes=classes)
+        return Images(
+            **{name: arrays[name] for name in _ARRAYS},
+            classes=classes,
+            # of before there was one: such sets have neither
+            val_count=int(arrays.get("val_count", 0)),
+            layout=str(arrays.get("layout", "")),
+        )
     except UserError:
         raise
     except DAMAGE as error:

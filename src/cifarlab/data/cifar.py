@@ -1,27 +1,23 @@
 """CIFAR-10 and CIFAR-100 from their authors' files, in either form that they are given away in."""
 
-import contextlib
-import hashlib
 import logging
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit
 
 import numpy as np
 from jaxtyping import Int64, UInt8
 
 from cifarlab.base.errors import UserError
-from cifarlab.base.reading import named_path, read_bytes
+from cifarlab.base.reading import named_path
 from cifarlab.data.archives import members
 from cifarlab.data.cache import Images
+from cifarlab.data.published import check_sum, check_url, fetch, md5, md5_of, read_whole
 
 log = logging.getLogger("cifarlab")
 
 _PAGE = "https://www.cs.toronto.edu/~kriz"
-_SCHEMES = ("https", "http", "ftp", "file")
 _PIXELS = 3 * 32 * 32
 Batch = tuple[UInt8[np.ndarray, "n 32 32 3"], Int64[np.ndarray, " n"]]
 
@@ -61,16 +57,16 @@ class Version:
         return Images(train[0], train[1], test[0], test[1], classes)
 
     def _folder_files(self, folder: Path) -> Iterator[tuple[str, bytes]]:
-        for name, md5 in {**self.train, **self.test}.items():
-            yield name, _read(folder / name, md5)
+        for name, published in {**self.train, **self.test}.items():
+            yield name, read_whole(folder / name, published)
 
     def _archive_files(self, archive: Path) -> Iterator[tuple[str, bytes]]:
-        _check(archive, _md5_of(archive), self.archive_md5)
+        check_sum(archive, md5_of(archive), self.archive_md5)
         sums = {**self.train, **self.test}
         for path, data in members(archive, lambda path: PurePosixPath(path).name in sums):
             name = PurePosixPath(path).name
             if data is not None:
-                _check(archive / path, _md5(data), sums[name])
+                check_sum(archive / path, md5(data), sums[name])
                 yield name, data
 
 
@@ -147,8 +143,7 @@ class CIFAR10:
 
     def __init__(self, root: str, url: str | None = None, download: bool = True) -> None:
         self.root, self.url, self.download = named_path(f"data.root={root}", root), url, download
-        if url is not None and urlsplit(url).scheme not in _SCHEMES:
-            raise UserError(f"data.url={url}: must begin with one of {', '.join(_SCHEMES)}")
+        check_url(url)
 
     def key(self) -> str:
         """That of the python archive, for all versions: their images are the same."""
@@ -182,19 +177,13 @@ class CIFAR10:
         url = self.url or f"{_PAGE}/{self.versions[0].archive}"
         reason = ""
         if self.download:
-            is_new = not self.root.exists()
             try:
-                self.root.mkdir(parents=True, exist_ok=True)
-                with TemporaryDirectory(prefix=".download-", dir=self.root) as folder:
-                    path = Path(folder) / "archive"
-                    version = self._download(url, path)
-                    place = path.replace(self.root / version.archive)
-                return version.read(place, self.classes)
+                place = fetch(self.root, url, lambda found: self._archive_of(found, url))
             except OSError as error:  # URLError is one
                 reason = f", and {url} could not be downloaded ({error})"
-                if is_new:
-                    with contextlib.suppress(OSError):
-                        self.root.rmdir()
+            else:
+                version = next(v for v in self.versions if v.archive == place.name)
+                return version.read(place, self.classes)
         forms = [
             f"{version.folder}/ or {version.archive} (md5 {version.archive_md5})"
             for version in self.versions
@@ -205,18 +194,13 @@ class CIFAR10:
             "download an archive from, or try data=synthetic"
         )
 
-    def _download(self, url: str, path: Path) -> Version:
+    def _archive_of(self, found: str, url: str) -> str:
         """Which version's archive ``url`` turned out to be. Raises ``UserError`` if it is none."""
-        from torch.hub import download_url_to_file  # slow to import
-
-        log.info("downloading %s", url)
-        download_url_to_file(url, str(path))
-        md5 = _md5_of(path)
         for version in self.versions:
-            if md5 == version.archive_md5:
-                return version
+            if found == version.archive_md5:
+                return version.archive
         known = " or ".join(f"{version.archive_md5}" for version in self.versions)
-        raise UserError(f"{url}: not an archive of {self.name}: md5 {md5}, should be {known}")
+        raise UserError(f"{url}: not an archive of {self.name}: md5 {found}, should be {known}")
 
 
 class CIFAR100(CIFAR10):
@@ -262,34 +246,3 @@ class CIFAR100(CIFAR10):
 def _images(rows: UInt8[np.ndarray, "n 3072"]) -> UInt8[np.ndarray, "n 32 32 3"]:
     """Colour planes to pixels."""
     return np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-
-
-def _read(path: Path, md5: str) -> bytes:
-    try:
-        data = read_bytes(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: missing") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    _check(path, _md5(data), md5)
-    return data
-
-
-def _md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
-
-
-def _md5_of(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def _check(path: Path, found: str, published: str) -> None:
-    if found != published:
-        raise UserError(
-            f"{path}: damaged (md5 {found}, published is {published}); put a whole one in its "
-            "place, or delete it"
-        )

@@ -58,6 +58,9 @@ class CIFAR10DataModule(LightningDataModule):
         folds, fold: see ``cifarlab.data.splits.fold``; with folds, val_size has no say.
         fraction: share of the training images, after the split, that is trained on; see
             ``cifarlab.data.splits.subset``.
+        validation: ``own`` validates on the images that the source has set aside for that, where it
+            has some and there are no folds; ``split`` has them train, too, and takes a part of all.
+        channels: 1 makes the images shades of grey, of which the net gets one channel; 3.
         classes: which of the source's classes there are, in this order; ``None``: all.
         sampling: ``balanced`` for an epoch in which each class comes as often as the others.
         normalize: ``dataset`` (the source's published statistics), ``imagenet``, ``half`` (mean and
@@ -79,7 +82,9 @@ class CIFAR10DataModule(LightningDataModule):
         split_seed: int = 0,
         folds: int | None = None,
         fold: int = 0,
+        validation: str = "own",
         fraction: float = 1.0,
+        channels: int = 3,
         classes: Sequence[str | int] | None = None,
         sampling: str | None = None,
         normalize: str = "dataset",
@@ -93,6 +98,7 @@ class CIFAR10DataModule(LightningDataModule):
         self.source, self.name, self.cache_dir = source, name, cache_dir
         self.val_size, self.split, self.split_seed = val_size, split, split_seed
         self.folds, self.fold, self.fraction = folds, fold, fraction
+        self.validation, self.channels = validation, channels
         self.only, self.sampling = classes, sampling
         if classes is not None:  # other data than all of them, and so another name
             self.name = f"{name}[{','.join(map(str, classes))}]"
@@ -113,12 +119,17 @@ class CIFAR10DataModule(LightningDataModule):
         if self.images is not None:
             return
         every = cached(self.cache_dir, self.source.key(), self.source.read)
-        self.images = every.only(self.only)
+        chosen = every.only(self.only)
+        self.images = chosen if self.channels == 3 else chosen.grey()
         labels, how, seed = self.images.train_labels, self.split, self.split_seed
-        if self.folds is None:
-            train, self.val_indices = splits.split(labels, how, self.val_size, seed)
-        else:
+        if self.folds is not None:
             train, self.val_indices = splits.fold(labels, how, self.folds, self.fold, seed)
+        elif self.has_own_validation:
+            train, self.val_indices = np.split(
+                np.arange(len(labels)), [len(labels) - self.images.val_count]
+            )
+        else:
+            train, self.val_indices = splits.split(labels, how, self.val_size, seed)
         self.train_indices = splits.subset(labels, train, how, self.fraction, seed)
         self.mean, self.std = self._statistics()
 
@@ -143,6 +154,22 @@ class CIFAR10DataModule(LightningDataModule):
     def image_size(self) -> int:
         """Height and width in pixels."""
         return self._loaded().train_images.shape[1]
+
+    @property
+    def has_own_validation(self) -> bool:
+        """Whether the images that validate are those that the source has set aside for it."""
+        own = self._loaded().val_count > 0 and self.validation == "own"
+        return own and self.folds is None
+
+    @property
+    def layout(self) -> str:
+        """How the images were found and shared out, in words; empty where there was no choice."""
+        told = [self._loaded().layout]
+        if self._loaded().val_count and not self.has_own_validation:
+            told.append("its validation images train, too")
+        if self.channels == 1:
+            told.append("1 channel")
+        return "; ".join(filter(None, told))
 
     @property
     def split_hash(self) -> str:
@@ -247,6 +274,11 @@ class CIFAR10DataModule(LightningDataModule):
             raise UserError(f"data.normalize={self.normalize}: must be one of {allowed}")
         statistics = NORMALIZATIONS[self.normalize] or self.source.statistics
         assert statistics is not None
+        if self.channels == 1 and any(len(set(part)) > 1 for part in statistics):
+            raise UserError(
+                f"data.normalize={self.normalize}: has a mean and standard deviation for each "
+                "colour, and data.channels=1 has none; take computed or half"
+            )
         return statistics
 
 

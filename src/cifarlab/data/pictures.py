@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.options import Resize
 from cifarlab.base.reading import MAX_PIXELS, named_path, size_of
 from cifarlab.data.archives import formats, is_archive, is_hidden, is_image, members
 
@@ -108,10 +109,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def fit(image: Image.Image, size: int) -> UInt8[np.ndarray, "size size 3"]:
-    """The largest centred square of an RGB image, ``size`` pixels wide (bilinear, antialiased)."""
+def fit(image: Image.Image, size: int, resize: Resize = "crop") -> UInt8[np.ndarray, "size size 3"]:
+    """An RGB image as a square, ``size`` pixels wide (bilinear, antialiased): its largest centred
+    square (``crop``), or all of it, squashed (``squash``)."""
     if image.size != (size, size):
-        image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
+        if resize == "squash":
+            image = image.resize((size, size), Image.Resampling.BILINEAR)
+        else:
+            image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
     return np.asarray(image)
 
 

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import FigureBase
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from cifarlab.figures.style import Figure, class_labels, percent, short
+from cifarlab.figures.style import COLOURS, Figure, class_labels, percent, plain, short
 
 _MOST_NAMED = 20  # classes; with more there is no room for names and numbers
+MOST = 100  # classes; of more, the pairs that are most often confused are shown
+PAIRS = 20  # how many of them
 
 
 def draw(counts: np.ndarray, classes: Sequence[str], title: str = "") -> Figure:
@@ -25,10 +28,16 @@ def draw_on(
     """Counts as numbers, shaded by their share of the true class, so that a row reads alike
     whether its class has many images or few. The scale is a square root's: single mistakes show.
 
+    Of more than ``MOST`` classes there are bars instead, for the pairs that are most often
+    confused.
+
     Args:
         counts: ``(classes, classes)``; row: true class, column: answer.
     """
     axes = figure.subplots()
+    if len(classes) > MOST:
+        _bars(axes, counts, classes, title)
+        return
     shares = row_shares(counts)
     shades = PowerNorm(0.5, vmin=0, vmax=1)
     image = axes.imshow(np.ma.masked_equal(shares, 0), cmap="Blues", norm=shades)
@@ -55,6 +64,29 @@ def draw_on(
             column, row, f"{count:d}", ha="center", va="center", fontsize=size, color=colour,
             fontweight=weight,
         )  # fmt: skip
+
+
+def most_confused(counts: np.ndarray, most: int) -> list[tuple[int, int, int]]:
+    """True class, answer and images of the ``most`` places off the diagonal with the most images,
+    those with none left out. counts: as ``draw_on``'s."""
+    wrong = counts * ~np.eye(len(counts), dtype=bool)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    places = (divmod(int(place), len(counts)) for place in order)
+    return [(true, answer, n) for true, answer in places if (n := int(wrong[true, answer]))]
+
+
+def _bars(axes: Axes, counts: np.ndarray, classes: Sequence[str], title: str) -> None:
+    found, names = most_confused(counts, PAIRS), class_labels(classes)
+    bars = axes.barh(range(len(found)), [n for *_, n in found], color=COLOURS[0], height=0.7)
+    axes.bar_label(bars, [f"{n:,}" for *_, n in found], padding=3, fontsize=8)
+    pairs = [f"{short(names[i], 14)} as {short(names[j], 14)}" for i, j, _ in found]
+    axes.set_yticks(range(len(found)), pairs)
+    axes.set_ylim(len(found) - 0.4, -0.6)
+    axes.tick_params(labelsize=8.5)
+    axes.set(xlabel="images", title=title)
+    axes.title.set_fontsize(10)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    plain(axes)
 
 
 def row_shares(counts: np.ndarray) -> np.ndarray:

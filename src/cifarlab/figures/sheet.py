@@ -7,6 +7,8 @@ from matplotlib.ticker import MaxNLocator
 
 from cifarlab.figures.style import COLOURS, Figure, class_labels, plain, short
 
+MOST = 100  # classes that there is room for
+
 
 def before_and_after(
     originals: np.ndarray,
@@ -82,12 +84,21 @@ def images_by_class(
 def bars_by_class(
     counts: Mapping[str, Sequence[int]], names: Sequence[str], title: str = ""
 ) -> Figure:
-    """A panel of horizontal bars for each of ``counts``, each on a scale of its own.
+    """A panel of horizontal bars for each of ``counts``, each on a scale of its own. Of more than
+    ``MOST`` classes those with the fewest and those with the most images, by the first of
+    ``counts``.
 
     Args:
         counts: split to its number of images of each class.
         names: of the classes.
     """
+    sums = {split: sum(values) for split, values in counts.items()}
+    if len(names) > MOST:
+        order = np.argsort(-np.array(next(iter(counts.values()))), kind="stable")
+        ends = [*order[: MOST // 2], *order[-MOST // 2 :]]
+        counts = {split: [values[i] for i in ends] for split, values in counts.items()}
+        title = f"{title}; the {MOST // 2} largest and smallest of {len(names):,} classes"
+        names = [names[i] for i in ends]
     few, names = len(names) <= 25, class_labels(names)
     size = (9, max(2.5, (0.28 if few else 0.15) * len(names) + 1))
     figure = Figure(figsize=size, layout="constrained")
@@ -98,7 +109,7 @@ def bars_by_class(
         if few:
             axes.bar_label(bars, [f"{value:,}" for value in values], padding=3, fontsize=8)
             axes.margins(x=0.22)
-        axes.set(title=f"{split}: {sum(values):,}", xlabel="images")
+        axes.set(title=f"{split}: {sums[split]:,}", xlabel="images")
         axes.title.set_fontsize(10)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.xaxis.set_major_formatter("{x:,.0f}")

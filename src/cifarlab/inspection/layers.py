@@ -123,17 +123,18 @@ def first_layer(made: Sequence[Call]) -> Call | None:
 
 def as_pictures(
     weight: Float[Tensor, "filters channels height width"] | Float[Tensor, "units inputs"],
-    in_channels: int = 3,
+    in_channels: Sequence[int] = (3, 1),
 ) -> Float[Tensor, "filters channels height width"]:
     """Weights of a first layer as pictures: those of a convolution as they are, those of a dense
-    layer, whose inputs are flattened square images ``(in_channels, size, size)``, of that size, or
+    layer, whose inputs are flattened square images of one of ``in_channels``, of that size, or
     where they are not, as rows of one pixel's height."""
     if weight.ndim == 4:
         return weight
-    side = round((weight.shape[1] / in_channels) ** 0.5)
-    if in_channels * side**2 != weight.shape[1]:
-        return weight[:, None, None]
-    return weight.unflatten(1, (in_channels, side, side))
+    for channels in in_channels:
+        side = round((weight.shape[1] / channels) ** 0.5)
+        if channels * side**2 == weight.shape[1]:
+            return weight.unflatten(1, (channels, side, side))
+    return weight[:, None, None]
 
 
 def last_maps(made: Sequence[Call]) -> Call | None:

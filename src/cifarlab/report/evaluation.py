@@ -12,14 +12,17 @@ from cifarlab.figures import classes as per_class
 from cifarlab.figures import confusion as confusion_figure
 from cifarlab.figures import evaluation as sheet_figure
 from cifarlab.figures import reliability as reliability_figure
+from cifarlab.figures.confusion import MOST
 from cifarlab.figures.evaluation import Sheet, Shown
 from cifarlab.figures.reliability import Panel
+from cifarlab.figures.sheet import bars_by_class
 from cifarlab.figures.style import beside_labels, class_labels
 from cifarlab.report.document import Block, Grid, Heading, Picture, Text
 from cifarlab.report.images import images_of
 from cifarlab.report.tables import Table
 from cifarlab.stats.answers import Predictions, confusion, precision, recall
 from cifarlab.stats.calibration import Reliability, cross_entropy, fit_temperature, reliability
+from cifarlab.stats.quantities import BALANCED
 from cifarlab.store.predictions import RunPredictions
 from cifarlab.store.record import RunRecord
 from cifarlab.store.run import Run
@@ -130,11 +133,17 @@ def blocks(run: Run, evaluation: Evaluation, sheet: Sheet) -> list[Block]:
         Heading("Training"),
         *drawn,
         Heading("Classes"),
-        Grid.of(class_table(evaluation, sheet.classes), words=(4,)),
+        *images_of_each_class(run),
+        *_first(len(sheet.classes)),
+        Grid.of(
+            class_table(sheet.counts, sheet.precision, sheet.recall, sheet.classes), words=(4,)
+        ),
         _picture(
             "confusion",
             confusion_figure.draw(sheet.counts, sheet.classes),
-            "Test images by true class and answer, shaded by their share of the class.",
+            "Test images by true class and answer, shaded by their share of the class."
+            if len(sheet.classes) <= MOST
+            else "The test images that are most often taken for another class: true class, answer.",
             [charts.confusion(sheet.counts, sheet.classes)],
         ),
         _picture(
@@ -163,19 +172,46 @@ def blocks(run: Run, evaluation: Evaluation, sheet: Sheet) -> list[Block]:
     ]
 
 
-def class_table(evaluation: Evaluation, classes: Sequence[str]) -> Table:
+def images_of_each_class(run: Run) -> list[Picture]:
+    """Of a run whose classes are uneven, how many images each has; else nothing."""
+    train, test = run.answers.train_counts, run.answers.test
+    if train is None or BALANCED not in run.result.metrics["test"]:
+        return []
+    counts = np.bincount(test.labels, minlength=len(train))
+    bars = bars_by_class({"train": train.tolist(), "test": counts.tolist()}, run.answers.classes)
+    below = (
+        "Images of each class. They are uneven, so accuracy is mostly that of the large classes; "
+        "balanced accuracy is the mean of the classes' recalls."
+    )
+    return [_picture("images_of_each_class", bars, below)]
+
+
+def _first(classes: int) -> list[Block]:
+    """What the table of the classes leaves out."""
+    if classes <= MOST:
+        return []
+    return [Text(f"The {MOST} of {classes:,} classes with the lowest recall.")]
+
+
+def class_table(
+    counts: np.ndarray, precision: np.ndarray, recall: np.ndarray, classes: Sequence[str]
+) -> Table:
     """A table with a row for each class: how many test images, precision, recall, and the class
-    that it is most often taken for."""
+    that it is most often taken for. Of more than ``MOST`` classes those with the lowest recall."""
     classes = beside_labels(classes)
+    order = range(len(classes))
+    if len(classes) > MOST:
+        order = np.argsort(recall, kind="stable")[:MOST].tolist()
     table = [("class", "images", "precision", "recall", "most often taken for")]
-    for i, name in enumerate(classes):
-        mistaken = evaluation.counts[i].copy()
+    for i in order:
+        name = classes[i]
+        mistaken = counts[i].copy()
         mistaken[i] = 0
         worst = int(mistaken.argmax())
         taken = f"{classes[worst]} ({mistaken[worst]})" if mistaken[worst] else ""
         right, found = (f"{value:.2%}" if np.isfinite(value) else "-" for value in (
-            evaluation.precision[i], evaluation.recall[i]))  # fmt: skip
-        table.append((name, str(evaluation.counts[i].sum()), right, found, taken))
+            precision[i], recall[i]))  # fmt: skip
+        table.append((name, str(counts[i].sum()), right, found, taken))
     return table
 
 

@@ -25,6 +25,7 @@ def images_of(run: Run) -> Images:
     try:
         found = instantiate(source, _convert_="all")
         images = cached(data["cache_dir"], found.key(), found.read).only(data.get("classes"))
+        images = images.grey() if data.get("channels", 3) == 1 else images
     except Exception as error:
         if isinstance(mistake := told(error), UserError):
             raise mistake from error

@@ -20,7 +20,7 @@ from cifarlab.report.index import indexed, write_index
 from cifarlab.report.sweep.page import write_results, write_sweep
 from cifarlab.report.sweep.results import collect
 from cifarlab.report.tables import Table
-from cifarlab.stats.quantities import METRICS
+from cifarlab.stats.quantities import BALANCED, BALANCED_LABEL, METRICS
 from cifarlab.store.record import RunRecord, is_finished
 from cifarlab.store.run import Run
 from cifarlab.store.sweep import is_study, is_sweep
@@ -60,7 +60,7 @@ def _run(run: Run) -> list[Block]:
     record = run.result
     return [
         *provenance([run]),
-        Grid.of(_results(record)),
+        Grid.of(results(record)),
         *_evaluation(run),
         Heading("The run"),
         Grid.of(_facts(record), words=(1,)),
@@ -79,15 +79,29 @@ def _evaluation(run: Run) -> list[Block]:
         return [Heading("Evaluation"), Text(str(error))]
 
 
-def _results(record: RunRecord) -> Table:
+def results(record: RunRecord) -> Table:
+    """Of each split what was measured, with test-time augmentation too where it was asked for."""
     measured = dict(record.metrics)
     if record.tta:
         measured |= {f"{s}, tta={record.tta['views']}": record.tta[s] for s in ("val", "test")}
+    more = [name for name in record.metrics["test"] if name not in METRICS]
     rows = [
-        (name, *(m.short(values.get(m.name, math.nan)) for m in METRICS.values()))
+        (
+            name,
+            *(m.short(values.get(m.name, math.nan)) for m in METRICS.values()),
+            *(_more(key, values.get(key, math.nan)) for key in more),
+        )
         for name, values in measured.items()
     ]
-    return [("", *(m.label for m in METRICS.values())), *rows]
+    labels = (BALANCED_LABEL if name == BALANCED else name for name in more)
+    return [("", *(m.label for m in METRICS.values()), *labels), *rows]
+
+
+def _more(name: str, value: float) -> str:
+    """A value of what not every run has."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:.2%}" if name == BALANCED else f"{value:.4f}"
 
 
 def _facts(record: RunRecord) -> Table:
@@ -97,6 +111,7 @@ def _facts(record: RunRecord) -> Table:
         ("parameters", f"{record.num_params:,}"),
         ("multiply-accumulates an image", f"{record.macs:,}"),
         ("train, val, test images", ", ".join(f"{data[f'num_{s}']:,}" for s in record.metrics)),
+        *([("data", data["layout"])] if data.get("layout") else []),
         ("split", data["split_hash"]),
         ("epochs", f"{record.epochs_run}, best {record.best_epoch} ({record.status})"),
         ("time", f"{duration(record.time['fit_s'])}, {record.time['images_per_s']:,.0f} images/s"),

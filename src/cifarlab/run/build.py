@@ -89,7 +89,13 @@ def build(config: RunConfig, *, pretrained: bool = True) -> tuple[Any, ImageClas
     data.setup()
     # after the data, whose reading must not decide which weights a seed means
     torch.manual_seed(derive("weights", config["seed"]))
-    net = build_net(config["model"], len(data.classes), data.image_size, pretrained=pretrained)
+    net = build_net(
+        config["model"],
+        len(data.classes),
+        data.image_size,
+        pretrained=pretrained,
+        channels=getattr(data, "channels", 3),  # a module of the user's own may have none
+    )
     prepare: Callable[[torch.Tensor], None] | None = getattr(net, "prepare", None)
     if prepare is not None:
         prepare(data.examples(_PREPARING))

@@ -22,7 +22,7 @@ from cifarlab.base.errors import UserError
 from cifarlab.base.plain import select
 from cifarlab.callbacks import Interrupted, undisturbed
 from cifarlab.run.session import TEST_READS, Session, short_path
-from cifarlab.stats.quantities import METRICS
+from cifarlab.stats.quantities import BALANCED, METRICS
 from cifarlab.store.checkpoint import INITIAL, LAST, read_latest
 from cifarlab.store.configs import leaves
 from cifarlab.store.files import SUMS, SUMS_LOCK, remove, write_atomic
@@ -140,7 +140,11 @@ def summary(record: RunRecord, folder: Path) -> str:
         measured |= {f"{name}*": record.tta[name] for name in ("val", "test")}
     for name, values in measured.items():
         told = [f"{m.short(values[k]):>12}" for k, m in METRICS.items()]
-        told += [f"{values[k]:>{max(12, len(k) + 2)}.4f}" for k in more if k in values]
+        told += [
+            f"{values[k]:>{max(12, len(k) + 2)}{'.2%' if k == BALANCED else '.4f'}}"
+            for k in more
+            if k in values
+        ]
         rows.append(f"{name:10}" + "".join(told))
     if record.tta:
         rows.append(f"* tta={record.tta['views']}: the same weights, logits averaged over views")

@@ -34,7 +34,8 @@ from cifarlab.run.build import (
     syncs_batchnorm,
     without_noise,
 )
-from cifarlab.stats.quantities import METRICS
+from cifarlab.stats.answers import Predictions, balanced_accuracy, confusion
+from cifarlab.stats.quantities import BALANCED, METRICS, UNEVEN, extremes, unevenness
 from cifarlab.store.checkpoint import (
     BEST,
     LAST,
@@ -151,6 +152,18 @@ class Session:
         }
 
     @property
+    def class_counts(self) -> np.ndarray:
+        """The images of each class that train, int64 ``(classes,)``."""
+        labels = self.data.images.train_labels[self.data.train_indices]
+        return np.bincount(labels, minlength=len(self.data.classes))
+
+    @property
+    def unevenness(self) -> float:
+        """Of the whole training set, whose shares a small part may have lost by chance."""
+        labels = self.data.images.train_labels
+        return unevenness(np.bincount(labels, minlength=len(self.data.classes)).tolist())
+
+    @property
     def hardware(self) -> dict[str, Any]:
         device, trainer = self.trainer.strategy.root_device, self.trainer
         return hardware.describe(device, trainer.world_size, str(trainer.precision))
@@ -171,7 +184,14 @@ class Session:
     def announce(self) -> None:
         """Say in a few lines what is about to be trained."""
         images = ", ".join(f"{n:,} {name[4:]}" for name, n in self.sizes.items())
-        log.info("data   %s: %s images", self.data.name, images)
+        told = [f"{images} images", getattr(self.data, "layout", "")]
+        if self.unevenness >= UNEVEN:
+            told.append(extremes(self.class_counts.tolist(), self.data.classes))
+        log.info("data   %s: %s", self.data.name, "\n       ".join(filter(None, told)))
+        if not getattr(getattr(self.data, "source", None), "mirrored", True) and flips(self.config):
+            log.warning(
+                "data   %s: mirrored, these are other shapes: aug=crop flips none", self.data.name
+            )
         log.info(
             "model  %s: %s parameters, %.1f million multiply-accumulates an image",
             self.config["choices"]["model"],
@@ -273,7 +293,12 @@ class Session:
         return results, earlier + self.data.test_reads
 
     def _measure_more(self, results: dict[str, Evaluation]) -> None:
-        """Add the values of ``metrics=`` to those that every run has."""
+        """Add the values of ``metrics=`` to those that every run has, and balanced accuracy where
+        classes are uneven."""
+        if self.unevenness >= UNEVEN:
+            for result in results.values():
+                answers = Predictions(result.logits.astype(np.float64), result.labels)
+                result.metrics[BALANCED] = balanced_accuracy(confusion(answers))
         for name, part in (self.config.get("metrics") or {}).items():
             metric = instantiate(part, _convert_="all")
             for split, result in results.items():
@@ -295,6 +320,7 @@ class Session:
                 train_indices=self.data.train_indices,
                 val_indices=self.data.val_indices,
                 classes=np.array(self.data.classes),
+                train_counts=self.class_counts,
             )
 
     def _log_final(self, results: dict[str, Evaluation]) -> dict[str, float]:
@@ -324,7 +350,12 @@ class Session:
             num_params=self.num_params,
             macs=self.macs,
             seed=config["seed"],
-            data={"name": self.data.name, **self.sizes, "split_hash": self.data.split_hash},
+            data={
+                "name": self.data.name,
+                **self.sizes,
+                "split_hash": self.data.split_hash,
+                **({"layout": layout} if (layout := getattr(self.data, "layout", "")) else {}),
+            },
             epochs_run=self.epochs_run,
             best_epoch=best_epoch,
             metrics={name: result.metrics for name, result in results.items()},
@@ -375,6 +406,12 @@ def time_to(accuracy: float | None, rows: Sequence[Mapping[str, float]]) -> dict
         if row["val_acc"] >= accuracy:
             return {"val_acc": accuracy, "epoch": int(row["epoch"]), "fit_s": seconds}
     return {"val_acc": accuracy, "epoch": None, "fit_s": None}
+
+
+def flips(config: Mapping[str, Any]) -> bool:
+    """Whether images are mirrored, in training or in what is measured with ``tta``."""
+    named = [str(part.get("_target_", "")) for part in (config["aug"] or {}).values()]
+    return bool(config.get("tta")) or any("Flip" in name for name in named)
 
 
 def normalises(net: torch.nn.Module) -> bool:

@@ -86,6 +86,12 @@ def recall(counts: Int[np.ndarray, "classes classes"]) -> Float[np.ndarray, " cl
     return _share(np.diag(counts), counts.sum(axis=1))
 
 
+def balanced_accuracy(counts: Int[np.ndarray, "classes classes"]) -> float:
+    """The mean of the classes' recalls, in [0, 1]: accuracy, if each class had as many images as
+    the others. Classes without images do not count. counts: as ``confusion`` returns them."""
+    return float(np.nanmean(recall(counts)))
+
+
 def _share(
     part: Int[np.ndarray, " classes"], whole: Int[np.ndarray, " classes"]
 ) -> Float[np.ndarray, " classes"]:

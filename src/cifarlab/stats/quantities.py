@@ -5,6 +5,7 @@ its value for each image.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -85,6 +86,28 @@ METRICS: dict[str, Metric] = {
         Metric("loss", "nats", "loss", digits=4, scores="loss"),
     )
 }
+
+
+BALANCED = "balanced_acc"  # of runs with uneven classes alone: the mean of the classes' recalls
+BALANCED_LABEL = "balanced accuracy"
+UNEVEN = 1.5  # times the images of the smallest class in the largest one, from where on it is said
+
+
+def unevenness(counts: Sequence[int]) -> float:
+    """The images of the largest class over those of the smallest one, which counts as one at
+    least. counts: of each class."""
+    return float(max(counts) / max(min(counts), 1))
+
+
+def extremes(counts: Sequence[int], classes: Sequence[str]) -> str:
+    """In words, which class has the fewest and which the most training images. counts: of each
+    class."""
+    places = range(len(counts))
+    few, many = min(places, key=counts.__getitem__), max(places, key=counts.__getitem__)
+    return (
+        f"uneven: {counts[few]:,} ({classes[few]}) to {counts[many]:,} ({classes[many]}) "
+        "training images a class"
+    )
 
 
 def _of_splits(metric: Metric, digits: int) -> list[Quantity]:

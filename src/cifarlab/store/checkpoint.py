@@ -5,6 +5,7 @@ what the net needs to know of the data (classes, image size, mean, standard devi
 checkpoint can be used without anything else.
 """
 
+import inspect
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_method, instantiate
 from lightning.fabric.plugins import TorchCheckpointIO
 from torch import nn
 
 from cifarlab.base.errors import UserError
 from cifarlab.base.labs import changed
+from cifarlab.base.options import Resize
 from cifarlab.base.weights import fitted, in_short, misfits, read_state, read_weights
 from cifarlab.store.files import copy_whole, open_checked, written_whole
 from cifarlab.store.record import RunRecord
@@ -94,6 +96,14 @@ class LoadedNet:
     config: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def resize(self) -> Resize:
+        """What becomes of images that are not square: what became of those it was trained on."""
+        data = self.config.get("data", {})
+        if data.get("image_size") is None:  # it had squares of one size
+            return "crop"
+        return data.get("resize", "squash")  # of before there was a choice
+
+    @property
     def record(self) -> RunRecord:
         """The record of the run, for a net that is known to have one."""
         assert self.run is not None, f"{self.title} is not of a run"
@@ -101,16 +111,50 @@ class LoadedNet:
 
 
 def build_net(
-    model: Mapping[str, Any], num_classes: int, image_size: int, *, pretrained: bool = True
+    model: Mapping[str, Any],
+    num_classes: int,
+    image_size: int,
+    *,
+    pretrained: bool = True,
+    channels: int = 3,
 ) -> nn.Module:
     """Build the net that the ``model`` part of a configuration describes, with new weights.
 
+    It takes RGB images whatever ``channels`` is.
+
     pretrained: ``False`` ignores ``model.weights``, if a checkpoint is loaded afterwards anyway.
+    channels: 1: the net itself has one, and gets images in shades of grey, see ``one_channel``.
+        Raises ``UserError`` for a model without ``in_channels``.
     """
     options = dict(model)
+    if channels != 3:
+        target = options["_target_"]
+        taken = inspect.signature(get_method(target)).parameters.values()
+        if not any(p.name == "in_channels" or p.kind is p.VAR_KEYWORD for p in taken):
+            raise UserError(
+                f"data.channels={channels}: {target} takes images of 3 channels; data.channels=3 "
+                "gives it grey images as such"
+            )
+        options["in_channels"] = channels
     if not pretrained and "weights" in options:
         options["weights"] = None
-    return instantiate(options, num_classes=num_classes, image_size=image_size, _convert_="all")
+    net = instantiate(options, num_classes=num_classes, image_size=image_size, _convert_="all")
+    if channels != 3:
+        net.register_forward_pre_hook(one_channel)
+    return net
+
+
+def one_channel(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """Before a net of one channel: RGB images ``(batch, 3, height, width)`` in shades of grey,
+    ``(batch, 1, height, width)`` (ITU-R 601-2).
+
+    So all that makes, shows or changes images has them in RGB, also what was trained in grey. It is
+    a hook so that the net has the same layers and names as any. Mean and standard deviation are
+    alike in all channels (``CIFAR10DataModule``): grey before normalising is grey after it.
+    """
+    (images,) = inputs
+    red, green, blue = (images[:, i : i + 1] for i in range(3))
+    return (0.299 * red + 0.587 * green + 0.114 * blue,)
 
 
 def load_run(folder: str | Path) -> LoadedNet:
@@ -127,7 +171,13 @@ def load_run(folder: str | Path) -> LoadedNet:
     check_trusted(config, path)
     for line in changed(run.result.code):
         log.warning("%s: %s", run.folder, line)
-    net = build_net(config["model"], len(classes), identity["image_size"], pretrained=False)
+    net = build_net(
+        config["model"],
+        len(classes),
+        identity["image_size"],
+        pretrained=False,
+        channels=config["data"].get("channels", 3),
+    )
     load_weights(net, checkpoint, path)
     return LoadedNet(
         net.eval(),

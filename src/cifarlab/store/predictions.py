@@ -19,12 +19,15 @@ class RunPredictions:
 
     val_indices: the positions of the validation images among the training images of the source.
     classes: their names; numbers if the file has no names.
+    train_counts: how many images of each class have trained; ``None`` in folders of earlier
+        versions.
     """
 
     val: Predictions
     test: Predictions
     val_indices: Int[np.ndarray, " val"]
     classes: tuple[str, ...]
+    train_counts: Int[np.ndarray, " classes"] | None = None
 
 
 def load(folder: Path) -> RunPredictions:
@@ -37,7 +40,9 @@ def load(folder: Path) -> RunPredictions:
             for s in ("val", "test")
         )
         names = arrays.get("classes", np.arange(val.logits.shape[1]))
-        return RunPredictions(val, test, arrays["val_indices"], tuple(map(str, names)))
+        return RunPredictions(
+            val, test, arrays["val_indices"], tuple(map(str, names)), arrays.get("train_counts")
+        )
     except FileNotFoundError:
         raise UserError(f"{path}: missing; a finished run has it") from None
     except (UserError, PermissionError):

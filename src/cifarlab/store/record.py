@@ -79,6 +79,13 @@ LATER_KEYS: dict[str, Any] = {
     "init_from": None,
     "data.classes": None,
     "data.sampling": None,
+    "data.validation": "own",  # of sets with a part to validate on, which there were not
+    "data.channels": 3,
+    **{
+        f"data.{of}{key}": value
+        for of in ("", "source.")
+        for key, value in (("resize", "squash"), ("test_size", 0.2), ("test_seed", 0))
+    },
     "callbacks.early_stopping.from_epoch": 1,
 }
 _LATER_GROUPS = frozenset({"loss"})  # as if not there, where nothing in them counts

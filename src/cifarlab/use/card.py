@@ -45,6 +45,10 @@ def card(loaded: LoadedNet, file: Path) -> str:
     }
     mean, std = (", ".join(f"{x:.4f}" for x in values) for values in (loaded.mean, loaded.std))
     size = loaded.image_size
+    other = {
+        "crop": f"the shorter side is resized to {size} and the\ncentre cropped",
+        "squash": "both sides are resized to that",
+    }[loaded.resize]
     return f"""---
 {yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---
 
@@ -71,8 +75,8 @@ cifarlab {record.versions.get("cifarlab", "?")}, commit {str(record.git.get("sha
 
 ## How it is used
 
-Images of {size}x{size} pixels, RGB; of other sizes the shorter side is resized to {size} and the
-centre cropped. Normalised by mean {mean} and standard deviation {std} of values in [0, 1].
+Images of {size}x{size} pixels, RGB; of other sizes {other}.
+Normalised by mean {mean} and standard deviation {std} of values in [0, 1].
 
 ## What it is not for
 

@@ -149,8 +149,7 @@ def describe(loaded: LoadedNet) -> dict[str, Any]:
         },
         "output": {"name": "logits", "type": "float32", "shape": ["batch", len(loaded.classes)]},
         "preprocessing": {
-            "before": f"resize the shorter side to {size} pixels (bilinear, antialiased), crop the "
-            "centre",
+            "before": BEFORE[loaded.resize].format(size=size),
             "inside": "(pixels / 255 - mean) / std",
             "mean": list(loaded.mean),
             "std": list(loaded.std),
@@ -231,6 +230,10 @@ def _run_safetensors(path: Path, pixels: Tensor, blank: nn.Module) -> np.ndarray
         return blank(pixels).numpy()
 
 
+BEFORE = {  # what is done to an image of another size
+    "crop": "resize the shorter side to {size} pixels (bilinear, antialiased), crop the centre",
+    "squash": "resize to {size}x{size} pixels (bilinear, antialiased)",
+}
 FORMATS = {
     "onnx": Format(_write_onnx, _run_onnx, "onnx"),
     "torch_export": Format(_write_torch, _run_torch, "pt2"),

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.options import Resize
 from cifarlab.data.pictures import contents, decode, fit
 from cifarlab.store import tables
 from cifarlab.use.predictor import Prediction, Predictor
@@ -46,7 +47,7 @@ def predict_files(
     skip: called for each file that cannot be read, with the reason; the file is left out.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes and resizes without the GIL
-        tried = _decoded(pool, _contents(paths), model.image_size)
+        tried = _decoded(pool, _contents(paths), model.image_size, model.resize)
         while chunk := list(itertools.islice(tried, batch_size)):
             read: list[tuple[str, np.ndarray]] = []
             for name, pixels in chunk:
@@ -84,13 +85,13 @@ def _contents(paths: Sequence[Path]) -> Iterator[_File]:
 
 
 def _decoded(
-    pool: ThreadPoolExecutor, files: Iterator[_File], size: int
+    pool: ThreadPoolExecutor, files: Iterator[_File], size: int, resize: Resize
 ) -> Iterator[tuple[str, np.ndarray | UserError]]:
     """The pixels of the files, in order. No more files are unpacked ahead than there are
     threads."""
     waiting: deque[tuple[str, Future]] = deque()
     for file in files:
-        waiting.append((file[0], pool.submit(_pixels, file, size)))
+        waiting.append((file[0], pool.submit(_pixels, file, size, resize)))
         if len(waiting) > (os.cpu_count() or 1):
             name, pixels = waiting.popleft()
             yield name, pixels.result()
@@ -98,11 +99,11 @@ def _decoded(
         yield name, pixels.result()
 
 
-def _pixels(file: _File, size: int) -> UInt8[np.ndarray, "size size 3"] | UserError:
+def _pixels(file: _File, size: int, resize: Resize) -> UInt8[np.ndarray, "size size 3"] | UserError:
     name, content = file
     if isinstance(content, UserError):
         return content
     try:
-        return fit(decode(content, name), size)
+        return fit(decode(content, name), size, resize)
     except UserError as error:
         return error

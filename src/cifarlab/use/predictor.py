@@ -85,6 +85,7 @@ class Predictor:
     Attributes:
         classes: their names, in the order of the probabilities.
         image_size: height and width of the images that the nets take, in pixels.
+        resize: what becomes of images that are not square, see ``cifarlab.data.pictures.fit``.
         runs: the nets as they were loaded, each with the record and the configuration of its run.
         modules: the nets with their preprocessing, in eval mode, on ``device``.
 
@@ -100,13 +101,16 @@ class Predictor:
     def __init__(self, runs: Sequence[LoadedNet], device: str = "auto") -> None:
         first = runs[0]
         for other in runs[1:]:
-            if (other.classes, other.image_size) != (first.classes, first.image_size):
+            if (other.classes, other.image_size, other.resize) != (
+                *(first.classes, first.image_size, first.resize),
+            ):
                 raise UserError(
                     f"runs of other classes or image sizes cannot be averaged: {_kind(first)}; "
                     f"{_kind(other)}"
                 )
         self.runs = list(runs)
         self.classes, self.image_size = first.classes, first.image_size
+        self.resize = first.resize
         self.device = hardware.find_device(device)
         if device != "auto" and (device == "cpu") != (self.device.type == "cpu"):
             raise UserError(f"device={device}: not on this machine; auto or cpu are")
@@ -131,8 +135,8 @@ class Predictor:
 
         images: the path of a file, a PIL image, uint8 pixels ``(height, width)`` or ``(height,
             width, channels)`` with 1, 3 or 4 channels; or several of these, in a list or as an
-            array ``(n, height, width, channels)``. They may have any size: they are resized and
-            cropped.
+            array ``(n, height, width, channels)``. They may have any size: they are resized, and
+            cropped or squashed as those were that the net was trained on.
         """
         several: Any = [images] if _is_one(images) else images
         chunks = [several[i : i + _BATCH] for i in range(0, len(several), _BATCH)]
@@ -145,7 +149,7 @@ class Predictor:
             picture = decode(Path(image).expanduser(), str(image))
         else:
             picture = to_rgb(_from_pixels(image) if isinstance(image, np.ndarray) else image)
-        return fit(picture, self.image_size)
+        return fit(picture, self.image_size, self.resize)
 
     def probabilities(
         self, pixels: UInt8[np.ndarray, "batch size size 3"]
@@ -203,4 +207,4 @@ def _from_pixels(pixels: np.ndarray) -> Image.Image:
 def _kind(loaded: LoadedNet) -> str:
     size = f"{loaded.image_size}x{loaded.image_size}"
     count, first = len(loaded.classes), loaded.classes[0]
-    return f"{loaded.record.name} has {count} classes, {first} ..., at {size} px"
+    return f"{loaded.record.name} has {count} classes, {first} ..., at {size} px, {loaded.resize}"

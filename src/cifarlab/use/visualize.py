@@ -102,7 +102,7 @@ class Look:
         self.net = loaded.net
         model = loaded.config.get("model", {})
         size = options.size or model.get("resize") or loaded.image_size
-        self.photo: UInt8[np.ndarray, "size size 3"] = fit(image, size)
+        self.photo: UInt8[np.ndarray, "size size 3"] = fit(image, size, loaded.resize)
         pixels = torch.tensor(self.photo).permute(2, 0, 1)[None]
         normalize = Normalize(loaded.mean, loaded.std, torch.device("cpu"))
         self.image: Float[Tensor, "3 size size"] = normalize(pixels)[0]

@@ -170,7 +170,7 @@ def answer(
     prediction = model.ranked(model(picture))[0]
     label = model.classes.index(prediction.label)
     name = class_labels(model.classes)[label]
-    photo = fit(picture, model.image_size)
+    photo = fit(picture, model.image_size, model.resize)
     pixels = torch.tensor(photo).permute(2, 0, 1)[None].to(model.device)
     pictures: list[Image.Image | None] = []
     for run, module in zip(model.runs, model.modules, strict=True):

@@ -7,7 +7,7 @@ import numpy as np
 
 from cifarlab.figures.charts import vega
 from cifarlab.figures.charts.vega import Chart
-from cifarlab.figures.confusion import row_shares
+from cifarlab.figures.confusion import MOST, PAIRS, most_confused, row_shares
 from cifarlab.figures.reliability import FEW, Panel
 from cifarlab.figures.style import (
     COLOURS,
@@ -108,6 +108,8 @@ def reliability(panels: Sequence[Panel]) -> list[Chart]:
 def confusion(counts: np.ndarray, classes: Sequence[str]) -> Chart:
     """Which class is taken for which, see ``cifarlab.figures.confusion``."""
     names, shares = class_labels(classes), row_shares(counts)
+    if len(names) > MOST:
+        return _pairs(most_confused(counts, PAIRS), names)
     values = [
         {
             "true": names[i], "answer": names[j], "images": int(counts[i, j]),
@@ -154,8 +156,32 @@ def confusion(counts: np.ndarray, classes: Sequence[str]) -> Chart:
     return chart
 
 
+def _pairs(found: Sequence[tuple[int, int, int]], names: Sequence[str]) -> Chart:
+    values = [
+        {"pair": f"{names[i]} as {names[j]}", "true": names[i], "answer": names[j], "images": count}
+        for i, j, count in found
+    ]
+    bars = {
+        "mark": {"type": "bar", "color": COLOURS[0]},
+        "encoding": {
+            "x": vega.x("images", "images", format=","),
+            "tooltip": [
+                vega.tip("true", "is"), vega.tip("answer", "answered"), vega.tip("images")
+            ],
+        },
+    }  # fmt: skip
+    order = [value["pair"] for value in values]
+    y = {"field": "pair", "type": "ordinal", "scale": {"domain": order}, "title": None}
+    return vega.chart(values, layer=[bars]) | {"encoding": {"y": y}, "height": 22 * len(order)}
+
+
 def classes(precision: np.ndarray, recall: np.ndarray, names: Sequence[str]) -> Chart:
-    """Precision and recall of each class, see ``cifarlab.figures.classes``."""
+    """Precision and recall of each class, see ``cifarlab.figures.classes``; of more than ``MOST``
+    classes those with the lowest recall."""
+    if len(names) > MOST:
+        lowest = np.argsort(recall, kind="stable")[:MOST]
+        names = [names[i] for i in lowest]
+        precision, recall = precision[lowest], recall[lowest]
     labels = class_labels(names)
     order = [labels[i] for i in np.argsort(recall, kind="stable")]
     values = [

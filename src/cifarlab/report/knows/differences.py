@@ -78,7 +78,10 @@ def by_place(a: Predictions, b: Predictions) -> Float[np.ndarray, "classes class
     p = np.full((count, count), np.nan)
     for true in range(count):
         chosen = a.labels == true
-        for answer in range(count if chosen.any() else 0):
+        if not chosen.any():
+            continue
+        p[true] = 1.0  # neither net puts an image there
+        for answer in np.union1d(a.answers[chosen], b.answers[chosen]):
             there = (net.answers[chosen] == answer for net in (a, b))
             p[true, answer] = mcnemar(*there).p
     return np.array(holm(p.flatten().tolist())).reshape(count, count)
