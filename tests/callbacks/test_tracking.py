@@ -323,6 +323,12 @@ def test_a_disk_that_is_full_and_a_server_that_is_away(
     assert not any("\n" in line for line in warned)
 
 
+def test_a_run_that_fails_at_once_leaves_nothing_of_its_loggers(tmp_path, cache) -> None:
+    with pytest.raises(UserError, match="diverged in epoch 1"):
+        launch(tmp_path / "run", cache, "logger=csv", "optimizer.lr=1e30")
+    assert not (tmp_path / "run").exists()
+
+
 def test_trackio_says_what_it_cannot_write(folder, monkeypatch) -> None:
     """Which by itself it does in a thread, in a warning."""
     import trackio
