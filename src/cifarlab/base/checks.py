@@ -219,6 +219,19 @@ def _loss(config: RunConfig) -> None:
             f"label_smoothing={config['label_smoothing']}: is of loss=cross_entropy; another loss "
             "goes with label_smoothing=0"
         )
+    if "teacher" not in config["loss"]:
+        return
+    if not config["loss"]["teacher"]:
+        raise UserError("loss.teacher=null: must be the folder of a finished run")
+    if config["transfer"].get("cache_features"):
+        raise UserError(
+            "loss=distillation: its teacher needs images; transfer.cache_features=true keeps none"
+        )
+    if "progressive" in config["callbacks"]:
+        raise UserError(
+            "loss=distillation: its teacher takes images of one size; goes without "
+            "callbacks=progressive"
+        )
 
 
 def _averages(config: RunConfig) -> None:

@@ -102,4 +102,12 @@ def _facts(record: RunRecord) -> Table:
         ("time", f"{duration(record.time['fit_s'])}, {record.time['images_per_s']:,.0f} images/s"),
         ("hardware", f"{hardware['devices']} x {hardware['name']}, {hardware['precision']}"),
         ("test set read", f"{record.test_reads} time(s)"),
+        *_teacher(record),
     ]  # fmt: skip
+
+
+def _teacher(record: RunRecord) -> Table:
+    if record.teacher is None:
+        return []
+    run, model, weights = (record.teacher[k] for k in ("run", "model", "weights_sha256"))
+    return [("teacher", f"{run} ({model}, weights {weights[:8]})")]

@@ -71,6 +71,7 @@ class Session:
         self.data, self.module = build(config, pretrained=self.last is None)
         if latest:
             check_fits(self.module.net, net_weights(latest.checkpoint), latest.path)
+            check_teacher(latest.checkpoint["cifarlab"].get("teacher"), self.teacher)
             if latest.remark:
                 log.warning("%s", latest.remark)
         self.macs = count_macs(self.module.net, self.data.image_size)
@@ -115,6 +116,11 @@ class Session:
         check_batch(config, self.data, self.module, self.shares)
 
     @property
+    def teacher(self) -> dict[str, Any] | None:
+        """What the record says of the teacher, if there is one."""
+        return self.module.identity.get("teacher")
+
+    @property
     def num_params(self) -> int:
         return sum(parameter.numel() for parameter in self.module.net.parameters())
 
@@ -148,7 +154,16 @@ class Session:
             f"{self.num_params:,}",
             self.macs / 1e6,
         )
-        if (loss := self.config["choices"].get("loss")) not in (None, "cross_entropy"):
+        if self.teacher:
+            log.info(
+                "teacher %s: %s, validation accuracy %.2f%%, weights %s",
+                self.teacher["run"],
+                self.teacher["model"],
+                100 * self.teacher["val_acc"],
+                self.teacher["weights_sha256"][:8],
+            )
+            log.info("loss   distillation, of validation cross-entropy")
+        elif (loss := self.config["choices"].get("loss")) not in (None, "cross_entropy"):
             log.info("loss   %s, also of validation; reported: cross-entropy, accuracy", loss)
         log.info("on     %s (%s), %s", *(self.hardware[k] for k in ("device", "name", "precision")))
         if self.shares > 1 and normalises(self.module.net):
@@ -286,6 +301,17 @@ class Session:
             tta=with_views(config.get("tta"), results),
             target=time_to(config.get("target"), rows),
             code=self.code,
+            teacher=self.teacher,
+        )
+
+
+def check_teacher(then: dict[str, Any] | None, now: dict[str, Any] | None) -> None:
+    """Raise ``UserError`` if the teacher is not the one that the run began with, as its
+    checkpoint has it."""
+    if then and now and then["weights_sha256"] != now["weights_sha256"]:
+        raise UserError(
+            f"loss.teacher={now['run']}: its weights are {now['weights_sha256'][:8]}, but the run "
+            f"began with {then['weights_sha256'][:8]}; put that teacher back, or start another run"
         )
 
 

@@ -96,6 +96,8 @@ class RunRecord:
     tta: the same with test-time augmentation, which decides nothing: ``{"views": ..., "val":
         {"loss": ..., "acc": ...}, "test": {...}}``; ``None`` if it was not asked for.
     code: the user's own code that the run used, as ``cifarlab.base.labs.code_of`` has it.
+    teacher: of ``loss=distillation``, the run that was learned from: ``{"run": its folder as typed,
+        "model": ..., "config_hash": ..., "val_acc": ..., "weights_sha256": ...}``.
     target: when the validation accuracy of an epoch first reached what was aimed at:
         ``{"val_acc": ..., "epoch": ..., "fit_s": ...}``, the last two ``None`` if it never
         did; ``None`` if there was no target.
@@ -126,6 +128,7 @@ class RunRecord:
     tta: dict[str, Any] | None = None
     target: dict[str, Any] | None = None
     code: dict[str, dict[str, str]] | None = None
+    teacher: dict[str, Any] | None = None
 
     @property
     def title(self) -> str:

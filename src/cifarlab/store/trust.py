@@ -38,6 +38,7 @@ _EXACTLY = frozenset(
         "cifarlab.callbacks.TensorBoard",
         "cifarlab.lit.ImageClassifier",
         "cifarlab.lit.TransferClassifier",
+        "cifarlab.lit.distillation.Distillation",
         "cifarlab.lit.losses.CrossEntropy",
         "cifarlab.lit.losses.Focal",
         "cifarlab.lit.losses.SquaredError",
