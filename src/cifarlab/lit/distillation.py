@@ -58,9 +58,10 @@ class Distillation(Loss):
     Dean, arXiv:1503.02531): ``(1 - alpha) CE(labels) + alpha T^2 KL(teacher || student)``, nats,
     where the divergence is between probabilities of logits divided by ``T``.
 
-    ``T^2`` keeps the size of its gradients whatever the temperature (their section 2). On validation
-    images the loss is the cross-entropy of the labels alone: the teacher is not asked there, and the
-    epoch that is kept is that which is right, not that which agrees with the teacher.
+    ``T^2`` keeps the size of its gradients whatever the temperature (their section 2). On
+    validation images the loss is the cross-entropy of the labels alone: the teacher is not asked
+    there, and the epoch that is kept is that which is right, not that which agrees with the
+    teacher.
 
     Args:
         teacher: the folder of a finished run, which ``cifarlab.run.build`` loads.

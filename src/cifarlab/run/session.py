@@ -31,7 +31,9 @@ from cifarlab.run.build import (
     syncs_batchnorm,
     without_noise,
 )
+from cifarlab.stats.answers import Predictions
 from cifarlab.stats.quantities import METRICS
+from cifarlab.store import predictions
 from cifarlab.store.checkpoint import (
     BEST,
     LAST,
@@ -42,8 +44,9 @@ from cifarlab.store.checkpoint import (
     read_latest,
     save_initial,
 )
-from cifarlab.store.files import read_checked, remove, write_atomic, written_whole
-from cifarlab.store.record import EPOCHS, EVENTS, PREDICTIONS, RunRecord, Status, config_hash
+from cifarlab.store.files import read_checked, remove, write_atomic
+from cifarlab.store.predictions import RunPredictions
+from cifarlab.store.record import EPOCHS, EVENTS, RunRecord, Status, config_hash
 
 log = logging.getLogger("cifarlab")
 TEST_READS = ".test_reads"  # there only between the first reading of the test set and the record
@@ -245,18 +248,10 @@ class Session:
                 result.metrics[name] = value
 
     def _save_predictions(self, results: dict[str, Evaluation]) -> None:
-        path = self.folder / PREDICTIONS
-        with written_whole(path, summed=True) as file:
-            np.savez_compressed(
-                file,
-                val_logits=half(results["val"].logits),
-                val_labels=results["val"].labels,
-                test_logits=half(results["test"].logits),
-                test_labels=results["test"].labels,
-                train_indices=self.data.train_indices,
-                val_indices=self.data.val_indices,
-                classes=np.array(self.data.classes),
-            )
+        val, test = (Predictions(results[s].logits, results[s].labels) for s in ("val", "test"))
+        data = self.data
+        answers = RunPredictions(val, test, data.train_indices, data.val_indices, data.classes)
+        predictions.save(self.folder, answers)
 
     def _log_final(self, results: dict[str, Evaluation]) -> None:
         step = self.trainer.global_step
@@ -368,12 +363,6 @@ def best_and_last(folder: Path) -> list[callbacks.ModelCheckpoint]:
         callbacks.ModelCheckpoint(filename=BEST.stem, monitor="val/loss", mode="min", **common),
         callbacks.ModelCheckpoint(filename=LAST.stem, **common),
     ]
-
-
-def half(logits: np.ndarray) -> np.ndarray:
-    """Logits in float16; the few that are too large become its largest number."""
-    limit = np.finfo(np.float16).max
-    return logits.clip(-limit, limit).astype(np.float16)
 
 
 def short_path(folder: Path) -> str:

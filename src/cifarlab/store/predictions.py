@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from cifarlab.base.arrays import DAMAGE, read_arrays
 from cifarlab.base.errors import UserError
 from cifarlab.stats.answers import Predictions
-from cifarlab.store.files import open_checked
+from cifarlab.store.files import open_checked, written_whole
 from cifarlab.store.record import PREDICTIONS
 
 
@@ -17,14 +17,37 @@ from cifarlab.store.record import PREDICTIONS
 class RunPredictions:
     """What ``predictions.npz`` holds: logits and labels of the validation and the test images.
 
-    val_indices: the positions of the validation images among the training images of the source.
+    train_indices, val_indices: the positions of the images that were trained on, and of the
+        validation images, among the training images of the source.
     classes: their names; numbers if the file has no names.
     """
 
     val: Predictions
     test: Predictions
+    train_indices: Int[np.ndarray, " train"]
     val_indices: Int[np.ndarray, " val"]
     classes: tuple[str, ...]
+
+
+def save(folder: Path, answers: RunPredictions) -> None:
+    """Write the predictions of a run, the logits in float16."""
+    with written_whole(folder / PREDICTIONS, summed=True) as file:
+        np.savez_compressed(
+            file,
+            val_logits=half(answers.val.logits),
+            val_labels=answers.val.labels,
+            test_logits=half(answers.test.logits),
+            test_labels=answers.test.labels,
+            train_indices=answers.train_indices,
+            val_indices=answers.val_indices,
+            classes=np.array(answers.classes),
+        )
+
+
+def half(logits: Float[np.ndarray, "n classes"]) -> Float[np.ndarray, "n classes"]:
+    """Logits in float16; the few that are too large become its largest number."""
+    limit = np.finfo(np.float16).max
+    return logits.clip(-limit, limit).astype(np.float16)
 
 
 def load(folder: Path) -> RunPredictions:
@@ -37,7 +60,8 @@ def load(folder: Path) -> RunPredictions:
             for s in ("val", "test")
         )
         names = arrays.get("classes", np.arange(val.logits.shape[1]))
-        return RunPredictions(val, test, arrays["val_indices"], tuple(map(str, names)))
+        train = arrays.get("train_indices", np.zeros(0, np.int64))
+        return RunPredictions(val, test, train, arrays["val_indices"], tuple(map(str, names)))
     except FileNotFoundError:
         raise UserError(f"{path}: missing; a finished run has it") from None
     except (UserError, PermissionError):

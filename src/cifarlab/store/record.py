@@ -98,6 +98,11 @@ class RunRecord:
     code: the user's own code that the run used, as ``cifarlab.base.labs.code_of`` has it.
     teacher: of ``loss=distillation``, the run that was learned from: ``{"run": its folder as typed,
         "model": ..., "config_hash": ..., "val_acc": ..., "weights_sha256": ...}``.
+    members: of an ensemble, the runs that it is of: ``{"run": ..., "model": ..., "seed": ...,
+        "config_hash": ..., "val_acc": ..., "test_acc": ..., "test_reads": ...,
+        "weights_sha256": ...}``. It has no epochs (0 of 0) and no ``metrics`` of training images;
+        its times are theirs together, ``test_reads`` the most of theirs: it is a function of their
+        answers.
     target: when the validation accuracy of an epoch first reached what was aimed at:
         ``{"val_acc": ..., "epoch": ..., "fit_s": ...}``, the last two ``None`` if it never
         did; ``None`` if there was no target.
@@ -129,6 +134,7 @@ class RunRecord:
     target: dict[str, Any] | None = None
     code: dict[str, dict[str, str]] | None = None
     teacher: dict[str, Any] | None = None
+    members: list[dict[str, Any]] | None = None
 
     @property
     def title(self) -> str:
@@ -177,12 +183,12 @@ def _check(record: RunRecord) -> None:
     """Raise ``ValueError`` or ``KeyError`` for values that no run can have."""
     if record.status not in get_args(Status):
         raise ValueError(f"status={record.status}")
-    for split in ("train", "val", "test"):
+    for split in ("val", "test") if record.members else ("train", "val", "test"):
         for name in ("acc", "loss"):
             value = record.metrics[split][name]
             if not math.isfinite(value) or value < 0 or (name == "acc" and value > 1):
                 raise ValueError(f"metrics.{split}.{name}={value}")
-    if not 1 <= record.best_epoch <= record.epochs_run:
+    if not record.members and not 1 <= record.best_epoch <= record.epochs_run:
         raise ValueError(f"best_epoch={record.best_epoch} of epochs_run={record.epochs_run}")
 
 

@@ -43,6 +43,11 @@ def card(loaded: LoadedNet, file: Path) -> str:
             }
         ],
     }
+    chosen = f"epoch {record.best_epoch} of {record.epochs_run}"
+    made = f"python train.py {' '.join(map(shlex.quote, typed))}"
+    if record.members:
+        chosen = f"of each of the {len(record.members)} members, whose probabilities are averaged"
+        made = f"python scripts/ensemble.py runs=[<the {len(record.members)} runs>]"
     mean, std = (", ".join(f"{x:.4f}" for x in values) for values in (loaded.mean, loaded.std))
     size = loaded.image_size
     return f"""---
@@ -58,12 +63,12 @@ It tells {len(loaded.classes)} classes apart: {", ".join(loaded.classes)}.
 {_rows(record)}
 
 One run, seed {record.seed}: another seed gives another figure. The weights are those of the lowest
-validation loss (epoch {record.best_epoch} of {record.epochs_run}); the test set was read
+validation loss ({chosen}); the test set was read
 {record.test_reads} time(s) and chose nothing.
 
 ## How it was trained
 
-    python train.py {" ".join(map(shlex.quote, typed))}
+    {made}
 
 cifarlab {record.versions.get("cifarlab", "?")}, commit {str(record.git.get("sha") or "?")[:8]}\
 {", changed since" if record.git.get("dirty") else ""}, torch {record.versions.get("torch", "?")};
