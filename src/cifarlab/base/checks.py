@@ -105,6 +105,14 @@ def check_export(format: str) -> None:
             )
 
 
+def check_quantize(quantize: Any, format: str) -> None:
+    """Raise ``UserError`` for a quantisation that there is not, or not in this format."""
+    if quantize not in (None, "int8"):
+        raise UserError(f"quantize={quantize}: must be int8, or null")
+    if quantize is not None and format != "onnx":
+        raise UserError(f"quantize={quantize}: goes with format=onnx, not {format}")
+
+
 def _trainer(config: Mapping[str, Any]) -> None:
     trainer = config["trainer"]
     for option in trainer:
@@ -238,6 +246,10 @@ def _averages(config: RunConfig) -> None:
     chosen = config["callbacks"]
     if {"ema", "swa"} <= chosen.keys():
         raise UserError("callbacks: ema and swa average the same weights; choose one of them")
+    if "keep_zeros" in chosen and config["init_from"] is None:
+        raise UserError(
+            "callbacks.keep_zeros: goes with init_from=<pruned.pt>, whose zeros it keeps"
+        )
     if "swa" in chosen:
         start, last = chosen["swa"]["start_epoch"], config["max_epochs"]
         if start > last:

@@ -32,6 +32,7 @@ _EXACTLY = frozenset(
         "cifarlab.callbacks.EarlyStopping",
         "cifarlab.callbacks.EMA",
         "cifarlab.callbacks.KeepBest",
+        "cifarlab.callbacks.KeepZeros",
         "cifarlab.callbacks.Lookahead",
         "cifarlab.callbacks.ProgressiveResize",
         "cifarlab.callbacks.SWA",
