@@ -1,6 +1,7 @@
 """Finished runs as one: what it answers, what its folder is for others, what is refused."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,11 +92,12 @@ def test_reports_and_comparisons_take_it(ensemble: Path, members: list[Path], tm
     assert "member" in page and "scripts/ensemble.py" in page and "epochs" not in page
     a, b = read_side("a", [str(ensemble)], []), read_side("b", [str(members[0])], [])
     check_comparable(a, b)
-    assert "test acc" in write_comparison(a, b, tmp_path, 0.5)
+    compared = write_comparison(a, b, tmp_path, 0.5)
+    assert "test acc" in compared and "train acc" not in compared
     runs = finished_runs("run", [str(ensemble), *map(str, members)])
     assert len(set(labels(runs))) == 3
     beside = side_by_side.write_comparison([ensemble, members[0]], tmp_path / "side")
-    assert "0 of 0" not in beside
+    assert "0 of 0" not in beside and "nan" not in beside
     assert "python scripts/ensemble.py" in card(load_run(ensemble), ensemble / "x")
     with pytest.raises(UserError, match="an ensemble, which is not trained"):
         command_of(runs[0], dict, tmp_path)
@@ -107,17 +109,19 @@ def test_it_is_exported_and_teaches(ensemble: Path, run_here, tmp_path) -> None:
     assert RunRecord.load(taught).teacher["model"] == "ensemble"
 
 
-def test_refused(ensemble: Path, members: list[Path], run_here, tmp_path, cache) -> None:
+def test_refused(ensemble: Path, members: list[Path], tmp_path) -> None:
     a, b = (Run.finished(m) for m in members)
-    other = Run.finished(run_here(tmp_path / "other", "max_epochs=1", "data.split_seed=3"))
-    few = Run.finished(run_here(tmp_path / "few", "max_epochs=1", "data.classes=[disk,ring]"))
+
+    def with_data(**changed: str) -> Run:
+        return replace(b, record=replace(b.result, data=b.result.data | changed))
+
     lost = shutil.copytree(members[1], tmp_path / "lost")
     (without_sums(lost) / "predictions.npz").unlink()
     for runs, message in (
         ([a], "runs: needs two finished runs or more"),
         ([a, Run.finished(ensemble)], "is an ensemble; name its members"),
-        ([a, other], "its split are not|its split is not"),
-        ([a, few], "its data are not"),
+        ([a, with_data(split_hash="other")], "its split is not that of"),
+        ([a, with_data(name="others")], "its data is not that of"),
         ([a, Run.finished(lost)], "predictions.npz: missing"),
     ):
         with pytest.raises(UserError, match=message):

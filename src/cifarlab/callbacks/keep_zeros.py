@@ -17,12 +17,13 @@ class KeepZeros(Callback):
     """
 
     def __init__(self) -> None:
-        self.kept: list[tuple[nn.Parameter, torch.Tensor]] = []  # a weight, and 1 where it trains
+        self.kept: list[tuple[torch.Tensor, torch.Tensor]] = []  # a weight, and 1 where it trains
         self.hooks: list[RemovableHandle] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         layers = [m for m in pl_module.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-        masks = [(layer.weight, (layer.weight != 0).to(layer.weight.dtype)) for layer in layers]
+        weights = [layer.weight for layer in layers]
+        masks = [(weight, (weight != 0).to(weight.dtype)) for weight in weights]
         self.kept = [(weight, mask) for weight, mask in masks if not bool(mask.all())]
         # behind the step itself, before averages of the weights are taken
         self.hooks = [each.register_step_post_hook(self.apply) for each in trainer.optimizers]

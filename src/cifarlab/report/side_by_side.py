@@ -1,5 +1,6 @@
 """Several runs in one report: curves over each other, a table, the images they disagree on."""
 
+import math
 import string
 from collections.abc import Sequence
 from pathlib import Path
@@ -152,8 +153,9 @@ def side_by_side(runs: Sequence[Run]) -> Table:
     table = [("", *labels(runs))]
     for metric in METRICS.values():
         for split in ("test", "val", "train"):
-            values = (run.measure(f"{split}_{metric.name}") for run in runs)
-            table.append((f"{split} {metric.label}", *map(metric.short, values)))
+            values = [run.measure(f"{split}_{metric.name}") for run in runs]
+            told = (ABSENT if math.isnan(value) else metric.short(value) for value in values)
+            table.append((f"{split} {metric.label}", *told))
     eces = (reliability(run.answers.test).ece for run in runs)
     table.append(("test calibration error", *(f"{ece:.2%}" for ece in eces)))
     records = [run.result for run in runs]

@@ -71,11 +71,11 @@ def check_members(runs: Sequence[Run]) -> list[RunPredictions]:
         if run.result.members:
             raise UserError(f"runs={run.folder}: is an ensemble; name its members instead")
     for run in others:
-        for key, what in (("name", "data"), ("num_test", "test images"), ("split_hash", "split")):
+        for key, what in (("name", "data"), ("num_test", "test set"), ("split_hash", "split")):
             ours, theirs = first.result.data[key], run.result.data[key]
             if ours != theirs:
                 raise UserError(
-                    f"runs={run.folder}: its {what} are not those of {first.folder} ({theirs}, "
+                    f"runs={run.folder}: its {what} is not that of {first.folder} ({theirs}, "
                     f"{ours}); members must have the same data and split"
                 )
     answers = [run.answers for run in runs]
