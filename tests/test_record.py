@@ -43,7 +43,7 @@ def test_the_schema_is_the_contract(tmp_path) -> None:
     assert list(fields) == [
         "schema", "name", "status", "model", "num_params", "macs", "seed", "data", "epochs_run",
         "best_epoch", "metrics", "test_reads", "time", "hardware", "versions", "git", "overrides",
-        "config_hash", "tta", "target", "code", "energy",
+        "config_hash", "tta", "target", "code", "energy", "teacher", "members",
     ]  # fmt: skip
     assert fields["schema"] == 1
 

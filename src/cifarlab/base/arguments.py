@@ -393,6 +393,13 @@ class SquaredError(TypedDict, total=False):
     class_weights: ClassWeights
 
 
+class Distillation(TypedDict, total=False):
+    teacher: str | None
+    temperature: Positive
+    alpha: Annotated[float, Interval(ge=0, le=1)]
+    class_weights: ClassWeights
+
+
 class Transfer(TypedDict, total=False):
     last_block_from: Count | None
     backbone_from: Count | None
@@ -454,6 +461,7 @@ SCHEMAS: dict[str, Any] = {  # arguments of what ``_target_`` may name; others' 
     "cifarlab.callbacks.KeepBest": KeepBest,
     "cifarlab.callbacks.EMA": EMA,
     "cifarlab.callbacks.SWA": SWA,
+    "cifarlab.callbacks.KeepZeros": Nothing,
     "cifarlab.callbacks.Lookahead": Lookahead,
     "cifarlab.callbacks.ProgressiveResize": ProgressiveResize,
     "cifarlab.callbacks.RecordDataMap": RecordDataMap,
@@ -465,6 +473,7 @@ SCHEMAS: dict[str, Any] = {  # arguments of what ``_target_`` may name; others' 
     "cifarlab.lit.losses.CrossEntropy": CrossEntropy,
     "cifarlab.lit.losses.Focal": Focal,
     "cifarlab.lit.losses.SquaredError": SquaredError,
+    "cifarlab.lit.distillation.Distillation": Distillation,
     "cifarlab.lit.ImageClassifier": Nothing,
     "cifarlab.lit.TransferClassifier": Transfer,
 }

@@ -133,6 +133,14 @@ def check_export(format: str) -> None:
             )
 
 
+def check_quantize(quantize: Any, format: str) -> None:
+    """Raise ``UserError`` for a quantisation that there is not, or not in this format."""
+    if quantize not in (None, "int8"):
+        raise UserError(f"quantize={quantize}: must be int8, or null")
+    if quantize is not None and format != "onnx":
+        raise UserError(f"quantize={quantize}: goes with format=onnx, not {format}")
+
+
 def _trainer(config: Mapping[str, Any]) -> None:
     trainer = config["trainer"]
     for option in trainer:
@@ -258,12 +266,29 @@ def _loss(config: RunConfig) -> None:
             f"label_smoothing={config['label_smoothing']}: is of loss=cross_entropy; another loss "
             "goes with label_smoothing=0"
         )
+    if "teacher" not in config["loss"]:
+        return
+    if not config["loss"]["teacher"]:
+        raise UserError("loss.teacher=null: must be the folder of a finished run")
+    if config["transfer"].get("cache_features"):
+        raise UserError(
+            "loss=distillation: its teacher needs images; transfer.cache_features=true keeps none"
+        )
+    if "progressive" in config["callbacks"]:
+        raise UserError(
+            "loss=distillation: its teacher takes images of one size; goes without "
+            "callbacks=progressive"
+        )
 
 
 def _averages(config: RunConfig) -> None:
     chosen = config["callbacks"]
     if {"ema", "swa"} <= chosen.keys():
         raise UserError("callbacks: ema and swa average the same weights; choose one of them")
+    if "keep_zeros" in chosen and config["init_from"] is None:
+        raise UserError(
+            "callbacks.keep_zeros: goes with init_from=<pruned.pt>, whose zeros it keeps"
+        )
     if "swa" in chosen:
         start, last = chosen["swa"]["start_epoch"], config["max_epochs"]
         if start > last:

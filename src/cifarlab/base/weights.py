@@ -1,5 +1,6 @@
 """Files of weights that others may have made: tensors are read, nothing is run."""
 
+import hashlib
 import os
 import warnings
 import zipfile
@@ -104,6 +105,16 @@ def misfits(weights: Weights, expected: Mapping[str, torch.Tensor]) -> list[str]
         if there != tuple(ours.shape) and not counts:
             told.append(f"{name} is {there} there and {tuple(ours.shape)} in the net")
     return told
+
+
+def digest(weights: Mapping[str, torch.Tensor]) -> str:
+    """The SHA-256 of weights: of their names, types, shapes and bits, whatever file they are in."""
+    found = hashlib.sha256()
+    for name in sorted(weights):
+        value = weights[name].detach().cpu().contiguous()
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        found.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def in_short(told: list[str]) -> str:

@@ -96,6 +96,8 @@ def overhead(config: RunConfig, steps: int, warmup: int) -> Case:
                 break
             optimizer.zero_grad()
             with autocast(config, device):
+                if module.look is not None:
+                    module.look(images)
                 loss = module.compute_loss(module.net(images), labels)
             loss.backward()
             optimizer.step()

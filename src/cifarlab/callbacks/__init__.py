@@ -7,6 +7,7 @@ from cifarlab.callbacks.data_map import RecordDataMap
 from cifarlab.callbacks.early_stopping import EarlyStopping
 from cifarlab.callbacks.epochs import EpochRecorder
 from cifarlab.callbacks.interruption import Interrupted, StopOnSignal, undisturbed
+from cifarlab.callbacks.keep_zeros import KeepZeros
 from cifarlab.callbacks.lookahead import Lookahead
 from cifarlab.callbacks.panels import Panels
 from cifarlab.callbacks.progress import ProgressBar, has_terminal
@@ -26,6 +27,7 @@ __all__ = [
     "EpochRecorder",
     "Interrupted",
     "KeepBest",
+    "KeepZeros",
     "Lookahead",
     "MLflow",
     "ModelCheckpoint",

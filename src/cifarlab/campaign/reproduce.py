@@ -88,6 +88,8 @@ def command_of(run: Run, compose: Callable[[list[str]], Mapping[str, Any]], out:
 
     Raises ``UserError``, with the keys, if they make another configuration today.
     """
+    if run.result.members:
+        raise UserError(f"{run.folder}: an ensemble, which is not trained; reproduce its members")
     typed = [o for o in run.result.overrides if not _is_neutral(key_of(o))]
     today = compose(typed)
     if config_hash(today) != run.result.config_hash:

@@ -84,6 +84,8 @@ class ImageClassifier(LightningModule):
         self.scheduler = scheduler
         self.loss, self.decay_all = CrossEntropy() if loss is None else loss, decay_all
         self.identity = identity or {}
+        # what a loss wants to see of training images, such as one with a teacher
+        self.look: Callable[[Tensor], None] | None = getattr(self.loss, "look", None)
         self.compiled: Compiled | None = None  # in training, see ``trainer.compile``
         self._logs_training = False  # a run may go on in the middle of an epoch
         self.metrics = nn.ModuleDict()
@@ -130,6 +132,8 @@ class ImageClassifier(LightningModule):
     ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch classes"]]:
         images, labels = batch
         logits = self(images)
+        if self.look is not None and self.training:
+            self.look(images)
         loss = self.compute_loss(logits, labels)
         mean_loss, accuracy = self.metrics[f"{split}/loss"], self.metrics[f"{split}/acc"]
         assert isinstance(mean_loss, Mean) and isinstance(accuracy, Mean)

@@ -217,10 +217,13 @@ def class_table(
 
 def _facts(record: RunRecord, evaluation: Evaluation) -> list[str]:
     accuracies = "     ".join(f"{name} {m['acc']:.2%}" for name, m in record.metrics.items())
+    trained = f"best epoch {record.best_epoch} of {record.epochs_run}"
+    if record.members:
+        trained = f"{len(record.members)} members"
     return [
         f"accuracy:  {accuracies}     test loss {record.metrics['test']['loss']:.4f}",
         f"{record.name}, seed {record.seed}, {record.num_params:,} parameters, "
-        f"best epoch {record.best_epoch} of {record.epochs_run}     "
+        f"{trained}     "
         f"calibration error {evaluation.before.ece:.2%}, at temperature "
         f"{evaluation.temperature:.2f} {evaluation.after.ece:.2%}",
     ]

@@ -26,6 +26,8 @@ from cifarlab.store.run import Run
 from cifarlab.store.sweep import is_study, is_sweep
 from cifarlab.studies.schema import Study
 
+_SPLITS = ("train", "val", "test")
+
 
 def write_report(folder: Path, known: Sequence[Study] = ()) -> str:
     """Write the report of a folder into it and return the text to show.
@@ -65,7 +67,7 @@ def _run(run: Run) -> list[Block]:
         Heading("The run"),
         Grid.of(_facts(record), words=(1,)),
         Heading("Again"),
-        Code([" ".join(["python train.py", *map(shlex.quote, record.overrides)])]),
+        Code([shlex.join(_command(record))]),
     ]
 
 
@@ -106,15 +108,40 @@ def _more(name: str, value: float) -> str:
 
 def _facts(record: RunRecord) -> Table:
     data, hardware = record.data, record.hardware
+    epochs = f"{record.epochs_run}, best {record.best_epoch} ({record.status})"
     return [
         ("", ""),
         ("parameters", f"{record.num_params:,}"),
         ("multiply-accumulates an image", f"{record.macs:,}"),
-        ("train, val, test images", ", ".join(f"{data[f'num_{s}']:,}" for s in record.metrics)),
+        ("train, val, test images", ", ".join(f"{data[f'num_{s}']:,}" for s in _SPLITS)),
         *([("data", data["layout"])] if data.get("layout") else []),
         ("split", data["split_hash"]),
-        ("epochs", f"{record.epochs_run}, best {record.best_epoch} ({record.status})"),
+        *([] if record.members else [("epochs", epochs)]),
         ("time", f"{duration(record.time['fit_s'])}, {record.time['images_per_s']:,.0f} images/s"),
         ("hardware", f"{hardware['devices']} x {hardware['name']}, {hardware['precision']}"),
         ("test set read", f"{record.test_reads} time(s)"),
+        *_teacher(record),
+        *_members(record),
     ]  # fmt: skip
+
+
+def _teacher(record: RunRecord) -> Table:
+    if record.teacher is None:
+        return []
+    run, model, weights = (record.teacher[k] for k in ("run", "model", "weights_sha256"))
+    return [("teacher", f"{run} ({model}, weights {weights[:8]})")]
+
+
+def _members(record: RunRecord) -> Table:
+    return [
+        ("member", f"{m['run']} ({m['model']}, seed {m['seed']}, val {m['val_acc']:.2%})")
+        for m in record.members or ()
+    ]
+
+
+def _command(record: RunRecord) -> list[str]:
+    """What was typed to make the run."""
+    if record.members:
+        runs = ",".join(member["run"] for member in record.members)
+        return ["python", "scripts/ensemble.py", f"runs=[{runs}]", f"name={record.name}"]
+    return ["python", "train.py", *record.overrides]

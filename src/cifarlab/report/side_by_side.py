@@ -1,5 +1,6 @@
 """Several runs in one report: curves over each other, a table, the images they disagree on."""
 
+import math
 import string
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from cifarlab.stats.calibration import reliability
 from cifarlab.stats.quantities import METRICS
 from cifarlab.store.configs import shown
 from cifarlab.store.predictions import RunPredictions
-from cifarlab.store.record import NEUTRAL_KEYS, short_name
+from cifarlab.store.record import NEUTRAL_KEYS, RunRecord, short_name
 from cifarlab.store.run import ABSENT, Run
 from cifarlab.store.tables import write_csv
 
@@ -152,18 +153,23 @@ def side_by_side(runs: Sequence[Run]) -> Table:
     table = [("", *labels(runs))]
     for metric in METRICS.values():
         for split in ("test", "val", "train"):
-            values = (run.measure(f"{split}_{metric.name}") for run in runs)
-            table.append((f"{split} {metric.label}", *map(metric.short, values)))
+            values = [run.measure(f"{split}_{metric.name}") for run in runs]
+            told = (ABSENT if math.isnan(value) else metric.short(value) for value in values)
+            table.append((f"{split} {metric.label}", *told))
     eces = (reliability(run.answers.test).ece for run in runs)
     table.append(("test calibration error", *(f"{ece:.2%}" for ece in eces)))
     records = [run.result for run in runs]
     table += [
-        ("best epoch", *(f"{r.best_epoch} of {r.epochs_run}" for r in records)),
+        ("best epoch", *(_best_epoch(r) for r in records)),
         ("parameters", *(f"{r.num_params:,}" for r in records)),
         ("million multiply-accumulates", *(f"{r.macs / 1e6:.1f}" for r in records)),
         ("training time", *(duration(r.time["fit_s"]) for r in records)),
     ]
     return [*table, *differences([run.config or {} for run in runs])]
+
+
+def _best_epoch(record: RunRecord) -> str:
+    return ABSENT if record.members else f"{record.best_epoch} of {record.epochs_run}"
 
 
 def differences(configs: Sequence[dict[str, Any]]) -> Table:
@@ -229,7 +235,7 @@ def _draw(runs: Sequence[Run], which: np.ndarray, path: Path) -> str:
     )
 
 
-def _caption(runs: Sequence[Run], classes: Sequence[str], i: int) -> str:
+def _caption(runs: Sequence[Run], classes: Sequence[str], i: int | np.integer) -> str:
     lines = [f"is {classes[runs[0].answers.test.labels[i]]}"]
     for letter, run in zip(string.ascii_uppercase, runs, strict=False):
         test = run.answers.test

@@ -27,10 +27,18 @@ from cifarlab.base.checks import check_loggers, loggers_of
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.base.seeding import derive
+from cifarlab.base.weights import digest
 from cifarlab.callbacks import Tracker, WholeBatch
 from cifarlab.lit import Compiled, ImageClassifier
+from cifarlab.lit.distillation import Distillation, Teacher
 from cifarlab.lit.losses import CrossEntropy
-from cifarlab.store.checkpoint import AtomicCheckpointIO, begin_from, build_net
+from cifarlab.store.checkpoint import (
+    AtomicCheckpointIO,
+    LoadedNet,
+    begin_from,
+    build_net,
+    load_run,
+)
 
 for _name in ("lightning.pytorch", "lightning.fabric"):  # we announce in our own lines
     logging.getLogger(_name).setLevel(logging.WARNING)
@@ -101,20 +109,24 @@ def build(config: RunConfig, *, pretrained: bool = True) -> tuple[Any, ImageClas
         prepare(data.examples(_PREPARING))
     if pretrained and (source := config.get("init_from")):
         log.info("begin  %s", begin_from(net, Path(source)))
+    loss = build_loss(config, data)
+    identity = {
+        "config": dict(config),
+        "classes": list(data.classes),
+        "image_size": data.image_size,
+        "mean": list(data.mean),
+        "std": list(data.std),
+    }
+    if isinstance(loss, Distillation):
+        identity["teacher"] = give_teacher(loss, data)
     module = instantiate(config["transfer"], _convert_="all")(
         net.to(memory_format=torch.channels_last),
         num_classes=len(data.classes),
         optimizer=instantiate(config["optimizer"], _convert_="all"),
         scheduler=instantiate(config["scheduler"], _convert_="all"),
-        loss=build_loss(config, data),
+        loss=loss,
         decay_all=config["decay_all"],
-        identity={
-            "config": dict(config),
-            "classes": list(data.classes),
-            "image_size": data.image_size,
-            "mean": list(data.mean),
-            "std": list(data.std),
-        },
+        identity=identity,
     )
     if mode := config["trainer"].get("compile", False):
         module.compiled = Compiled(mode)
@@ -133,6 +145,52 @@ def build_loss(config: RunConfig, data: Any) -> torch.nn.Module:
         labels = torch.from_numpy(data.images.train_labels[data.train_indices])
         prepare(torch.bincount(labels, minlength=len(data.classes)))
     return loss
+
+
+def give_teacher(loss: Distillation, data: Any) -> dict[str, Any]:
+    """Load the run that ``loss`` names, as its teacher, and return what the record says of it.
+
+    Raises ``UserError`` if there is none, or if it knows other classes or images of another size.
+
+    data: the data module of the student, set up.
+    """
+    told = f"loss.teacher={loss.source}"
+    try:
+        loaded = load_run(loss.source)
+    except UserError as error:
+        raise UserError(f"{told}: {error}") from error
+    if (loaded.classes, loaded.image_size) != (data.classes, data.image_size):
+        its, ours = (
+            f"{len(x.classes)} classes, {x.classes[0]} ..., at {x.image_size} px"
+            for x in (loaded, data)
+        )
+        raise UserError(f"{told}: knows {its}; the student's data have {ours}")
+    _warn_of_other_split(loaded, data, told)
+    record = loaded.record
+    teacher = {
+        "run": loss.source,
+        "model": record.model,
+        "config_hash": record.config_hash,
+        "val_acc": record.metrics["val"]["acc"],
+        "weights_sha256": digest(loaded.net.state_dict()),
+    }
+    loss.teacher = Teacher(loaded.net, (data.mean, data.std), (loaded.mean, loaded.std))
+    return teacher
+
+
+def _warn_of_other_split(loaded: LoadedNet, data: Any, told: str) -> None:
+    """Say so if the teacher has learned from images that the student is validated on."""
+    assert loaded.run is not None
+    answers = loaded.run.predictions
+    if answers is None or loaded.record.data["name"] != data.name:
+        return
+    if learned := len(set(data.val_indices.tolist()) - set(answers.val_indices.tolist())):
+        log.warning(
+            "%s: was not validated on %s of the student's validation images and may have learned "
+            "from them, so that the student's validation accuracy is too high",
+            told,
+            f"{learned:,}",
+        )
 
 
 def check_batch(config: RunConfig, data: Any, module: ImageClassifier, devices: int = 1) -> None:

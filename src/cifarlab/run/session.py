@@ -36,6 +36,7 @@ from cifarlab.run.build import (
 )
 from cifarlab.stats.answers import Predictions, balanced_accuracy, confusion
 from cifarlab.stats.quantities import BALANCED, METRICS, UNEVEN, extremes, unevenness
+from cifarlab.store import predictions
 from cifarlab.store.checkpoint import (
     BEST,
     LAST,
@@ -47,12 +48,12 @@ from cifarlab.store.checkpoint import (
     save_initial,
 )
 from cifarlab.store.files import read_checked, remove, write_atomic, written_whole
+from cifarlab.store.predictions import RunPredictions
 from cifarlab.store.record import (
     CELLS,
     CHANGES,
     EPOCHS,
     EVENTS,
-    PREDICTIONS,
     RunRecord,
     Status,
     config_hash,
@@ -85,6 +86,7 @@ class Session:
         self.data, self.module = build(config, pretrained=self.last is None)
         if latest:
             check_fits(self.module.net, net_weights(latest.checkpoint), latest.path)
+            check_teacher(latest.checkpoint["cifarlab"].get("teacher"), self.teacher)
             if latest.remark:
                 log.warning("%s", latest.remark)
         self.macs = count_macs(self.module.net, self.data.image_size)
@@ -138,6 +140,11 @@ class Session:
         strategy = self.trainer.strategy
         devices = getattr(strategy, "parallel_devices", None) or [strategy.root_device]
         return Meter([d.index or 0 for d in devices if d.type == "cuda"])
+
+    @property
+    def teacher(self) -> dict[str, Any] | None:
+        """What the record says of the teacher, if there is one."""
+        return self.module.identity.get("teacher")
 
     @property
     def num_params(self) -> int:
@@ -198,7 +205,16 @@ class Session:
             f"{self.num_params:,}",
             self.macs / 1e6,
         )
-        if (loss := self.config["choices"].get("loss")) not in (None, "cross_entropy"):
+        if self.teacher:
+            log.info(
+                "teacher %s: %s, validation accuracy %.2f%%, weights %s",
+                self.teacher["run"],
+                self.teacher["model"],
+                100 * self.teacher["val_acc"],
+                self.teacher["weights_sha256"][:8],
+            )
+            log.info("loss   distillation, of validation cross-entropy")
+        elif (loss := self.config["choices"].get("loss")) not in (None, "cross_entropy"):
             log.info("loss   %s, also of validation; reported: cross-entropy, accuracy", loss)
         log.info("on     %s (%s), %s", *(self.hardware[k] for k in ("device", "name", "precision")))
         if self.shares > 1 and normalises(self.module.net):
@@ -309,19 +325,12 @@ class Session:
                 result.metrics[name] = value
 
     def _save_predictions(self, results: dict[str, Evaluation]) -> None:
-        path = self.folder / PREDICTIONS
-        with written_whole(path, summed=True) as file:
-            np.savez_compressed(
-                file,
-                val_logits=half(results["val"].logits),
-                val_labels=results["val"].labels,
-                test_logits=half(results["test"].logits),
-                test_labels=results["test"].labels,
-                train_indices=self.data.train_indices,
-                val_indices=self.data.val_indices,
-                classes=np.array(self.data.classes),
-                train_counts=self.class_counts,
-            )
+        val, test = (Predictions(results[s].logits, results[s].labels) for s in ("val", "test"))
+        data = self.data
+        answers = RunPredictions(
+            val, test, data.train_indices, data.val_indices, data.classes, self.class_counts
+        )
+        predictions.save(self.folder, answers)
 
     def _log_final(self, results: dict[str, Evaluation]) -> dict[str, float]:
         """Log the final figures, and return them by their names: ``final/val_acc``, ..."""
@@ -374,6 +383,17 @@ class Session:
             target=time_to(config.get("target"), rows),
             code=self.code,
             energy=self.meter.read() if self.meter else None,
+            teacher=self.teacher,
+        )
+
+
+def check_teacher(then: dict[str, Any] | None, now: dict[str, Any] | None) -> None:
+    """Raise ``UserError`` if the teacher is not the one that the run began with, as its
+    checkpoint has it."""
+    if then and now and then["weights_sha256"] != now["weights_sha256"]:
+        raise UserError(
+            f"loss.teacher={now['run']}: its weights are {now['weights_sha256'][:8]}, but the run "
+            f"began with {then['weights_sha256'][:8]}; put that teacher back, or start another run"
         )
 
 
@@ -436,12 +456,6 @@ def best_and_last(folder: Path) -> list[callbacks.ModelCheckpoint]:
         callbacks.ModelCheckpoint(filename=BEST.stem, monitor="val/loss", mode="min", **common),
         callbacks.ModelCheckpoint(filename=LAST.stem, **common),
     ]
-
-
-def half(logits: np.ndarray) -> np.ndarray:
-    """Logits in float16; the few that are too large become its largest number."""
-    limit = np.finfo(np.float16).max
-    return logits.clip(-limit, limit).astype(np.float16)
 
 
 def short_path(folder: Path) -> str:

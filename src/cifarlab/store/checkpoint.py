@@ -186,7 +186,7 @@ def load_run(folder: str | Path) -> LoadedNet:
         identity["image_size"],
         tuple(identity["mean"]),
         tuple(identity["std"]),
-        f"best epoch, {run.result.best_epoch}",
+        "of the members" if run.result.members else f"best epoch, {run.result.best_epoch}",
         run,
         config,
     )

@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from cifarlab.base.arrays import DAMAGE, read_arrays
 from cifarlab.base.errors import UserError
 from cifarlab.stats.answers import Predictions
-from cifarlab.store.files import open_checked
+from cifarlab.store.files import open_checked, written_whole
 from cifarlab.store.record import PREDICTIONS
 
 
@@ -17,7 +18,8 @@ from cifarlab.store.record import PREDICTIONS
 class RunPredictions:
     """What ``predictions.npz`` holds: logits and labels of the validation and the test images.
 
-    val_indices: the positions of the validation images among the training images of the source.
+    train_indices, val_indices: the positions of the images that were trained on, and of the
+        validation images, among the training images of the source.
     classes: their names; numbers if the file has no names.
     train_counts: how many images of each class have trained; ``None`` in folders of earlier
         versions.
@@ -25,9 +27,34 @@ class RunPredictions:
 
     val: Predictions
     test: Predictions
+    train_indices: Int[np.ndarray, " train"]
     val_indices: Int[np.ndarray, " val"]
     classes: tuple[str, ...]
     train_counts: Int[np.ndarray, " classes"] | None = None
+
+
+def save(folder: Path, answers: RunPredictions) -> None:
+    """Write the predictions of a run, the logits in float16."""
+    counts = answers.train_counts
+    more: dict[str, Any] = {} if counts is None else {"train_counts": counts}
+    with written_whole(folder / PREDICTIONS, summed=True) as file:
+        np.savez_compressed(
+            file,
+            val_logits=half(answers.val.logits),
+            val_labels=answers.val.labels,
+            test_logits=half(answers.test.logits),
+            test_labels=answers.test.labels,
+            train_indices=answers.train_indices,
+            val_indices=answers.val_indices,
+            classes=np.array(answers.classes),
+            **more,
+        )
+
+
+def half(logits: Float[np.ndarray, "n classes"]) -> Float[np.ndarray, "n classes"]:
+    """Logits in float16; the few that are too large become its largest number."""
+    limit = np.finfo(np.float16).max
+    return logits.clip(-limit, limit).astype(np.float16)
 
 
 def load(folder: Path) -> RunPredictions:
@@ -40,8 +67,10 @@ def load(folder: Path) -> RunPredictions:
             for s in ("val", "test")
         )
         names = arrays.get("classes", np.arange(val.logits.shape[1]))
+        train = arrays.get("train_indices", np.zeros(0, np.int64))
+        counts = arrays.get("train_counts")
         return RunPredictions(
-            val, test, arrays["val_indices"], tuple(map(str, names)), arrays.get("train_counts")
+            val, test, train, arrays["val_indices"], tuple(map(str, names)), counts
         )
     except FileNotFoundError:
         raise UserError(f"{path}: missing; a finished run has it") from None

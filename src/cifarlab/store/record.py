@@ -109,6 +109,13 @@ class RunRecord:
     energy: joules from the first step to the last answer, ``gpu_j`` and ``cpu_j``, of all that the
         devices did meanwhile, see ``cifarlab.base.energy``; ``None`` where no counter can be read,
         and of a run that was resumed or had several machines.
+    teacher: of ``loss=distillation``, the run that was learned from: ``{"run": its folder as typed,
+        "model": ..., "config_hash": ..., "val_acc": ..., "weights_sha256": ...}``.
+    members: of an ensemble, the runs that it is of: ``{"run": ..., "model": ..., "seed": ...,
+        "config_hash": ..., "val_acc": ..., "test_acc": ..., "test_reads": ...,
+        "weights_sha256": ...}``. It has no epochs (0 of 0) and no ``metrics`` of training images;
+        its times are theirs together, ``test_reads`` the most of theirs: it is a function of their
+        answers.
     target: when the validation accuracy of an epoch first reached what was aimed at:
         ``{"val_acc": ..., "epoch": ..., "fit_s": ...}``, the last two ``None`` if it never
         did; ``None`` if there was no target.
@@ -140,6 +147,8 @@ class RunRecord:
     target: dict[str, Any] | None = None
     code: dict[str, dict[str, str]] | None = None
     energy: dict[str, float] | None = None
+    teacher: dict[str, Any] | None = None
+    members: list[dict[str, Any]] | None = None
 
     @property
     def title(self) -> str:
@@ -188,12 +197,12 @@ def _check(record: RunRecord) -> None:
     """Raise ``ValueError`` or ``KeyError`` for values that no run can have."""
     if record.status not in get_args(Status):
         raise ValueError(f"status={record.status}")
-    for split in ("train", "val", "test"):
+    for split in ("val", "test") if record.members else ("train", "val", "test"):
         for name in ("acc", "loss"):
             value = record.metrics[split][name]
             if not math.isfinite(value) or value < 0 or (name == "acc" and value > 1):
                 raise ValueError(f"metrics.{split}.{name}={value}")
-    if not 1 <= record.best_epoch <= record.epochs_run:
+    if not record.members and not 1 <= record.best_epoch <= record.epochs_run:
         raise ValueError(f"best_epoch={record.best_epoch} of epochs_run={record.epochs_run}")
 
 

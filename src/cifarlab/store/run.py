@@ -235,7 +235,7 @@ class Run:
             return record.metrics[split].get(kind, _NONE)  # a record may be older than it
         if name in ("mce", "corrupt_acc"):
             return getattr(self.robustness, name) if self.robustness else _NONE
-        acc = {part: values["acc"] for part, values in record.metrics.items()}
+        acc = {"train": _NONE} | {part: values["acc"] for part, values in record.metrics.items()}
         direct = {
             "gap": acc["train"] - acc["test"],
             "val_gap": acc["train"] - acc["val"],

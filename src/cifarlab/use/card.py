@@ -18,8 +18,6 @@ def card(loaded: LoadedNet, file: Path) -> str:
     record = loaded.record
     data, hardware, name = record.data, record.hardware, f"{record.model}-{record.data['name']}"
     acc = {split: values["acc"] for split, values in record.metrics.items()}
-    keys = {o: o.partition("=")[0].lstrip("+~") for o in record.overrides}
-    typed = [o for o, key in keys.items() if not {key, key.partition(".")[0]} & NEUTRAL_KEYS]
     measured = [
         {"type": "accuracy", "value": round(acc[split], 4), "name": f"{split} accuracy"}
         for split in ("val", "test")
@@ -43,6 +41,9 @@ def card(loaded: LoadedNet, file: Path) -> str:
             }
         ],
     }
+    chosen = f"epoch {record.best_epoch} of {record.epochs_run}"
+    if record.members:
+        chosen = f"of each of the {len(record.members)} members, whose probabilities are averaged"
     mean, std = (", ".join(f"{x:.4f}" for x in values) for values in (loaded.mean, loaded.std))
     size = loaded.image_size
     other = {
@@ -62,12 +63,12 @@ It tells {len(loaded.classes)} classes apart: {", ".join(loaded.classes)}.
 {_rows(record)}
 
 One run, seed {record.seed}: another seed gives another figure. The weights are those of the lowest
-validation loss (epoch {record.best_epoch} of {record.epochs_run}); the test set was read
+validation loss ({chosen}); the test set was read
 {record.test_reads} time(s) and chose nothing.
 
 ## How it was trained
 
-    python train.py {" ".join(map(shlex.quote, typed))}
+    {command(record)}
 
 cifarlab {record.versions.get("cifarlab", "?")}, commit {str(record.git.get("sha") or "?")[:8]}\
 {", changed since" if record.git.get("dirty") else ""}, torch {record.versions.get("torch", "?")};
@@ -83,6 +84,15 @@ Normalised by mean {mean} and standard deviation {std} of values in [0, 1].
 It always answers with one of its {len(loaded.classes)} classes, also to a picture of none of them.
 It was measured on images like those that it was trained on, and on no others.
 """
+
+
+def command(record: RunRecord) -> str:
+    """What was typed to make the run, without where it was kept."""
+    if record.members:
+        return f"python scripts/ensemble.py runs=[<the {len(record.members)} members>]"
+    keys = {o: o.partition("=")[0].lstrip("+~") for o in record.overrides}
+    typed = [o for o, key in keys.items() if not {key, key.partition(".")[0]} & NEUTRAL_KEYS]
+    return f"python train.py {' '.join(map(shlex.quote, typed))}".strip()
 
 
 def _rows(record: RunRecord) -> str:

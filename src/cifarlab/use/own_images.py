@@ -1,4 +1,4 @@
-"""The images that a run was validated and tested on, as its configuration reads them."""
+"""The images that a run was trained, validated and tested on, as its configuration reads them."""
 
 import torch
 from hydra.utils import instantiate
@@ -12,7 +12,8 @@ from cifarlab.store.checkpoint import LoadedNet
 def own_images(
     run: LoadedNet, split: str, count: int | None, device: torch.device
 ) -> tuple[UInt8[Tensor, "n channels height width"], Int[Tensor, " n"]]:
-    """The first ``count`` images (``None``: all) of ``val`` or ``test``, and their labels.
+    """The first ``count`` images (``None``: all) of ``train``, ``val`` or ``test``, not
+    augmented, and their labels.
 
     Raises ``UserError`` if the data are not those any more that the run was trained with.
     """
@@ -24,8 +25,8 @@ def own_images(
     if len(data.images.test_labels) != known["num_test"]:
         found = len(data.images.test_labels)
         raise UserError(f"{folder}: its data are others now ({found:,} test images)")
-    if split == "val":
-        chosen = data.val_indices[:count]
+    if split != "test":
+        chosen = (data.val_indices if split == "val" else data.train_indices)[:count]
         images, labels = data.images.train_images[chosen], data.images.train_labels[chosen]
     else:
         images, labels = data.images.test_images[:count], data.images.test_labels[:count]

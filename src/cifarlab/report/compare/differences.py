@@ -119,13 +119,16 @@ def compare(matching: Matching, width: float) -> Comparison:
     width: half the width that the interval of an accuracy should reach, a fraction.
     """
     metrics, classes, alone = {}, {}, {}
+    runs = (*matching.a, *matching.b)
     predicted = {split: _predictions(matching, split) for split in SPLITS}
     for metric in MEASURED:
         split, kind = metric.split("_")
+        if split == "train" and any(run.result.members for run in runs):
+            continue  # an ensemble was never asked about them
         metrics[metric] = _difference(matching, metric, kind, predicted.get(split), width)
     own = matching.a[0].own_metrics
     for name in ("corrupt_acc", "mce", *own):  # where all runs have them
-        if all(math.isfinite(r.measure(name)) for r in (*matching.a, *matching.b)):
+        if all(math.isfinite(run.measure(name)) for run in runs):
             metrics[name] = _difference(matching, name, "", None, width)
     for split, both in predicted.items():
         if both is not None:

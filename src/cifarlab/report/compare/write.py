@@ -92,6 +92,12 @@ def remarks(a: Side, b: Side, comparison: Comparison) -> list[str]:
     used = [(run.folder, run.record) for run in runs]
     if often := [f"{path} ({r.test_reads} times)" for path, r in used if r and r.test_reads > 1]:
         notes.append(f"The test set was read more than once for {listed(often, 5)}.")
+    taught = {r.teacher["run"]: set[str]() for _, r in used if r and r.teacher}
+    for _, record in used:
+        if record and record.teacher:
+            taught[record.teacher["run"]].add(record.teacher["weights_sha256"])
+    if changed := [name for name, weights in taught.items() if len(weights) > 1]:
+        notes.append(f"Not all were taught by the same weights of {listed(changed, 5)}.")
     if unused := comparison.matching.unused:
         notes.append(f"Not used, their seed is on one side only: {listed(unused, 5)}.")
     if left_out := [*a.left_out, *b.left_out]:
