@@ -36,13 +36,15 @@ Pixels = UInt8[np.ndarray, "n 3 size size"]
 class Quantized:
     """What became of a net in 8 bits, beside the one in 32 bits.
 
-    path: of the quantised model. description: of a JSON file like that of the exported model.
-    images: how many training images its scales are from.
-    size: bytes of each file, by ``float32`` and ``int8``.
-    right: by split, then by model, whether the answer to each image is right.
-    ms: milliseconds of CPU time an image, of one thread, of each model; median of interleaved
-        rounds with batches of 100 images.
-    test_reads: how often the test set has been read for this net by now.
+    Attributes:
+        path: of the quantised model.
+        description: of a JSON file like that of the exported model.
+        images: how many training images its scales are from.
+        size: bytes of each file, by ``float32`` and ``int8``.
+        right: by split, then by model, whether the answer to each image is right.
+        ms: milliseconds of CPU time an image, of one thread, of each model; median of interleaved
+            rounds with batches of 100 images.
+        test_reads: how often the test set has been read for this net by now.
     """
 
     path: Path
