@@ -34,6 +34,9 @@ PROGRAMS = {  # in their order, and where there is more
     "scripts/web.py": "[a dashboard](../use.md#a-dashboard), "
     "[a page to drop an image on](../use.md#a-page-to-drop-an-image-on)",
     "scripts/export.py": "[export](../use.md#export)",
+    "scripts/ensemble.py": "[several nets as one](../howto/smaller.md#let-several-answer-together)",
+    "scripts/prune.py": "[smaller nets](../howto/smaller.md#without-the-smallest-weights)",
+    "scripts/zoo.py": "[a zoo](../howto/smaller.md#a-zoo)",
     "scripts/visualize.py": "[pictures of what a net has learnt](../visualize.md)",
     "scripts/describe.py": "[a model, layer by layer](../theory.md#a-model-layer-by-layer), "
     "[the data seen](../theory.md#the-data-seen)",

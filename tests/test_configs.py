@@ -19,6 +19,8 @@ GROUPS = sorted(
 )
 NEEDS = {  # values without a default, and what an option goes with
     "data=image_folder": ["data.root=."],
+    "callbacks=keep_zeros": ["init_from=pruned.pt"],
+    "loss=distillation": ["loss.teacher=."],
     "transfer=frozen": ["model=vgg11_bn"],
     "transfer=last_block": ["model=vgg11_bn"],
     "transfer=finetune": ["model=torchvision"],

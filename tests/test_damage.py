@@ -69,7 +69,7 @@ def test_a_record_that_is_none(content: str, copy: Path) -> None:
     ("rows", "said"),
     [
         ([ROW.format(1), ROW.format(3)], "the epochs are 1, 3"),
-        ([ROW.format(2)], "the epochs are 2"),
+        ([ROW.format(2), ROW.format(3)], "the epochs are 2, 3"),
         ([ROW.format(1), ROW.format(1)], "the epochs are 1, 1"),
         ([ROW.format(1).replace("2.4", "2.x")], "could not convert string to float: '2.x'"),
         (["1,4\n", ROW.format(2)], "damaged"),

@@ -1,5 +1,6 @@
 """The site: built strictly, every link looked up, nothing asked of the network."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from scripts.docs import build, mistakes
 from tests.conftest import ROOT
@@ -20,10 +22,15 @@ DRIVER = shutil.which("chromedriver")
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("site") / "html"
-    command = [sys.executable, "scripts/docs.py", "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr + done.stdout
+    """Built once, whichever worker comes first."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    out = shared / "site" / "html"
+    with FileLock(shared / "site.lock"):
+        if not out.is_dir():
+            command = [sys.executable, "scripts/docs.py", "--out", str(out)]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr + done.stdout
     return out
 
 

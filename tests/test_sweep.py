@@ -110,7 +110,7 @@ def test_a_failed_cell_is_told_and_tried_again(swept, cache, tmp_path) -> None:
     assert len(cells(folder)) == 2, "the others are there"
     (failure,) = folder.glob("*/failure.json")
     assert "padding" in failure.parent.parent.name or "1000000000" in failure.parent.name
-    assert "failed: " in done.stdout and "aug.crop.padding=1000000000" in done.stdout
+    assert "failed: 1000000000_" in done.stdout and "padding=1000000000: must be" in done.stdout
     again = swept(*arguments)
     assert again.returncode == 1 and "3 cells, 1 to run" in again.stdout
 
