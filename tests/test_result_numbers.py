@@ -222,7 +222,9 @@ def test_what_is_claimed_is_measured_as_shown(title: str) -> None:
         gaps = [left[seed] - right[seed] for seed in shared]
         numbers = [float(n.replace("−", "-")) for n in NUMBER.findall(line["ours"])]
         assert numbers[0] == pytest.approx(unit * np.mean(gaps), abs=digits(line["ours"]))
-        if len(gaps) >= 3:
+        if len(gaps) >= 3 and np.ptp(gaps) == 0:
+            assert len(numbers) == 1, "no spread, no interval"
+        elif len(gaps) >= 3:
             half = unit * stats.t.ppf(0.975, len(gaps) - 1) * stats.sem(gaps)
             assert numbers[1] == pytest.approx(half, abs=digits(line["ours"]))
 
