@@ -1,8 +1,9 @@
 # make demo   set up and train a small network on drawn images, under a minute once set up
 # make test   set up and run every check that CI runs
 # make test-gpu   the tests that need a GPU, which make test leaves out
+# make test-slow  the long repetitions that make test leaves out, some minutes
 # make docs   the documentation as a site, on this machine: http://127.0.0.1:8000
-.PHONY: demo test test-gpu docs coverage setup lock clean
+.PHONY: demo test test-gpu test-slow docs coverage setup lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -22,6 +23,9 @@ test: $(READY)
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --dist loadgroup
 
 # With CIFARLAB_GPU_TESTS=cpu before it, the same tests on the CPU: it tries the tests, not the GPU.
+test-slow: $(READY)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --dist loadgroup -m slow
+
 test-gpu: $(READY)
 	$(RUN) -m pytest -m gpu tests/gpu
 

@@ -135,6 +135,7 @@ def test_a_killed_sweep_takes_its_cell_along(folder, cache, tmp_path) -> None:
     free.release()
 
 
+@pytest.mark.slow  # test_ddp has runs on several devices, test_sweep sweeps
 def test_several_devices_in_a_sweep(sweep, folder) -> None:
     """Two processes (gloo) train each cell, with the same settings, as one process does."""
     options = ["optimizer.lr=0.01,0.05", "data.num_train=350", "trainer.strategy=ddp"]

@@ -98,8 +98,14 @@ def pets(tmp_path: Path) -> Path:
     ("damage", "pattern"),
     [
         ("cut", r"pets.tar.gz: the archive is damaged or cut short .*; fetch it again"),
-        ("undecodable", "pets: train/cat/3.png is not an image that can be read"),
-        ("missing", "pets: the class folder test/dog is missing"),
+        pytest.param(  # tests/data has both
+            "undecodable",
+            "pets: train/cat/3.png is not an image that can be read",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "missing", "pets: the class folder test/dog is missing", marks=pytest.mark.slow
+        ),
         ("cache", r"data/cache/image_folder-\w+.npz: the cached images are damaged .*delete this"),
     ],
 )

@@ -12,7 +12,9 @@ from tests.conftest import ROOT, TINY
 NAME = "caf\u00e9-\u732b"
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "ascii:strict", "latin-1"])
+@pytest.mark.parametrize(
+    "encoding", [pytest.param("ascii", marks=pytest.mark.slow), "ascii:strict", "latin-1"]
+)
 def test_a_terminal_without_the_letters(cache, tmp_path, encoding: str) -> None:
     """They are escaped on the screen, and right in the files."""
     folder = tmp_path / "outputs" / "sweeps" / NAME

@@ -137,6 +137,7 @@ def test_a_run_that_may_not_be_written(runs: Path, start, tmp_path: Path) -> Non
     assert (out / "shifts.md").is_file() and contents(runs) == before
 
 
+@pytest.mark.slow  # a run that may not be written says the same
 def test_a_cell_that_may_not_be_written(cache: Path, train, start, tmp_path: Path) -> None:
     sweep = [*SEEDS, f"data.cache_dir={cache}", "sweep=s", f"output_root={tmp_path}"]
     assert train(*sweep).returncode == 0

@@ -305,7 +305,9 @@ def test_resume_takes_no_other_overrides(train, run_here, tmp_path) -> None:
 SAME = ("metrics", "epochs_run", "best_epoch", "status", "config_hash")
 
 
-@pytest.mark.parametrize("scheduler", ["none", "step", "plateau"])
+@pytest.mark.parametrize(
+    "scheduler", [pytest.param("none", marks=pytest.mark.slow), "step", "plateau"]
+)
 def test_a_finished_run_goes_on_for_more_epochs(
     resumed, run_here, tmp_path, scheduler: str
 ) -> None:

@@ -49,7 +49,16 @@ def cut_at(step: int, hook: str, save: Path | None = None) -> tuple[str, Callabl
     return hook, cut
 
 
-@pytest.mark.parametrize("name", [*OPTIONS, "speedrun"])
+SLOW = {"plateau", "ema", "lookahead"}  # others keep states of the same kinds
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else [])
+        for n in [*OPTIONS, "speedrun"]
+    ],
+)
 def test_cut_and_resumed(run_here, tmp_path, monkeypatch, name: str) -> None:
     """Between epochs and between two steps; 4 steps an epoch."""
     from cifarlab.callbacks import SeedEachStep

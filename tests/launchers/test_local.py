@@ -19,6 +19,7 @@ def measured(sweep: Path) -> dict[int, dict]:
     return {record["seed"]: record["metrics"] for record in records}
 
 
+@pytest.mark.slow  # the launcher of test_slurm, without its Slurm
 def test_all_results_and_the_same(train, cache, tmp_path) -> None:
     found = {}
     for launcher in ("basic", "parallel", "local"):

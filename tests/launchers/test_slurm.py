@@ -168,7 +168,7 @@ def test_a_sweep_is_an_array(start) -> None:
     assert "report.html" in sweep.log.read_text()
 
 
-@pytest.mark.parametrize("seconds", [0, 5])
+@pytest.mark.parametrize("seconds", [pytest.param(0, marks=pytest.mark.slow), 5])
 def test_preempted(start, grace, undisturbed, seconds: int) -> None:
     """Killed at once, or after a SIGTERM and some grace, by a job that needs all cores."""
     grace(seconds)

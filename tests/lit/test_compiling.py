@@ -64,8 +64,15 @@ def rows(folder: Path) -> list[list[float]]:
     return [[float(row[name]) for name in ("train_loss", "val_loss")] for row in found]
 
 
-@pytest.mark.parametrize("more", [[], ["callbacks=[default,ema]"]], ids=["plain", "ema"])
-@pytest.mark.parametrize("mode", ["true", "reduce-overhead"])
+@pytest.mark.parametrize(
+    ("mode", "more"),
+    [
+        pytest.param("true", [], id="true-plain"),
+        pytest.param("reduce-overhead", ["callbacks=[default,ema]"], id="reduce-overhead-ema"),
+        pytest.param("true", ["callbacks=[default,ema]"], id="true-ema", marks=pytest.mark.slow),
+        pytest.param("reduce-overhead", [], id="reduce-overhead-plain", marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_is_the_same_but_for_rounding(
     mode: str, more: list[str], run_here, tmp_path, graphs
 ) -> None:

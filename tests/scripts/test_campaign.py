@@ -39,6 +39,7 @@ def campaign(tmp_path: Path, cache: Path):
     return launch
 
 
+@pytest.mark.slow  # test_its_time_is_up and tests/campaign have its parts
 def test_a_campaign(campaign, tmp_path: Path) -> None:
     shown = campaign("hours=1", "dry_run=true")
     assert shown.returncode == 0, shown.stderr
