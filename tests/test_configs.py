@@ -4,8 +4,11 @@ import itertools
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
+from cifarlab.base import cli
 from cifarlab.base.checks import check_config
 from cifarlab.base.config import RunConfig
 from cifarlab.store.checkpoint import build_net
@@ -121,3 +124,15 @@ def test_the_hash_sees_what_changes_results(override: str) -> None:
 def test_the_hash_does_not_see_what_does_not(override: str) -> None:
     assert override.partition("=")[0] in NEUTRAL_KEYS
     assert config_hash(plain(override)) == config_hash(plain())
+
+
+@pytest.mark.parametrize("program", [path.stem for path in CONF.glob("*.yaml")])
+def test_a_program_keeps_a_log_only_in_a_folder_of_its_own(program: str) -> None:
+    if program in ("program", "run"):
+        return  # parts of the others
+    cli.register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose(program, return_hydra_config=True)
+    raw = OmegaConf.to_container(config.hydra)
+    handlers = (raw["job_logging"].get("root") or {}).get("handlers", [])
+    assert raw["run"]["dir"] != "." or "file" not in handlers

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from cifarlab.campaign.campaign import Campaign
-from cifarlab.campaign.cost import Costs, Machine, epochs, train_images
+from cifarlab.campaign.cost import Costs, Machine, What, epochs, train_images
 from cifarlab.campaign.queue import Queue, estimates
 from cifarlab.campaign.rows import Item, agrees, open_items, worth
 from cifarlab.store.files import SUMS, remove, write_atomic
@@ -38,7 +38,7 @@ def record(model: str, seconds: float, where: Machine = HERE, **fields: object) 
 
 def item(row: str, worth_: float = 1.0, **fields: object) -> Item:
     config = {
-        "choices": {"model": row},
+        "choices": {"model": row, "transfer": "scratch"},
         "batch_size": 64,
         "max_epochs": 10,
         "data": {"val_size": 0.1, "fraction": 1.0, "folds": None},
@@ -55,13 +55,21 @@ def test_costs() -> None:
     ]  # fmt: skip
     costs = Costs(known, HERE)
     assert costs.is_measured and not Costs(known, Machine("cuda", "x", "16", 0)).is_measured
-    assert costs.seconds("mlp", 64, 0, 1000) == pytest.approx(2), "the median here"
-    assert costs.seconds("cnn", 64, 0, 1000) == pytest.approx(20), "twice as slow as there"
-    assert costs.seconds("mlp", 2, 0, 1000) == pytest.approx(14), "batches of 2 are another thing"
-    assert not costs.knows("vgg", 64)
+
+    def cost(costs: Costs, model: str, macs: int, batch: int = 64, kind: str = "scratch") -> float:
+        return costs.seconds(What(model, batch, kind, macs), 1000)
+
+    assert cost(costs, "mlp", 100) == pytest.approx(2), "the median here"
+    assert cost(costs, "cnn", 1000) == pytest.approx(20), "twice as slow as there"
+    assert cost(costs, "mlp", 100, batch=2) == pytest.approx(14), "batches of 2 are another thing"
+    assert cost(costs, "mlp", 300) == pytest.approx(6), "the same model with other options"
     line = Costs([record("a", 1.1, macs=100), record("b", 2.1, macs=200)], HERE)
-    assert line.seconds("vgg", 64, 400, 1000) == pytest.approx(4.1), "0.1 s and 1 s for 100 MACs"
-    assert Costs([], HERE).seconds("vgg", 64, 400, 1000) > 0
+    assert cost(line, "vgg", 400) == pytest.approx(4.1), "0.1 s and 1 s for 100 MACs"
+    assert cost(Costs([], HERE), "vgg", 400) > 0
+    head = record("a", 0.01, macs=100, overrides=["transfer=frozen"])
+    both = Costs([record("a", 1, macs=100), head], HERE)
+    assert cost(both, "a", 100) == pytest.approx(1), "a head alone is another thing than the net"
+    assert cost(both, "a", 200, kind="frozen") == pytest.approx(0.02)
 
 
 def test_a_run_has_as_many_epochs_and_images_as_it_says() -> None:
@@ -77,7 +85,8 @@ def test_a_run_has_as_many_epochs_and_images_as_it_says() -> None:
 def test_the_most_worth_for_its_time_comes_first() -> None:
     costs = Costs([record("cheap", 1), record("dear", 10)], HERE)
     items = [item("dear", 5.0), item("cheap", 1.0), item("unknown", 1e-3)]
-    found = estimates(items, costs, lambda _: 10**9, 50_000)
+    macs = {"unknown": 10**9}
+    found = estimates(items, costs, lambda i: macs.get(i.row, RECORD.macs), 50_000)
     assert [e.item.row for e in found[:2]] == ["cheap", "dear"]
     cheap = found[0]
     assert cheap.seconds == pytest.approx(3 * 10 * 45)  # seeds, epochs, thousands of images
@@ -133,6 +142,20 @@ def test_what_is_open(tmp_path: Path) -> None:
     assert items[1].twins == (("own", "b"),), "the same experiment, trained once"
     assert [r.seed for r in items[0].finished] == [0, 2]
     assert [(w.row, w.reason) for w in waiting] == [("far", "a rocket")]
+
+
+def test_a_row_waits_for_weights_only_until_they_are_there(tmp_path: Path) -> None:
+    path = tmp_path / "net.pt"
+    needs = {"id": "far", "needs": "the weights", "overrides": [f"weights={path}", "lr=3"]}
+    study = parse_study(STUDY | {"rows": [*STUDY["rows"][:3], needs]})
+
+    def rows() -> tuple[list[str], list[str]]:
+        items, waiting = open_items([study], lambda _: [], [0], [], compose)
+        return [item.row for item in items], [other.row for other in waiting]
+
+    assert rows() == (["a", "b"], ["far"])
+    path.touch()
+    assert rows() == (["a", "b", "far"], [])
 
 
 def test_a_key_that_came_since_makes_no_other_run() -> None:

@@ -1,8 +1,10 @@
 """The studies' open rows, their order, the queue that trains them, and what it tells."""
 
+import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -230,10 +232,15 @@ class Campaign:
 
 def _macs(item: Item) -> int:
     """The multiply-accumulates for an image of 32x32 pixels, from the net itself."""
+    return _count_macs(json.dumps(item.config["model"]))
+
+
+@cache
+def _count_macs(model: str) -> int:
     from cifarlab.inspection import count_macs
     from cifarlab.store.checkpoint import build_net
 
-    return count_macs(build_net(item.config["model"], 10, 32, pretrained=False), 32)
+    return count_macs(build_net(json.loads(model), 10, 32, pretrained=False), 32)
 
 
 def _gpus() -> int:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import log
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,8 +13,21 @@ from cifarlab.store.record import RunRecord
 DEFAULT = 1e-3  # s an image and epoch where nothing has been measured: only relative costs count
 
 
-What = tuple[str, int]
-_BATCH = 64  # the default of the configuration
+_BATCH = 64  # the defaults of the configuration
+_TRANSFER = "scratch"
+
+
+class What(NamedTuple):
+    """What is trained, as far as its speed depends on it.
+
+    transfer: the cell of that group; how much of a net is trained, and of what it is fed.
+    macs: multiply-accumulates for one image, which tell apart options of one model.
+    """
+
+    model: str
+    batch: int
+    transfer: str
+    macs: int
 
 
 @dataclass(frozen=True)
@@ -37,42 +51,40 @@ class Machine:
 class Speed:
     """The speed of a finished run.
 
-    what: the model and the batch size.
-    macs: multiply-accumulates for one image.
     seconds: for one image in one epoch, validation included.
     """
 
     machine: Machine
     what: What
-    macs: int
     seconds: float
 
     @classmethod
     def of(cls, record: RunRecord) -> "Speed":
         images = record.epochs_run * record.data["num_train"]
         seconds = record.time["fit_s"] / images
-        what = record.model, batch_size(record.overrides)
-        return cls(Machine.of(record), what, record.macs, seconds)
+        typed = record.overrides
+        what = What(record.model, batch_size(typed), transfer(typed), record.macs)
+        return cls(Machine.of(record), what, seconds)
 
 
 class Costs:
     """Estimates for a machine, from records of runs on it and on others.
 
-    If a model was measured on this machine with this batch size, its median time counts. Else its
-    time on another machine counts, multiplied by the median ratio of the two machines; the machine
-    that has most models in common with this one is taken first. Else a line through the times over
-    the multiply-accumulates is used.
+    What was measured on this machine takes its median time. Else its time on another machine
+    counts, multiplied by the median ratio of the two machines; the machine that has most in common
+    with this one is taken first. Else the time of the same model with other options counts,
+    multiplied by the ratio of their multiply-accumulates. Else a line through the times over the
+    multiply-accumulates is used.
     """
 
     def __init__(self, records: Iterable[RunRecord], machine: Machine) -> None:
-        by: dict[Machine, dict[What, list[Speed]]] = {}
+        by: dict[Machine, dict[What, list[float]]] = {}
         for speed in map(Speed.of, records):
-            by.setdefault(speed.machine, {}).setdefault(speed.what, []).append(speed)
+            by.setdefault(speed.machine, {}).setdefault(speed.what, []).append(speed.seconds)
         tables = {
-            where: {what: median(s.seconds for s in found) for what, found in measured.items()}
+            where: {what: median(found) for what, found in measured.items()}
             for where, measured in by.items()
         }
-        macs = {what: found[0].macs for measured in by.values() for what, found in measured.items()}
         here = tables.pop(machine, {})
         self.is_measured = bool(here)
         for table in sorted(tables.values(), key=lambda t: (-len(t.keys() & here.keys()), -len(t))):
@@ -80,26 +92,33 @@ class Costs:
             factor = median(here[what] / table[what] for what in shared) if shared else 1.0
             here = {what: factor * seconds for what, seconds in table.items()} | here
         self._seconds = here
-        self._line = _line([macs[what] for what in here], list(here.values()))
+        self._line = _line([what.macs for what in here], list(here.values()))
 
-    def knows(self, model: str, batch: int) -> bool:
-        return (model, batch) in self._seconds
-
-    def seconds(self, model: str, batch: int, macs: int, images: int) -> float:
-        """The seconds of an epoch of ``images`` training images.
-
-        macs: for one image; used if the model was not measured with this batch size.
-        """
-        if (model, batch) in self._seconds:
-            return images * self._seconds[model, batch]
+    def seconds(self, what: What, images: int) -> float:
+        """The seconds of an epoch of ``images`` training images."""
+        if what in self._seconds:
+            return images * self._seconds[what]
+        alike = [known for known in self._seconds if known[:3] == what[:3] and known.macs]
+        if alike:
+            nearest = min(alike, key=lambda known: abs(log(known.macs / max(what.macs, 1))))
+            return images * self._seconds[nearest] * what.macs / nearest.macs
         fixed, each = self._line
-        return images * (fixed + each * macs)
+        return images * (fixed + each * what.macs)
 
 
 def batch_size(overrides: Iterable[str]) -> int:
     """The batch size among the overrides, else the default."""
-    typed = [item.partition("=")[2] for item in overrides if item.startswith("batch_size=")]
-    return int(typed[-1]) if typed else _BATCH
+    return int(_last(overrides, "batch_size", str(_BATCH)))
+
+
+def transfer(overrides: Iterable[str]) -> str:
+    """The cell of the group ``transfer`` among the overrides, else the default."""
+    return _last(overrides, "transfer", _TRANSFER)
+
+
+def _last(overrides: Iterable[str], key: str, default: str) -> str:
+    typed = [item.partition("=")[2] for item in overrides if item.startswith(f"{key}=")]
+    return typed[-1] if typed else default
 
 
 def epochs(config: Mapping[str, Any], finished: Sequence[RunRecord]) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from cifarlab.base.slurm import SIGNALS
-from cifarlab.campaign.cost import Costs, epochs, train_images
+from cifarlab.campaign.cost import Costs, What, epochs, train_images
 from cifarlab.campaign.rows import Item
 
 log = logging.getLogger("cifarlab")
@@ -40,14 +40,14 @@ def estimates(
 ) -> list[Estimate]:
     """The items with their costs, those with the most worth for their cost first.
 
-    macs: returns the multiply-accumulates for one image, for a model that was not measured.
+    macs: returns the multiply-accumulates for one image.
     images: how many there are to train on.
     """
     found = []
     for item in items:
-        what = item.config["choices"]["model"], item.config["batch_size"]
-        count = 0 if costs.knows(*what) else macs(item)
-        each = costs.seconds(*what, count, train_images(item.config, images))
+        chosen = item.config["choices"]
+        what = What(chosen["model"], item.config["batch_size"], chosen["transfer"], macs(item))
+        each = costs.seconds(what, train_images(item.config, images))
         each *= epochs(item.config, item.finished)
         found.append(Estimate(item, each * len(item.seeds)))
     return sorted(found, key=lambda e: (-e.rate, e.item.study, e.item.row))

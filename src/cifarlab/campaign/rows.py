@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from cifarlab.base.config import RunConfig
@@ -73,7 +74,7 @@ def open_items(
         for row in study.rows:
             if row.like:
                 continue
-            if row.needs:
+            if row.needs and not _has_weights(row):
                 waiting.append(Waiting(study.id, row.id, row.needs))
                 continue
             marks = [f"study.id={study.id}", f"study.row={row.id}", f"seed={seeds[0]}"]
@@ -97,6 +98,12 @@ def open_items(
                 records = tuple(done.values())
                 items[key] = Item(study.id, row.id, missing, config, value, records)
     return list(items.values()), waiting
+
+
+def _has_weights(row: Row) -> bool:
+    """Whether the row starts from a file of weights, and it is there."""
+    files = [item.removeprefix("weights=") for item in row.overrides if item.startswith("weights=")]
+    return bool(files) and Path(files[-1]).is_file()
 
 
 def worth(study: Study, row: Row) -> float:
