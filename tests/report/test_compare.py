@@ -1,6 +1,7 @@
 """What a comparison says, from made-up runs."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,11 @@ def runs(folder: Path, name: str, accuracies: dict[int, float], **fields: object
 def told(folder: Path, a: Side, b: Side) -> tuple[str, dict]:
     text = write_comparison(a, b, folder / "out", 0.005)
     assert (folder / "out" / "compare.png").read_bytes().startswith(b"\x89PNG")
-    page = (folder / "out" / "compare.md").read_text().removeprefix("# a and b compared\n\n")
-    assert text.startswith(page.partition("\n## Figure")[0])
+    page = (folder / "out" / "compare.md").read_text()
+    parts = re.split(r"\n(?=## )", text.rpartition("\n")[0])
+    assert all(part in page for part in parts[1:])
+    assert parts[-1].startswith("## Verdict") and page.count("## ") == len(parts) - 1
+    assert page.index("## Verdict") < page.index("## Configuration"), "first on the page"
     assert "<h1>a and b compared</h1>" in (folder / "out" / "compare.html").read_text()
     assert "best" not in text, "nothing is the best for what it does on test"
     return text, json.loads((folder / "out" / "compare.json").read_text())

@@ -28,15 +28,22 @@ class Changed(NamedTuple):
     typed: bool
 
 
-def blocks(
-    a: Side, b: Side, changed: tuple[list[Changed], list[str]], comparison: Comparison
-) -> list[Block]:
-    """The blocks of the page: which runs are compared, in what their configurations differ, and the
-    results.
+def sides(a: Side, b: Side) -> Block:
+    """The table of which runs are compared."""
+    table = [["", "runs", "seeds", "model", "asked for"]]
+    for side in (a, b):
+        seeds = dict.fromkeys(str(record.seed) for record in side.records)
+        model = side.records[0].model
+        table.append([side.name, str(len(side.runs)), listed([*seeds]), model, side.asked])
+    return Grid.of(table, words=(2, 3, 4))
+
+
+def blocks(changed: tuple[list[Changed], list[str]], comparison: Comparison) -> list[Block]:
+    """The blocks that say in what the configurations differ, and the results.
 
     changed: see ``cifarlab.report.compare.write.configuration``.
     """
-    found = [_sides(a, b), *_changed(*changed), *_metrics(comparison)]
+    found = [*_changed(*changed), *_metrics(comparison)]
     found += _classes(comparison) if comparison.classes else []
     return found + (_alone(comparison) if any(comparison.alone.values()) else [])
 
@@ -50,15 +57,6 @@ def differing(comparison: Comparison, most: int) -> list[str]:
             largest[c.name] = max(largest.get(c.name, 0.0), abs(c.difference.value))
     kept = sorted(largest, key=lambda name: -largest[name])[:most]
     return [name for name in largest if name in kept]
-
-
-def _sides(a: Side, b: Side) -> Block:
-    table = [["", "runs", "seeds", "model", "asked for"]]
-    for side in (a, b):
-        seeds = dict.fromkeys(str(record.seed) for record in side.records)
-        model = side.records[0].model
-        table.append([side.name, str(len(side.runs)), listed([*seeds]), model, side.asked])
-    return Grid.of(table, words=(2, 3, 4))
 
 
 def _changed(rows: Sequence[Changed], following: list[str]) -> list[Block]:

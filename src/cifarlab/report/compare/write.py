@@ -12,8 +12,8 @@ from cifarlab.base.errors import UserError
 from cifarlab.report.compare import sentences
 from cifarlab.report.compare.differences import SPLITS, Comparison, compare, match
 from cifarlab.report.compare.selection import Side, check_comparable
-from cifarlab.report.compare.tables import Changed, blocks
-from cifarlab.report.document import Heading, Text, markdown, write_document
+from cifarlab.report.compare.tables import Changed, blocks, sides
+from cifarlab.report.document import Block, Heading, Text, markdown, write_document
 from cifarlab.report.facts import provenance
 from cifarlab.report.pictures import save_all
 from cifarlab.report.sweep.results import REPLICATES
@@ -40,21 +40,24 @@ def write_comparison(a: Side, b: Side, folder: Path, width: float) -> str:
     comparison = compare(match(a, b), width)
     changed = configuration(a, b)
     lines, notes = sentences.verdict(comparison, width), remarks(a, b, comparison)
-    page = [*blocks(a, b, changed, comparison), Heading("Verdict"), *map(Text, [*lines, *notes])]
+    said: list[Block] = [Heading("Verdict"), *map(Text, [*lines, *notes])]
+    found = blocks(changed, comparison)
     folder.mkdir(parents=True, exist_ok=True)
     from cifarlab.report.compare.drawing import draw  # matplotlib takes a second to import
 
     about = provenance([*comparison.matching.a, *comparison.matching.b])
     if (drawn := draw(comparison)) is not None:
-        about = [Heading("Figure"), *save_all([drawn], folder, below=""), *about]
-    written = write_document(folder, "a and b compared", [*page, *about], "compare")
+        found = [*save_all([drawn], folder, below=""), *found]
+    page = [sides(a, b), *said, *found, *about]
+    written = write_document(folder, "a and b compared", page, "compare")
     document = _document(a, b, comparison) | {
         "configuration": [change._asdict() for change in changed[0]],
         "verdict": lines,
         "notes": notes,
     }
     write_atomic(folder / "compare.json", json.dumps(_plain(document), indent=1) + "\n")
-    return f"{markdown(page)}\n{written}"
+    # a terminal is read from its end
+    return f"{markdown([sides(a, b), *blocks(changed, comparison), *said])}\n{written}"
 
 
 def folder_name(a: Side, b: Side) -> str:
