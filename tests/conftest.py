@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from omegaconf import DictConfig, open_dict, read_write
 from cifarlab.base import cli
 from cifarlab.base.compose import plain as to_plain
 from cifarlab.store.files import SUMS
+from tests import programs
 
 os.environ["CIFARLAB_LABS"] = ""  # not those of whoever tests
 
@@ -127,15 +127,7 @@ def train(cache: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProc
     """``train(*arguments)``: ``python train.py`` as a user types it, in an empty folder."""
 
     def launch(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, str(ROOT / "train.py"), *arguments],
-            cwd=tmp_path,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        return programs.run(ROOT / "train.py", *arguments, cwd=tmp_path)
 
     return launch
 

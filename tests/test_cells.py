@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from cifarlab.store.lock import RunLock
 from cifarlab.store.record import FAILURE, RunRecord, is_finished
 from cifarlab.sweep import launching as cells
 from hydra_plugins.cifarlab_sweeper.grid import GridSweeper, plan
+from tests import programs
 from tests.conftest import ROOT, TINY
 
 QUICK = [*TINY, "logger=none", "sweep=x"]
@@ -39,16 +39,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "outputs" / "sweeps" / "x"
 
 
-def begin(cache: Path, tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
+def begin(cache: Path, tmp_path: Path, *arguments: str) -> programs.Program:
     """A sweep under way: returns when its first cell has a checkpoint."""
-    process = subprocess.Popen(
-        [sys.executable, ROOT / "train.py", "-m", *QUICK, f"data.cache_dir={cache}", *arguments],
-        cwd=tmp_path,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    typed = ["-m", *QUICK, f"data.cache_dir={cache}", *arguments]
+    process = programs.start(ROOT / "train.py", *typed, cwd=tmp_path, together=True)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob(f"outputs/sweeps/x/*/{LAST}")):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0]
@@ -160,28 +154,16 @@ def test_one_task_of_slurm_is_not_two_devices(train, cache) -> None:
     environment = {"SLURM_NTASKS": "1", "SLURM_JOB_NAME": "x", "SLURM_PROCID": "0"}
     environment |= {"SLURM_JOB_ID": "1", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}
     environment |= {"SLURM_JOB_NODELIST": "localhost", "SLURM_NTASKS_PER_NODE": "2"}
-    done = subprocess.run(
-        [sys.executable, ROOT / "train.py", *TINY, f"data.cache_dir={cache}", "trainer.devices=2"],
-        env=os.environ | environment | {"OMP_NUM_THREADS": "1"},
-        cwd=cache,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    typed = [*TINY, f"data.cache_dir={cache}", "trainer.devices=2"]
+    done = programs.run(ROOT / "train.py", *typed, cwd=cache, environment=environment)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "ask for as many tasks as devices" in done.stderr
 
 
 def test_a_single_run_stops_on_a_signal(cache, tmp_path) -> None:
     folder = tmp_path / "run"
-    process = subprocess.Popen(
-        [
-            sys.executable, ROOT / "train.py", *TINY, *SLOW, "logger=none",
-            f"data.cache_dir={cache}", f"hydra.run.dir={folder}",
-        ],
-        cwd=tmp_path, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    typed = [*TINY, *SLOW, "logger=none", f"data.cache_dir={cache}", f"hydra.run.dir={folder}"]
+    process = programs.start(ROOT / "train.py", *typed, cwd=tmp_path)
     deadline = time.monotonic() + 120
     while not (folder / LAST).exists() and time.monotonic() < deadline:
         time.sleep(0.02)

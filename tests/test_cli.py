@@ -4,8 +4,6 @@ import gc
 import os
 import re
 import shutil
-import subprocess
-import sys
 import weakref
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 from PIL import Image
 
 from cifarlab.base import cli
+from tests import programs
 from tests.conftest import ROOT, TINY
 
 HINT = re.compile(r"^error: [^\n]+\n$")
@@ -228,8 +227,7 @@ def test_nothing_is_written_where_nobody_asked(
 ) -> None:
     below = tmp_path / "a" / "b"
     below.mkdir(parents=True)
-    command = [sys.executable, str(ROOT / "train.py"), *typed, *TINY]
-    done = subprocess.run(command, cwd=below, capture_output=True, text=True, check=False)
+    done = programs.run(ROOT / "train.py", *typed, *TINY, cwd=below)
     assert done.returncode == 2 and said in done.stderr, done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")] == ["a", "a/b"]

@@ -9,35 +9,26 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 from cifarlab.store.record import CONFIG, RunRecord, is_finished
+from tests import programs
 from tests.conftest import ROOT, TINY
 from tests.test_resume import same
 
 KILLS = int(os.environ.get("CIFARLAB_KILLS", "3"))
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
-# imports 3 s, data and cache 0.5 s, training 4 s, measuring and drawing 2 s
+# data and cache 0.5 s, training 4 s, measuring and drawing 2 s
 RUN = [*TINY, "model=tbmi26_cnn", "data.num_train=2000", "max_epochs=3", "dropout=0.2"]
 RUN += ["aug=crop_flip", "evaluation=true", "logger.tensorboard.images_every=1"]
 SWEEP = ["-m", *RUN, "seed=0,1", "sweep=x", "evaluation=false", "max_epochs=2"]
 
 
-def start(folder: Path, arguments: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *arguments],
-        cwd=folder,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+def start(folder: Path, arguments: list[str]) -> programs.Program:
+    return programs.start(ROOT / "train.py", *arguments, cwd=folder, session=True, together=True)
 
 
-def kill_or_finish(process: subprocess.Popen[str], after: float, *, group: bool) -> bool:
+def kill_or_finish(process: programs.Program, after: float, *, group: bool) -> bool:
     """SIGKILL after so many seconds, to the process or to all that it has started; whether it
     hit. What ends before must end well."""
     with contextlib.suppress(subprocess.TimeoutExpired):

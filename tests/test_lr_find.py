@@ -1,6 +1,4 @@
 import csv
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ from cifarlab.base.errors import UserError
 from cifarlab.data.datamodule import CIFAR10DataModule
 from cifarlab.run.build import build
 from cifarlab.run.lr_find import HIGHEST, LOWEST, WINDOW, find_lr, smooth, suggest
+from tests import programs
 from tests.conftest import ROOT, TINY, plain
 
 RATES = np.geomspace(LOWEST, HIGHEST, 200)
@@ -89,8 +88,7 @@ def test_refused(cache, tmp_path) -> None:
 
 
 def test_the_program_and_the_old_key(train, tmp_path) -> None:
-    program = [sys.executable, str(ROOT / "scripts" / "lr_find.py"), *TINY, "name=x"]
-    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = programs.run(ROOT / "scripts" / "lr_find.py", *TINY, "name=x", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "optimizer.lr=" in done.stdout or "no suggestion" in done.stdout
     assert len(list(tmp_path.glob("outputs/lr_find/x/*/lr_find.csv"))) == 1

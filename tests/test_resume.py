@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from lightning.pytorch import Callback
 from cifarlab.base.errors import UserError
 from cifarlab.store.checkpoint import BEST, LAST, read_checkpoint
 from cifarlab.store.record import RunRecord
+from tests import programs
 from tests.conftest import ROOT, TINY, launch, without_sums
 
 OPTIONS = [
@@ -246,12 +246,7 @@ def test_killed_for_real_and_resumed_by_command(cache, train, tmp_path) -> None:
     # slow enough to be hit: a few seconds of training
     options = [*TINY, *OPTIONS, f"data.cache_dir={cache}", "data.num_train=1000"]
     killed = tmp_path / "killed"
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *options, f"hydra.run.dir={killed}"],
-        cwd=tmp_path,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-    )
+    process = programs.start(ROOT / "train.py", *options, f"hydra.run.dir={killed}", cwd=tmp_path)
     deadline = time.monotonic() + 120
     while not (killed / LAST).exists() and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -272,15 +267,7 @@ def test_killed_for_real_and_resumed_by_command(cache, train, tmp_path) -> None:
 def test_interrupted_by_the_keyboard(cache, tmp_path) -> None:
     options = [*TINY, f"data.cache_dir={cache}", "data.num_train=3000", "max_epochs=1000"]
     folder = tmp_path / "run"
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *options, f"hydra.run.dir={folder}"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # a shell's background job ignores SIGINT; a user's foreground one does not
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    process = programs.start(ROOT / "train.py", *options, f"hydra.run.dir={folder}", cwd=tmp_path)
     deadline = time.monotonic() + 120
     while not (folder / LAST).exists() and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -4,14 +4,13 @@ import csv
 import json
 import re
 import shutil
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests import programs
 from tests.conftest import ROOT, TINY
 
 STUDY = f"""
@@ -121,12 +120,12 @@ def test_what_is_typed_takes_a_rows_place(study, tmp_path: Path) -> None:
 def test_published_runs_are_not_trained_again(study, tmp_path: Path) -> None:
     one = ("study.only=[lab.slow]", "seed=0")
     study(*one)
-    program = [sys.executable, str(ROOT / "scripts" / "publish.py"), "drawn=true"]
-    refused = subprocess.run(program[:-1], cwd=tmp_path, capture_output=True, text=True)
+    program = ROOT / "scripts" / "publish.py"
+    refused = programs.run(program, cwd=tmp_path)
     assert refused.returncode == 2 and "data=synthetic is not published" in refused.stderr
-    unknown = subprocess.run([*program, "only=[x]"], cwd=tmp_path, capture_output=True, text=True)
+    unknown = programs.run(program, "drawn=true", "only=[x]", cwd=tmp_path)
     assert unknown.returncode == 2 and "only=x: not in outputs/sweeps; tiny" in unknown.stderr
-    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = programs.run(program, "drawn=true", cwd=tmp_path)
     assert done.stdout == "1 new runs in docs/results\ndocs/results.md\n"
     other = (tmp_path / "docs/results_appendix.md").read_text()
     assert "## A tiny study: data=synthetic" in other

@@ -4,25 +4,18 @@ import csv
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests import programs
 from tests.conftest import ROOT, TINY, launch
 
 SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 
 
 def start(name: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / name), *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return programs.run(ROOT / "scripts" / name, *arguments, cwd=cwd)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
