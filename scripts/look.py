@@ -7,8 +7,10 @@ Each page is drawn at the widths of a phone, a tablet and a desk, light and dark
 
 import argparse
 import base64
+import re
 import shutil
 import sys
+import time
 from pathlib import Path
 
 WIDTHS = (400, 900, 1400)
@@ -18,6 +20,9 @@ HIGHEST = 6000  # pixels of a page that are drawn
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pages", nargs="+", help="HTML files, or addresses on this machine")
+    parser.add_argument(
+        "--wait", type=float, default=0, help="seconds until a page has drawn itself"
+    )
     parser.add_argument("--out", type=Path, default=Path("build/looks"), help="folder of the PNGs")
     options = parser.parse_args()
     missing = [page for page in options.pages if "://" not in page and not Path(page).is_file()]
@@ -39,12 +44,12 @@ def main() -> None:
         for page in options.pages:
             for scheme in ("light", "dark"):
                 for width in WIDTHS:
-                    print(draw(browser, page, width, scheme, options.out))
+                    print(draw(browser, page, width, scheme, options.out, options.wait))
     finally:
         browser.quit()
 
 
-def draw(browser, page: str, width: int, scheme: str, out: Path) -> Path:
+def draw(browser, page: str, width: int, scheme: str, out: Path, wait: float = 0) -> Path:
     """One picture; its name tells the page, the width and the scheme."""
     address = page if "://" in page else Path(page).resolve().as_uri()
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
@@ -52,6 +57,7 @@ def draw(browser, page: str, width: int, scheme: str, out: Path) -> Path:
     feature = {"name": "prefers-color-scheme", "value": scheme}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
     browser.get(address)
+    time.sleep(wait)
     high = browser.execute_script("return document.documentElement.scrollHeight")
     wide = browser.execute_script("return document.documentElement.scrollWidth")
     if wide > width:
@@ -60,7 +66,8 @@ def draw(browser, page: str, width: int, scheme: str, out: Path) -> Path:
         "Emulation.setDeviceMetricsOverride", size | {"height": min(high, HIGHEST)}
     )
     shown = browser.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
-    stem = "-".join(Path(page).with_suffix("").parts[-2:])
+    _, remote, name = page.partition("://")
+    stem = re.sub(r"\W+", "-", name) if remote else "-".join(Path(page).with_suffix("").parts[-2:])
     path = out / f"{stem}-{width}-{scheme}.png"
     path.write_bytes(base64.b64decode(shown["data"]))
     return path

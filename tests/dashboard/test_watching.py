@@ -74,8 +74,13 @@ def test_curves_are_those_of_the_ticked_runs(sweep: Path) -> None:
     seen = Watch(sweep.parents[1]).runs(["sweeps/rates"])
     assert {line[2] for line in curves(seen, [])["acc"]} == {"0.1", "0.2", "0.3"}
     one = curves(seen, [seen[0].key])
-    assert one["acc"] == [(1, 0.3, "val"), (2, 0.4, "val"), (1, 0.1, "train"), (2, 0.1, "train")]
-    assert one["loss"][:2] == [(1, 0.7, "val"), (2, 0.6, "val")]
+    assert one["acc"] == [
+        (1, 0.3, "validation"),
+        (2, 0.4, "validation"),
+        (1, 0.1, "training"),
+        (2, 0.1, "training"),
+    ]
+    assert one["loss"][:2] == [(1, 0.7, "validation"), (2, 0.6, "validation")]
 
 
 def test_a_finished_run_is_read_once(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from cifarlab.base.errors import UserError
 from cifarlab.dashboard.watching import Seen, Watch, names
-from cifarlab.figures.style import COLOURS
+from cifarlab.figures.style import COLOURS, SPLITS
 from cifarlab.report import evaluation
 from cifarlab.report.document import Grid, Heading, Text, markdown, templates_of, to_html
 from cifarlab.report.side_by_side import side_by_side, write_comparison
@@ -101,7 +101,7 @@ def curves(seen: Sequence[Seen], ticked: Sequence[str]) -> dict[str, list[Line]]
     chosen = [(each, name) for each, name in with_epochs if each.key in ticked] or with_epochs
     chosen = chosen[:_MOST_CURVES]
     many = len(chosen) > 1
-    splits = {"val": "val", "train": "train"} if len(chosen) < 3 else {"val": ""}
+    splits = {"val": "validation", "train": "training"} if len(chosen) < 3 else {"val": ""}
     return {
         metric: [
             (int(row["epoch"]), row[f"{split}_{metric}"], f"{word} {name if many else ''}".strip())
@@ -291,7 +291,7 @@ def _plot(gradio: Any, lines: Sequence[Line], metric: str) -> Any:
         y_axis_format=".0%" if metric == "acc" else None,
         y_title=" ",
         color_title=" ",
-        color_map=dict(zip(of, palette, strict=False)),
+        color_map={name: SPLITS.get(name) or next(palette) for name in of},
         height=320,
         min_width=320,
     )
