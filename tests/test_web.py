@@ -311,6 +311,8 @@ def test_the_dashboard_in_a_browser(sweep: Path, trained: Path, browser: Any, ph
         for number in (1, 2):  # after the one that is running
             find("input[name=run]")[number].click()
             wait_for(lambda n=number: len(find("input[name=run]:checked")) == n, ANSWER_S)
+        colours = {box.value_of_css_property("background-color") for box in find(":checked")}
+        assert colours == {"rgba(31, 111, 159, 1)"}, "a white tick has to be on something"
         wait_for(lambda: find("iframe"), ANSWER_S)
         wait_for(lambda: "Side by side" in find("iframe")[0].get_attribute("srcdoc"), ANSWER_S)
         assert "not all the same answer" in find("iframe")[0].get_attribute("srcdoc")

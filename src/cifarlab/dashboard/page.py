@@ -27,7 +27,7 @@ _MOST_FOLDERS = 5  # of single runs
 _MOST_CURVES = 6
 _FEW = 10  # epochs, of which each has its mark on the axis
 _MOST_ASKED = 3  # runs that are asked about an image
-_BLACK = "#222222"  # of COLOURS; not seen where the page is dark
+_GREY = "#4a4a4a"  # of COLOURS; hardly seen where the page is dark
 _HOW = (
     "Tick runs to draw their curves. Of one that is finished the page then shows its mistakes, of "
     "several what they disagree on, and all of them answer to an image of yours."
@@ -279,7 +279,7 @@ def _plot(gradio: Any, lines: Sequence[Line], metric: str) -> Any:
     epochs = sorted({line[0] for line in lines})
     few = len(epochs) <= _FEW  # an axis of numbers would have fractions between them
     shown = [(str(line[0]) if few else line[0], *line[1:]) for line in lines]
-    palette = itertools.cycle(colour for colour in COLOURS if colour != _BLACK)
+    palette = itertools.cycle(colour for colour in COLOURS if colour != _GREY)
     of = list(dict.fromkeys(line[2] for line in lines))
     return gradio.LinePlot(
         pandas.DataFrame(shown, columns=["epoch", metric, "run"]),
