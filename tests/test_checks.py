@@ -43,6 +43,10 @@ from tests.conftest import plain
         ("optimizer=muon optimizer.adamw_lr=0", r"optimizer.adamw_lr=0: must be a number in \(0,"),
         ("trainer.precision=8", "trainer.precision=8: must be one of auto"),
         ("callbacks=[ema,swa]", "ema and swa average the same weights; choose one"),
+        (
+            "callbacks=hard_examples callbacks.hard_examples.share=0",
+            r"share=0: must be .* \(0, 1\]",
+        ),
         ("callbacks=ema callbacks.ema.decay=1", r"ema.decay=1: must be a number in \[0, 1\)"),
         ("callbacks=ema callbacks.ema.update_every_n_steps=0", "must be a whole number, 1 or more"),
         ("callbacks=swa callbacks.swa.start_epoch=0", "must be a whole number, 1 or more"),

@@ -346,6 +346,11 @@ class SWA(TypedDict, total=False):
     start_epoch: Count
 
 
+class HardExamples(TypedDict, total=False):
+    share: Share
+    from_epoch: Count
+
+
 class Lookahead(TypedDict, total=False):
     decay: BelowOne
     update_every_n_steps: Count
@@ -462,6 +467,7 @@ SCHEMAS: dict[str, Any] = {  # arguments of what ``_target_`` may name; others' 
     "cifarlab.callbacks.EMA": EMA,
     "cifarlab.callbacks.SWA": SWA,
     "cifarlab.callbacks.KeepZeros": Nothing,
+    "cifarlab.callbacks.HardExamples": HardExamples,
     "cifarlab.callbacks.Lookahead": Lookahead,
     "cifarlab.callbacks.ProgressiveResize": ProgressiveResize,
     "cifarlab.callbacks.RecordDataMap": RecordDataMap,

@@ -196,6 +196,8 @@ class TrainLoader:
         self.epoch = 0
         self.batch = 0  # how many of this epoch have been handed out
         self.start = 0  # how many of the next epoch to pass over
+        # which images of a batch are trained on; None: all
+        self.choose: Callable[[Tensor], Tensor] | None = None
 
     def __len__(self) -> int:
         return max(1, len(self.indices) // self.batch_size)
@@ -224,6 +226,8 @@ class TrainLoader:
             self.batch = number
             first = (self.batch - 1) * self.batch_size
             chosen = order[first : first + self.batch_size]
+            if self.choose is not None:
+                chosen = self.choose(chosen)
             images = self.view(self.images[chosen])
             # 0: the process, when each drew for itself; single ones go on drawing what they drew
             generator.manual_seed(derive("augment", self.seed, self.epoch, self.batch, 0))

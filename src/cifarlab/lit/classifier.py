@@ -86,6 +86,8 @@ class ImageClassifier(LightningModule):
         self.identity = identity or {}
         # what a loss wants to see of training images, such as one with a teacher
         self.look: Callable[[Tensor], None] | None = getattr(self.loss, "look", None)
+        # what a callback wants to see of training answers, with their labels
+        self.watch: Callable[[Tensor, Tensor], None] | None = None
         self.compiled: Compiled | None = None  # in training, see ``trainer.compile``
         self._logs_training = False  # a run may go on in the middle of an epoch
         self.metrics = nn.ModuleDict()
@@ -141,6 +143,8 @@ class ImageClassifier(LightningModule):
             right = logits.argmax(1) == (labels.argmax(1) if labels.ndim == 2 else labels)
             mean_loss.update(loss.detach() * len(labels), len(labels))
             accuracy.update(right.sum(), len(labels))
+        if self.watch is not None and self.training:
+            self.watch(logits.detach(), labels)
         return loss, logits.detach()
 
     def _log_epoch(self, split: str) -> None:

@@ -33,6 +33,7 @@ _EXACTLY = frozenset(
         "cifarlab.callbacks.EarlyStopping",
         "cifarlab.callbacks.EMA",
         "cifarlab.callbacks.KeepBest",
+        "cifarlab.callbacks.HardExamples",
         "cifarlab.callbacks.KeepZeros",
         "cifarlab.callbacks.Lookahead",
         "cifarlab.callbacks.MLflow",

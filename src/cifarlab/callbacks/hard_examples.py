@@ -1,0 +1,79 @@
+"""Batches without their easiest images."""
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from cifarlab.base.errors import UserError
+
+
+class HardExamples(Callback):
+    """Leaves the easiest images of each training batch out, so that a step costs less: those whose
+    cross-entropy was lowest when they were last trained on (such losses are kept by Loshchilov and
+    Hutter, arXiv:1511.06343; the hard part of a batch alone is trained on by Jiang et al.,
+    arXiv:1910.00762). An image that was left out is trained on the next time, so none is lost.
+
+    Batches have one size as before, ``share`` times the batch size rounded up. The training loss
+    and accuracy of an epoch are those of the images that it trained on.
+
+    Args:
+        share: of a batch that is trained on, in (0, 1].
+        from_epoch: the first epoch in which images are left out, counted from 1; never the first,
+            which has all.
+
+    Raises ``UserError``, when training begins, on several devices, and where augmentation mixes
+    images, whose losses are nobody's own.
+    """
+
+    def __init__(self, share: float = 0.7, from_epoch: int = 2) -> None:
+        self.share, self.from_epoch = share, from_epoch
+        self.losses: Float[Tensor, " n"] | None = None  # inf: is trained on the next time
+        self.chosen: Int[Tensor, " batch"] | None = None
+        self.leaves_out = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        loader: Any = trainer.train_dataloader
+        if trainer.world_size > 1:
+            raise UserError("callbacks.hard_examples: of one device; trainer.devices=1")
+        if loader.augment.mix_ops:
+            raise UserError(
+                "callbacks.hard_examples: needs images with losses of their own; aug mixes them"
+            )
+        if self.losses is None:
+            self.losses = torch.full((len(loader.images),), math.inf)
+        self.losses = self.losses.to(loader.images.device)
+        loader.choose = self.choose
+        module: Any = pl_module
+        module.watch = self.note
+        self.on_train_epoch_start(trainer, pl_module)  # also in the middle of an epoch
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.leaves_out = trainer.current_epoch + 1 >= max(2, self.from_epoch)
+
+    def choose(self, images: Int[Tensor, " batch"]) -> Int[Tensor, " kept"]:
+        """Which of these images are trained on, in their order."""
+        assert self.losses is not None
+        if self.leaves_out:
+            kept = math.ceil(self.share * len(images))
+            order = self.losses[images].argsort(descending=True, stable=True)
+            self.losses[images[order[kept:]]] = math.inf
+            images = images[order[:kept].sort().values]
+        self.chosen = images
+        return images
+
+    @torch.no_grad()
+    def note(self, logits: Float[Tensor, "batch classes"], labels: Int[Tensor, " batch"]) -> None:
+        """Keep the losses of the batch that was chosen last."""
+        assert self.losses is not None and self.chosen is not None
+        self.losses[self.chosen] = cross_entropy(logits.float(), labels, reduction="none")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"losses": self.losses}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.losses = state_dict["losses"]
