@@ -138,7 +138,11 @@ def _is_real(environment: dict[str, str]) -> bool:
     def of_python(found: dict[str, str]) -> dict[str, str]:
         return {key: value for key, value in found.items() if key.startswith(_OF_PYTHON)}
 
-    return environment.get("CIFARLAB_STARTS") == "real" or of_python(environment) != of_python(_AT)
+    return (
+        sys.platform != "linux"  # libraries of others do not survive a fork
+        or environment.get("CIFARLAB_STARTS") == "real"
+        or of_python(environment) != of_python(_AT)
+    )
 
 
 @functools.cache
