@@ -62,6 +62,7 @@ def test_signals(tmp_path: Path) -> None:
         assert ("KeyboardInterrupt" in err) == (number == signal.SIGINT)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="each program is started anew there")
 def test_it_does_not_wait_for_imports(tmp_path: Path) -> None:
     script = tmp_path / "imports.py"
     script.write_text("import sys\nprint('torch' in sys.modules, 'cifarlab' in sys.modules)")
