@@ -265,7 +265,12 @@ def _explain(error: BaseException, config_dir: Path) -> str | None:
     if isinstance(error, ValueError) and str(error).startswith("Only one of --run, --multirun"):
         return "--cfg, --info: show one configuration; leave out -m, and give each key one value"
     if isinstance(error, InstantiationException):
-        return " ".join(str(error).split()) if is_refused_call(error) else None
+        target = re.search(r"target '([^']+)'", str(error))
+        return (
+            f"{target[1] if target else 'a call'}: {error.__cause__}"
+            if is_refused_call(error)
+            else None
+        )
     if isinstance(error, OmegaConfBaseException | HydraException):
         text = str(error).partition(_IN_RESOLVER)[2] or str(error)
         return _first_lines(text)
@@ -336,5 +341,7 @@ def _unknown_option(given: str, config_dir: Path, installed: Sequence[str]) -> s
     group, _, option = given.rpartition("/")
     if group == "hydra/launcher" and option in _LAUNCHERS:
         return f"{group}={option}: not installed; pip install -e '.[{_LAUNCHERS[option]}]'"
-    known = {*installed, *(path.stem for path in (config_dir / group).glob("*.yaml"))}
+    folders = [config_dir, *(lab.conf for lab in labs.labs())]
+    ours = {path.stem for folder in folders for path in (folder / group).glob("*.yaml")}
+    known = {*installed, *ours}
     return f"{group}={option}: no such option; {nearest(option, known)}"
