@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import textwrap
 import tomllib
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from cifarlab.base import cli
+from cifarlab.base import cli, labs
 from cifarlab.base.checks import check_config
 from cifarlab.report.study import publish
 from cifarlab.store.checkpoint import build_net
@@ -23,6 +24,7 @@ from cifarlab.theory.sheet import trace
 from cifarlab.theory.table import text
 from hydra_plugins.cifarlab_sweeper.search import examples
 from hydra_plugins.cifarlab_sweeper.search import text as as_text
+from scripts.new import NAME, TEMPLATE, make
 from tests.conftest import CONF, ROOT, plain
 
 DOCS = ROOT / "docs"
@@ -65,15 +67,15 @@ def typed(page: Path) -> Iterator[str]:
 
 def lines() -> list[str]:
     """Those of all pages, each once; of a page that is made, none."""
-    pages = [page for page in PAGES if page.name != "performance.md"]
+    pages = [page for page in (*PAGES, TEMPLATE / "README.md") if page.name != "performance.md"]
     return list(dict.fromkeys(line for page in pages for line in typed(page)))
 
 
 def commands() -> list[list[str]]:
-    """Every ``python train.py ...`` of the pages, without placeholders. Those of a network that the
-    reader is to write are left out."""
-    found = [shlex.split(line)[2:] for line in lines() if line.startswith("python train.py")]
-    left_out = re.compile(r".*<.*|--help|model=my_net.*")
+    """Every ``python train.py ...`` of the pages, without placeholders but for the reader's lab."""
+    found = [line for line in lines() if line.startswith("python train.py")]
+    found = [shlex.split(re.sub(rf"<({NAME}[\w.]*)>", r"\1", line))[2:] for line in found]
+    left_out = re.compile(r".*<.*|--help")
     found = [c for c in found if not any(left_out.fullmatch(word) for word in c)]
     return [list(c) for c in dict.fromkeys(map(tuple, found))]
 
@@ -82,6 +84,18 @@ def programs() -> list[str]:
     """Every ``python scripts/...`` of the pages, an ``x`` where a reader puts a name."""
     found = [line for line in lines() if line.startswith("python scripts/")]
     return [re.sub(r"<[^>]*>", "x", line) for line in found]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The lab of a reader who has followed the pages, the model that they add beside its own."""
+    folder = tmp_path_factory.mktemp("labs") / NAME
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(labs.VARIABLE, "")
+        make(folder)
+        shutil.copy(folder / f"conf/model/{NAME}.yaml", folder / "conf/model/my_net.yaml")
+        patch.setenv(labs.VARIABLE, str(folder))
+        yield
 
 
 def test_there_are_commands() -> None:
@@ -110,13 +124,16 @@ def test_the_readmes_figures_are_those_of_the_results() -> None:
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
 def test_commands_compose(command: list[str]) -> None:
-    """Each with the first of the values of every swept key."""
+    """Each with the first of the values of every swept key, and as Hydra composes a sweep before
+    its cells: a group that is swept has its default."""
     parser = OverridesParser.create()
     overrides = [parser.parse_override(word) for word in command if word != "-m"]
     swept = [o for o in overrides if o.is_sweep_override()]
     assert not swept or "-m" in command
     firsts = [f"{o.get_key_element()}={examples(o)[0]}" for o in swept]
-    check_config(plain(*(as_text(o) for o in overrides if o not in swept), *firsts))
+    single = [as_text(o) for o in overrides if o not in swept]
+    check_config(plain(*single, *firsts))
+    plain(*single, *(first for first in firsts if not (CONF / first.partition("=")[0]).is_dir()))
 
 
 def test_commands_that_ask_for_more_than_a_machine_say_so() -> None:

@@ -101,6 +101,21 @@ def test_the_card_has_the_numbers_of_the_record(run: LoadedNet, tmp_path: Path) 
     assert "output_root" not in body, "where it was trained is nobody's business"
 
 
+def test_the_card_names_a_few_of_many_classes(run: LoadedNet, tmp_path: Path) -> None:
+    """And shows their names as they are, which a folder may have given them."""
+    loaded = dataclasses.replace(run, classes=("a <b>/c", *(f"class {i}" for i in range(999))))
+    text = card(loaded, tmp_path / "model.onnx")
+    assert "It tells 1000 classes apart: a &lt;b&gt;/c, class 0, " in text
+    assert "class 18, … and 980 more;\nthe file's metadata, `classes`, has all" in text
+    assert "class 19" not in text and max(map(len, text.splitlines())) < 400
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_others_may_read_the_file(run: LoadedNet, format: str, tmp_path: Path) -> None:
+    needs(format)
+    assert export(run, format, tmp_path).path.stat().st_mode & 0o777 == 0o644
+
+
 @pytest.mark.parametrize("model", SMALL)
 def test_other_architectures(run: LoadedNet, model: str, tmp_path: Path) -> None:
     needs("onnx")

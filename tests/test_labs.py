@@ -146,6 +146,52 @@ def test_a_class_that_is_not_there(typed: str, message: str, lab: Path) -> None:
     assert message in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("model=one_lab +model.widht=8", "model.widht: no argument of one_lab.net.MyNet; did you"),
+        ("optimizer._target_=torch.optim.Adagrad +optimizer.rl=1", "optimizer.rl: no argument of"),
+        ("optimizer._target_=torch.optim.Adagrd", "no attribute 'Adagrd'; did you mean Adagrad?"),
+        ("optimizer._target_=torch.optimm.Adam", "module 'torch' has no attribute 'optimm'; did"),
+        ("metrics=one_lab +metrics.among_first.cuont=2", "metrics.among_first.cuont: no argument"),
+        ("aug=one_lab +aug.invert.q=1", "aug.invert.q: no argument of one_lab.augment.Invert; "),
+        ("callbacks=one_lab +callbacks.weight_norm.x=1", "callbacks.weight_norm.x: no argument"),
+        ("data=one_lab +data.source.cuont=2", "data.source.cuont: no argument of one_lab.data.S"),
+        ("model._target_=torch.nn.ReLU", "torch.nn.ReLU: must take num_classes, see docs/howto"),
+    ],
+)
+def test_what_a_class_does_not_take_is_said_before_anything_is_read(
+    typed: str, message: str, lab: Path
+) -> None:
+    with pytest.raises(UserError) as raised:
+        labs.check_calls(check_config(plain(*typed.split())))
+    assert message in str(raised.value)
+
+
+def test_what_a_class_takes(lab: Path) -> None:
+    (lab / "one_lab" / "net.py").write_text("class MyNet:\n    def __init__(self, **more): ...\n")
+    for typed in (
+        "model._target_=one_lab.net.MyNet +model.anything=1",
+        "optimizer._target_=torch.optim.Adagrad +optimizer.lr_decay=0.1",
+        "loss._target_=torch.nn.MultiMarginLoss +loss.p=2",
+    ):
+        labs.check_calls(check_config(plain(*typed.split())))
+
+
+@pytest.mark.parametrize("group", ["aug", "callbacks", "metrics", "model"])
+def test_an_option_of_a_lab_is_among_those_that_are_allowed(group: str, lab: Path, train) -> None:
+    done = train(f"{group}=[one_lib]" if group in ("aug", "callbacks") else f"{group}=one_lib")
+    assert done.returncode == 2
+    assert f"{group}=one_lib: no such option; did you mean one_lab?" in done.stderr
+
+
+def test_a_metric_is_refused_before_training(lab: Path, train, cache: Path, tmp_path: Path) -> None:
+    typed = ("experiment=one_lab", "+metrics.acc._target_=one_lab.metric.AmongFirst")
+    done = train(*typed, f"data.cache_dir={cache}", "data.source.count=200", "trainer=cpu")
+    assert done.returncode == 2 and "metrics.acc: a name that is taken" in done.stderr
+    assert "epoch" not in done.stdout
+
+
 def test_an_error_in_the_users_code_is_shown_as_it_is(lab: Path) -> None:
     (lab / "one_lab" / "net.py").write_text("import no_such_module_here")
     with pytest.raises(ModuleNotFoundError, match="no_such_module_here"):

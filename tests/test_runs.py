@@ -12,7 +12,7 @@ from cifarlab.base.errors import UserError
 from cifarlab.store.record import config_hash
 from cifarlab.store.run import Run
 from hydra_plugins.cifarlab_sweeper.grid import GridSweeper
-from scripts.runs import change, found, line
+from scripts.runs import change, found, line, none_found
 from tests.conftest import composed, plain
 
 
@@ -41,6 +41,28 @@ def test_tags_are_given_and_found(two: Path) -> None:
     assert Run.read(first).notes == ""
 
 
+def test_what_no_run_has_is_told(two: Path) -> None:
+    change(two / "runs/a/1", ["paper"], [], None)
+    change(two / "runs/b/1", ["new"], [], None)
+    told = none_found(two, ["papr"], [])
+    assert (
+        told == f"tags=[papr]: no run below {two} has it; did you mean paper? allowed: new, paper"
+    )
+    assert none_found(two, [], ["modl:mlp"]).endswith("has the key modl")
+    assert none_found(two, [], ["model:mlp"]).endswith("; model is tbmi26_cnn")
+    assert none_found(two, ["paper", "new"], []) == f"path={two}: no run here has all of that"
+    assert none_found(two / "none", ["paper"], []) == f"path={two / 'none'}: no run here"
+
+
+def test_what_a_runs_folder_holds_is_no_run(two: Path) -> None:
+    """Weights & Biases writes a ``config.yaml`` into it."""
+    theirs = two / "runs/b/1/wandb/run-1/files/config.yaml"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("model: {value: 1}\n")
+    assert [run.folder for run in found(two, [], [])] == [two / "runs/a/1", two / "runs/b/1"]
+    assert run_dir("last", str(two), "runs", "x", "now") == str(two / "runs/b/1")
+
+
 def test_tags_are_no_setting() -> None:
     tagged = check_config(plain("tags=[a,1]", "notes='with a comma, too'"))
     assert config_hash(tagged) == config_hash(plain()) and tagged["tags"] == ["a", 1]
@@ -50,6 +72,11 @@ def test_the_last_run_is_the_one_that_was_begun_last(two: Path) -> None:
     assert run_dir("last", str(two), "runs", "x", "now") == str(two / "runs/b/1")
     os.utime(two / "runs/a/1/config.yaml", (9, 9))
     assert run_dir("last", str(two), "runs", "x", "now") == str(two / "runs/a/1")
+    late, early = two / "runs/a/2026-01-02_00-00-00-1", two / "runs/b/2026-01-01_00-00-00-1"
+    (two / "runs/a/1").rename(late)
+    (two / "runs/b/1").rename(early)
+    change(early, ["old"], [], None)
+    assert run_dir("last", str(two), "runs", "x", "now") == str(late), "whatever was tagged since"
     with pytest.raises(UserError, match="resume=last: no run in "):
         run_dir("last", str(two / "empty"), "runs", "x", "now")
 

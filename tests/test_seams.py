@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -87,6 +88,18 @@ def test_a_refused_call(options: dict, refused: bool) -> None:
     with pytest.raises(InstantiationException) as caught:
         instantiate({"_target_": f"{__name__}.target", **options})
     assert seams.is_refused_call(caught.value) is refused
+
+
+def passes_on(**options: Any) -> int:
+    """Of ``test_a_refused_call_that_is_passed_on``."""
+    return target(**options) if options else target(sise=1)  # type: ignore[call-arg]
+
+
+def test_a_refused_call_that_is_passed_on() -> None:
+    for options, refused in (({"wrong": 1}, True), ({}, False)):
+        with pytest.raises(InstantiationException) as caught:
+            instantiate({"_target_": f"{__name__}.passes_on", **options})
+        assert seams.is_refused_call(caught.value) is refused
 
 
 def test_a_refused_call_of_the_trainer() -> None:

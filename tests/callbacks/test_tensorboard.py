@@ -118,6 +118,16 @@ def test_a_short_run_has_pictures(tmp_path, run_here) -> None:
     assert [event.step for event in found.Images("validation/confusion")] == [3]
 
 
+@pytest.mark.parametrize(
+    "limit", ["trainer.limit_val_batches=2", "trainer.limit_val_batches=0.5", "debug=overfit"]
+)
+def test_a_part_of_the_validation_images_has_pictures(tmp_path, run_here, limit: str) -> None:
+    """Those that debug=fast and debug=overfit leave."""
+    limit = limit if limit.startswith("debug") else f"+{limit}"
+    run_here(tmp_path / "run", "max_epochs=1", limit, "data.eval_batch_size=10")
+    assert len(events(tmp_path / "run").Images("validation/confusion")) == 1
+
+
 def test_the_confusion_matrix_is_that_of_the_epochs_validation(folder: Path) -> None:
     """Counted anew with the weights of the last epoch."""
     loaded, indices = load_run(folder), load(folder).val_indices

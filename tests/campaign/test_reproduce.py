@@ -54,7 +54,10 @@ def test_published_rows(tmp_path: Path) -> None:
     assert "model=tbmi26_cnn" in overrides and f"output_root={tmp_path}" in overrides
     assert f"trainer.precision={run.result.hardware['precision']}" in overrides
     assert not [o for o in overrides if o.startswith("study.")]
-    with pytest.raises(UserError, match=r"row=tbmi26: not published at full length; these are: "):
+    with pytest.raises(
+        UserError,
+        match=r"row=tbmi26: not published at full length; did you mean tbmi26_mlp\? allowed: ",
+    ):
         recorded_row(PUBLISHED, "tbmi26", 0)
     with pytest.raises(UserError, match=r"seed=99: of tbmi26.cnn there are 0, 1, 2"):
         recorded_row(PUBLISHED, "tbmi26.cnn", 99)

@@ -355,6 +355,18 @@ def test_a_single_class(tree: Path, ending: str) -> None:
         ImageFolder(str(root)).read()
 
 
+def test_a_single_class_of_a_flat_folder(tree: Path) -> None:
+    """Where data.root is one folder too high, that is said, but not where there is no other."""
+    shutil.rmtree(tree / "train" / "dog")
+    with pytest.raises(UserError, match=r"for each of two classes or more$"):
+        ImageFolder(str(tree / "train")).read()
+    (tree / "train").rename(tree / "all")
+    (tree / "all").rename(tree / "test" / "cat" / "train")
+    shutil.rmtree(tree / "test" / "dog")
+    with pytest.raises(UserError, match=r"or more; data.root=.*/test/cat has them$"):
+        ImageFolder(str(tree / "test")).read()
+
+
 def test_sizes(tree: Path) -> None:
     Image.new("RGB", (12, 9), (1, 2, 3)).save(tree / "train" / "dog" / "0000.png")
     with pytest.raises(

@@ -83,7 +83,7 @@ def test_embeddings(trained: Path, tmp_path: Path) -> None:
     assert apart[own].max() < apart[~own].min(), "three heaps stay three"
     with pytest.raises(UserError, match="method=umap: must be one of pca, tsne"):
         write_embeddings(Run.finished(trained), "umap", 25, 0, tmp_path)
-    with pytest.raises(UserError, match="images=5: method=pca needs at least 11"):
+    with pytest.raises(UserError, match="method=pca: needs 11 validation images or more, not 5"):
         write_embeddings(Run.finished(trained), "pca", 5, 0, tmp_path)
 
 

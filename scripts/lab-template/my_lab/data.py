@@ -26,8 +26,8 @@ class Stripes:
 def draw(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     labels = np.arange(count, dtype=np.int64) % 2
-    images = random.integers(0, 200, (count, 32, 32, 3)).astype(np.uint8)
+    images = random.integers(0, 128, (count, 32, 32, 3)).astype(np.uint8)
     for image, label, place in zip(images, labels, random.integers(0, 8, count), strict=True):
         lines = image[place::8] if label == 0 else image[:, place::8]
-        lines += 55
+        lines += 127
     return images, labels

@@ -40,7 +40,7 @@ from cifarlab.base.checks import check_folder, check_name
 from cifarlab.base.errors import UserError, nearest, told
 from cifarlab.base.kinds import rule, shown
 from cifarlab.base.plain import device_count
-from cifarlab.base.reading import free_memory, in_bytes
+from cifarlab.base.reading import free_memory, in_bytes, run_folders
 from cifarlab.base.schema import keys
 from cifarlab.base.seams import is_refused_call
 
@@ -192,13 +192,20 @@ def _run_dir(resume: str | None, root: Any, room: str, name: Any, time: str) -> 
     if resume is None:
         return str(check_folder("output_root", root) / room / check_name("name", name) / time)
     if resume == "last":
-        runs = list((check_folder("output_root", root) / room).rglob("config.yaml"))
+        runs = run_folders(check_folder("output_root", root) / room)
         if not runs:
             raise UserError(f"resume=last: no run in {Path(root) / room}")
-        return str(max(runs, key=lambda path: path.stat().st_mtime).parent)
+        return str(max(runs, key=_begun))
     if not (Path(resume) / "config.yaml").is_file():
         raise UserError(f"resume={resume}: not a run folder (it has no config.yaml)")
     return str(resume)
+
+
+def _begun(folder: Path) -> tuple[str, float]:
+    """When a run was begun, by its name; where that does not tell, when its configuration was
+    written, which tags and more epochs do anew."""
+    time = folder.name if re.match(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", folder.name) else ""
+    return time, (folder / "config.yaml").stat().st_mtime
 
 
 def _chosen(group: str) -> Any:
@@ -265,7 +272,12 @@ def _explain(error: BaseException, config_dir: Path) -> str | None:
     if isinstance(error, ValueError) and str(error).startswith("Only one of --run, --multirun"):
         return "--cfg, --info: show one configuration; leave out -m, and give each key one value"
     if isinstance(error, InstantiationException):
-        return " ".join(str(error).split()) if is_refused_call(error) else None
+        target = re.search(r"target '([^']+)'", str(error))
+        return (
+            f"{target[1] if target else 'a call'}: {error.__cause__}"
+            if is_refused_call(error)
+            else None
+        )
     if isinstance(error, OmegaConfBaseException | HydraException):
         text = str(error).partition(_IN_RESOLVER)[2] or str(error)
         return _first_lines(text)
@@ -336,5 +348,7 @@ def _unknown_option(given: str, config_dir: Path, installed: Sequence[str]) -> s
     group, _, option = given.rpartition("/")
     if group == "hydra/launcher" and option in _LAUNCHERS:
         return f"{group}={option}: not installed; pip install -e '.[{_LAUNCHERS[option]}]'"
-    known = {*installed, *(path.stem for path in (config_dir / group).glob("*.yaml"))}
+    folders = [config_dir, *(lab.conf for lab in labs.labs())]
+    ours = {path.stem for folder in folders for path in (folder / group).glob("*.yaml")}
+    known = {*installed, *ours}
     return f"{group}={option}: no such option; {nearest(option, known)}"

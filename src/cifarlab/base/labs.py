@@ -6,10 +6,13 @@ it: it is in the user's list, into which ``scripts/new.py`` writes it, or in the
 variable ``CIFARLAB_LABS``. What a run's folder or the working directory has makes none.
 """
 
+import difflib
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import os
+import pkgutil
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
@@ -18,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from cifarlab.base.errors import UserError, nearest
-from cifarlab.base.plain import leaves_of, targets
+from cifarlab.base.plain import leaves_of, select, targets
 
 VARIABLE = "CIFARLAB_LABS"  # folders, separated as PATH's; replaces the list
 PAGE = "docs/howto/own_code.md"
+_GIVEN = {"model": ("num_classes", "image_size")}  # beside the keys of the configuration
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")})
 
 
@@ -181,6 +185,43 @@ def locate(config: Mapping[str, Any]) -> None:
         if not hasattr(found, name):
             own = [n for n, v in vars(found).items() if getattr(v, "__module__", "") == module]
             raise UserError(f"{key}={target}: {module} has no {name}; {nearest(name, own)}")
+
+
+def check_calls(config: Mapping[str, Any]) -> None:
+    """Import all classes that a configuration names and that are not ours, of which
+    ``check_config`` knows what they take.
+
+    Raises ``UserError`` if there is no such class, or for a key that it does not take.
+    """
+    locate(config)
+    for key, target in _named(config):
+        path = key.rpartition(".")[0]
+        if target.partition(".")[0] == "cifarlab" or path == "trainer":
+            continue
+        try:
+            found = pkgutil.resolve_name(target)
+        except AttributeError as error:
+            close = difflib.get_close_matches(str(error.name), dir(error.obj), n=1)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            raise UserError(f"{key}={target}: {error}{meant}") from error
+        _check_keys(path, target, select(config, path) if path else config, found)
+
+
+def _check_keys(path: str, target: str, node: Any, found: Any) -> None:
+    try:
+        parameters = inspect.signature(found).parameters.values()
+    except (TypeError, ValueError):  # no function of Python
+        return
+    if not isinstance(node, Mapping) or any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    for name in (str(key) for key in node):
+        if not name.startswith("_") and name not in known:  # Hydra's own: _partial_
+            typed = f"{path}.{name}".replace("data.augment.", "aug.")
+            raise UserError(f"{typed}: no argument of {target}; {nearest(name, known)}")
+    for name in _GIVEN.get(path, ()):
+        if name not in known:
+            raise UserError(f"{path}._target_={target}: must take {name}, see {PAGE}")
 
 
 def check_options(ours: Path) -> None:

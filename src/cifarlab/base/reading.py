@@ -33,6 +33,13 @@ def named_path(told: str, name: str | Path) -> Path:
     return path
 
 
+def run_folders(root: Path) -> list[Path]:
+    """The folders of runs below a folder, or itself, by path. What a run's folder holds is none:
+    Weights & Biases keeps a ``config.yaml`` of its own in it."""
+    found = {path.parent for path in root.rglob("config.yaml")}
+    return sorted(folder for folder in found if found.isdisjoint(folder.parents))
+
+
 def size_of(path: Path) -> int:
     """Bytes of a regular file. Raises ``UserError`` for a folder, a pipe, a socket or a device,
     which might be read for ever, and ``OSError`` as ``stat``."""

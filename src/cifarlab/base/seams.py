@@ -6,6 +6,7 @@ its caller, so that this module stays light.
 """
 
 import inspect
+import re
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -99,4 +100,5 @@ def is_refused_call(error: BaseException) -> bool:
         signature.bind(*call["args"], **call["kwargs"])
     except TypeError:
         return True
-    return False
+    unexpected = re.search(r"unexpected keyword argument '(\w+)'", str(cause))
+    return unexpected is not None and unexpected[1] in call["kwargs"]  # which it has passed on

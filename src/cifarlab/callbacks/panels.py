@@ -87,7 +87,10 @@ class Panels(Callback):
 
     def _draw(self, trainer: Trainer, pl_module: LightningModule, board: TensorBoard) -> None:
         data = _data(trainer)
-        logits = _gathered(torch.cat(self.logits), len(data.val_indices), trainer)
+        (batches,) = trainer.num_val_batches  # of each process: trainer.limit_val_batches
+        most = int(batches) * data.eval_batch_size * trainer.world_size
+        seen = data.val_indices[:most]
+        logits = _gathered(torch.cat(self.logits), len(seen), trainer)
         if not trainer.is_global_zero:
             return
         from cifarlab.figures import confusion as matrix  # matplotlib, only when there is a figure
@@ -95,7 +98,7 @@ class Panels(Callback):
         from cifarlab.figures.curves import pixels
         from cifarlab.figures.style import class_labels
 
-        labels = data.images.train_labels[data.val_indices]
+        labels = data.images.train_labels[seen]
         val = Predictions(logits.cpu().double().numpy(), labels)
         epoch = f"validation, epoch {self.recorder.rows[-1]['epoch']}"
         made = {"validation/confusion": pixels(matrix.draw(confusion(val), data.classes, epoch))}
@@ -103,7 +106,7 @@ class Panels(Callback):
         if len(wrong):
             names = class_labels(data.classes)
             captions = [val.caption(i, names) for i in wrong]
-            images = data.images.train_images[data.val_indices[wrong]]
+            images = data.images.train_images[seen[wrong]]
             sheet = pictures.draw(images, captions, 4, f"most confidently wrong, {epoch}")
             made["validation/confidently_wrong"] = pixels(sheet)
         weights = first_filters(pl_module.get_submodule("net"), data.image_size)

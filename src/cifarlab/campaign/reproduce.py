@@ -12,7 +12,7 @@ import numpy as np
 
 from cifarlab.base import hardware
 from cifarlab.base.energy import driver
-from cifarlab.base.errors import UserError
+from cifarlab.base.errors import UserError, nearest
 from cifarlab.report.study.files import studies_in
 from cifarlab.report.study.results import StudyResults, read_study
 from cifarlab.report.study.verdicts import LEAST, prediction
@@ -69,8 +69,7 @@ def recorded_row(published: Path, row: str, seed: int) -> tuple[Run, list[Run]]:
             for line in results.measured:
                 known.setdefault(line.row.id, list(line.runs))
     if row not in known:
-        names = ", ".join(known) or "none"
-        raise UserError(f"row={row}: not published at full length; these are: {names}")
+        raise UserError(f"row={row}: not published at full length; {nearest(row, known)}")
     by_seed = {run.result.seed: run for run in known[row]}
     if seed not in by_seed:
         raise UserError(f"seed={seed}: of {row} there are {', '.join(map(str, by_seed))}")

@@ -207,7 +207,7 @@ class ImageFolder:
             (label,) = found[train]
             of = "train and test need" if train else "there has to be"
             inner = self.root / label
-            meant = not train and inner.is_dir() and folder_parts(inner) != [""]
+            meant = not train and inner.is_dir() and any(folder_parts(inner))
             raise UserError(
                 f"{self.root}: one class, {label}, leaves nothing to tell apart; {of} a folder for "
                 f"each of two classes or more" + (f"; data.root={inner} has them" if meant else "")

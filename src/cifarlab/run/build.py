@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer, seed_everything
@@ -32,6 +33,7 @@ from cifarlab.callbacks import Tracker, WholeBatch
 from cifarlab.lit import Compiled, ImageClassifier
 from cifarlab.lit.distillation import Distillation, Teacher
 from cifarlab.lit.losses import CrossEntropy
+from cifarlab.stats.quantities import METRICS
 from cifarlab.store.checkpoint import (
     AtomicCheckpointIO,
     LoadedNet,
@@ -91,7 +93,7 @@ def build(config: RunConfig, *, pretrained: bool = True) -> tuple[Any, ImageClas
 
     pretrained: see ``build_net``.
     """
-    labs.locate(config)
+    labs.check_calls(config)
     seed_everything(config["seed"], verbose=False)
     data = instantiate(config["data"], _convert_="all")
     data.setup()
@@ -145,6 +147,16 @@ def build_loss(config: RunConfig, data: Any) -> torch.nn.Module:
         labels = torch.from_numpy(data.images.train_labels[data.train_indices])
         prepare(torch.bincount(labels, minlength=len(data.classes)))
     return loss
+
+
+def build_metrics(config: RunConfig) -> dict[str, Callable[[np.ndarray, np.ndarray], Any]]:
+    """What ``metrics=`` names, by name. Raises ``UserError`` for a name that is taken."""
+    made = {}
+    for name, part in (config.get("metrics") or {}).items():
+        if name in METRICS:
+            raise UserError(f"metrics.{name}: a name that is taken; must be a new one")
+        made[name] = instantiate(part, _convert_="all")
+    return made
 
 
 def give_teacher(loss: Distillation, data: Any) -> dict[str, Any]:

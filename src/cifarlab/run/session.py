@@ -29,13 +29,14 @@ from cifarlab.run.build import (
     PROFILE,
     build,
     build_loggers,
+    build_metrics,
     build_trainer,
     check_batch,
     syncs_batchnorm,
     without_noise,
 )
 from cifarlab.stats.answers import Predictions, balanced_accuracy, confusion
-from cifarlab.stats.quantities import BALANCED, METRICS, UNEVEN, extremes, unevenness
+from cifarlab.stats.quantities import BALANCED, UNEVEN, extremes, unevenness
 from cifarlab.store import predictions
 from cifarlab.store.checkpoint import (
     BEST,
@@ -89,6 +90,7 @@ class Session:
             check_teacher(latest.checkpoint["cifarlab"].get("teacher"), self.teacher)
             if latest.remark:
                 log.warning("%s", latest.remark)
+        self.metrics = build_metrics(config)
         self.macs = count_macs(self.module.net, self.data.image_size)
         self.recorder = callbacks.EpochRecorder(folder / EPOCHS)
         chosen = [
@@ -315,13 +317,11 @@ class Session:
             for result in results.values():
                 answers = Predictions(result.logits.astype(np.float64), result.labels)
                 result.metrics[BALANCED] = balanced_accuracy(confusion(answers))
-        for name, part in (self.config.get("metrics") or {}).items():
-            metric = instantiate(part, _convert_="all")
+        for name, metric in self.metrics.items():
             for split, result in results.items():
                 value = float(np.mean(metric(result.logits, result.labels)))
-                if name in METRICS or not math.isfinite(value):
-                    why = "a name that is taken" if name in METRICS else f"is {value} on {split}"
-                    raise UserError(f"metrics.{name}: {why}; must be a number under a new name")
+                if not math.isfinite(value):
+                    raise UserError(f"metrics.{name}: is {value} on {split}; must be a number")
                 result.metrics[name] = value
 
     def _save_predictions(self, results: dict[str, Evaluation]) -> None:

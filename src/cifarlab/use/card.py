@@ -1,13 +1,18 @@
 """What an exported net says of itself to people: a model card, as the Hugging Face Hub shows it
 (Mitchell et al., Model Cards for Model Reporting, arXiv:1810.03993)."""
 
+import html
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
+from cifarlab.base.errors import printable
 from cifarlab.store.checkpoint import LoadedNet
 from cifarlab.store.record import NEUTRAL_KEYS, RunRecord
+
+_MOST_NAMES = 20  # of classes, in a card
 
 
 def card(loaded: LoadedNet, file: Path) -> str:
@@ -56,7 +61,7 @@ def card(loaded: LoadedNet, file: Path) -> str:
 # {record.title}
 
 `{file.name}`: {record.num_params:,} parameters, {record.macs:,} multiply-accumulates an image.
-It tells {len(loaded.classes)} classes apart: {", ".join(loaded.classes)}.
+It tells {len(loaded.classes)} classes apart: {_names(loaded.classes)}.
 
 | | images | accuracy | loss (nats) |
 |---|---|---|---|
@@ -84,6 +89,14 @@ Normalised by mean {mean} and standard deviation {std} of values in [0, 1].
 It always answers with one of its {len(loaded.classes)} classes, also to a picture of none of them.
 It was measured on images like those that it was trained on, and on no others.
 """
+
+
+def _names(classes: Sequence[str]) -> str:
+    """The first of them, as text of HTML and Markdown."""
+    shown = html.escape(printable(", ".join(classes[:_MOST_NAMES])), quote=False)
+    more = len(classes) - _MOST_NAMES
+    all_of_them = f", … and {more:,} more;\nthe file's metadata, `classes`, has all"
+    return shown + (all_of_them if more > 0 else "")
 
 
 def command(record: RunRecord) -> str:

@@ -92,6 +92,7 @@ def export(loaded: LoadedNet, format: str, folder: Path) -> Exported:
         measured = {"max_abs_difference": difference, "max_abs_logit": scale}
         write_atomic(target.with_name("README.md"), card(loaded, target))
         write_atomic(description, json.dumps(metadata | measured, indent=2) + "\n")
+        path.chmod(0o644)  # safetensors' own are for its user alone
         path.replace(target)
     return Exported(target, description, difference, scale)
 

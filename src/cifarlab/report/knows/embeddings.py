@@ -39,7 +39,8 @@ def write_embeddings(run: Run, method: str, images: int, seed: int, out: Path) -
     loaded, seen = net_of(run), Seen.of(run, images)
     fewest = _FEWEST if method == "tsne" else _NEIGHBOURS + 1
     if len(seen.labels) < fewest:
-        raise UserError(f"images={len(seen.labels)}: method={method} needs at least {fewest}")
+        there = len(seen.labels)
+        raise UserError(f"method={method}: needs {fewest} validation images or more, not {there}")
     found, logits = penultimate(loaded.net, seen.batches(loaded))
     features = found.cpu().numpy().astype(np.float64)
     answers = logits.argmax(dim=1).cpu().numpy()
