@@ -47,3 +47,9 @@ def test_durations(seconds: float, said: str, tmp_path: Path) -> None:
     plan(tmp_path, {"a": [], "b": []})
     finish(tmp_path / "a", 0.7, seconds)
     assert standing(tmp_path).endswith(f"about {said} left")
+
+
+def test_one_of_something_is_no_plural() -> None:
+    assert (counted(1, "thread"), counted(2, "thread")) == ("1 thread", "2 threads")
+    assert counted("?", "thread") == "? threads", "a record that does not say"
+    assert (times(1), times(2)) == ("once", "2 times")

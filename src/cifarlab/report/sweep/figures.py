@@ -145,7 +145,7 @@ def combinations(cells: Sequence[Run], keys: Sequence[str], name: str) -> list[f
 
 def _axis(key: str, levels: dict[str, list[str]], cells: Sequence[Run], note: str) -> Drawn:
     keys, name = list(levels), f"axis_{_file(key)}.png"
-    intervals = f"dots: single runs; bars: 95 % intervals, of {LEAST} runs or more"
+    intervals = f"lines: 95 % intervals, of {LEAST} runs or more; small marks: single runs"
 
     def points(acc: str, among: Sequence[Run]) -> list[Point]:
         members = [[c for c in among if c.value(key) == level] for level in levels[key]]
@@ -256,8 +256,9 @@ def _curves(results: Results, cells: Sequence[Run]) -> Iterator[Drawn]:
     if len(best) < 2:
         return
     shown = {_label(results, cell): cell.columns for cell in best}
-    caption = f"Epochs of the {len(best)} best of {len(middle)} by validation"
-    caption += ", of each the run in the middle." if len(cells) > len(middle) else "."
+    of = "all" if len(best) == len(middle) else f"the {len(best)} best by validation of all"
+    caption = f"Loss and accuracy over the epochs: {of} {len(middle)} rows"
+    caption += ", the middle run of each." if len(cells) > len(middle) else "."
     yield Drawn("curves.png", caption, overlay(shown), charts.overlay(shown))
 
 
