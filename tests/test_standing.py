@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cifarlab.base.durations import counted, times
 from cifarlab.store.record import write_failure
 from cifarlab.sweep.standing import standing
 from tests.report.folders import plan
