@@ -104,6 +104,9 @@ def test_parallel_coordinates() -> None:
         ("z", "validation accuracy"): 0.5,
     }  # fmt: skip
     assert [v["value"] for v in values(chart, 2)][:3] == ["0.001", "0.01", "0.1"], "its ticks"
+    chart = charts.parallel({"lr": ["1", "2"]}, [1 / 15, 0.1], ["x", "y"])
+    (slider,) = [p for p in chart["params"] if p["name"] == "least"]
+    assert (slider["value"], slider["bind"]["max"], slider["bind"]["step"]) == (6.6, 10, 0.1)
 
 
 def test_reported_figures_are_another_series() -> None:

@@ -130,7 +130,10 @@ def test_an_accuracy_that_is_no_number_is_a_failure(tmp_path) -> None:
 
 
 def test_of_few_runs_it_is_said_what_stands_for_the_interval(tmp_path) -> None:
-    for seed in (0, 1, 2):
+    finished(tmp_path / "0", ["lr=1", "seed=0"], 0.5)
+    alone = write_results(tmp_path)
+    assert "of one run each: there is no interval." in alone and "±" not in alone
+    for seed in (1, 2):
         finished(tmp_path / f"{seed}", ["lr=1", f"seed={seed}"], 0.5)
     few = "Of fewer than 3 runs there is none; of two, both are in brackets."
     assert few not in write_results(tmp_path)

@@ -96,12 +96,13 @@ def search_figures(results: Results) -> Iterator[Drawn]:
             search.slices(values, [c.measure("val_acc") for c in finished]),
             [_parallel(keys, finished)] if len(finished) > 1 else (),
         )
-    if len(finished) >= 4 and (shares := importances(results.sweep.folder, study)):
+    shares = importances(results.sweep.folder, study) if len(finished) >= 4 else {}
+    if len(shares) > 1:  # a single key has all of it
         stopped = len(begun) - len(finished)
         caption = (
             "How much of the spread between good and bad cells goes with each key, by the "
-            f"{len(finished)} finished cells; {stopped} others are not among them."
-        )
+            f"{len(finished)} finished cells"
+        ) + (f"; {stopped} others are left out." if stopped else ".")
         yield Drawn("search_importance.png", caption, search.importance(shares))
     yield from _curves(results, finished)
 

@@ -170,11 +170,14 @@ def _failures(results: Results, failed: Sequence[Run]) -> Grid:
 def _note(results: Results, summary: Sequence[Row]) -> str:
     """Sentences about how to read the table."""
     over = " and folds" if "data.fold" in results.swept else ""
+    runs = [line["n"] for line in summary]
     parts = [
         f"Ranked by validation accuracy: the mean over n seeds{over}; "
-        "± is the 95 % interval (Student's t).",
+        "± is the 95 % interval (Student's t)."
+        if max(runs) > 1
+        else "Ranked by validation accuracy, of one run each: there is no interval.",
     ]
-    if any(line["n"] < LEAST for line in summary):
+    if min(runs) < LEAST and max(runs) > 1:
         parts.append(f"Of fewer than {LEAST} runs there is none; of two, both are in brackets.")
     if over:
         parts.append("Folds share training images: an interval over them is on the narrow side.")
