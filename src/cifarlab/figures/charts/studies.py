@@ -72,7 +72,7 @@ def beside_reported(
         }
         points = {
             "params": [vega.CHOSEN],
-            "mark": {"type": "point", "size": 60},
+            "mark": {"type": "point", "filled": True, "size": 60},
             "encoding": {
                 "x": x, "y": y, "color": colour, "opacity": vega.FAINT,
                 "shape": {

@@ -31,7 +31,7 @@ def figures(results: StudyResults) -> Iterator[Drawn]:
     yield from _ladder(results)
     caption = "Ours: means with 95 % intervals; small marks: single runs."
     if _reported(results):
-        caption += " Hollow: the report's figures; a triangle: at least, or at most."
+        caption += " Diamonds: the report's figures; triangles: at least, or at most that."
     charts_ = charts.beside_reported(shown, panels)
     yield Drawn("reported.png", caption, rows.beside_reported(shown, panels, note), charts_)
     if (axis := results.study.axis) is not None:
