@@ -89,6 +89,9 @@ def test_scatters_have_the_front_and_the_best_so_far() -> None:
         "a": "Pareto front", "b": "Pareto front", "c": "the others",
     }  # fmt: skip
     assert [(v["x"], v["value"]) for v in values(chart, 0)] == [(1, 0.5), (2, 0.7)]
+    for costs, form in (([0.4, 0.8], "~g"), ([4e5, 8e5], "~s")):
+        chart = charts.pareto(costs, [0.5, 0.7], ["a", "b"], "cost")
+        assert chart["layer"][1]["encoding"]["x"]["axis"]["format"] == form
     chart = charts.history([0.2, NAN, 0.9, 0.1], [False, False, True, False], list("abcd"))
     assert [v["run"] for v in values(chart)] == ["a", "d", "c"]
     assert [v["value"] for v in values(chart, 0)] == [0.2, 0.2], "a pruned cell is not the best"

@@ -152,11 +152,12 @@ def _scatter(
     room = {"zero": False, "domain": vega.room([value["value"] for value in values], 0.1)}
     log = is_log(x) or (min(x) > 0 and max(x) > 5 * min(x))
     scale = {"type": "log"} if log else {"zero": False}
+    form = "~s" if min(x) >= 1000 else "~g"  # 400k parameters, and 0.4 s, not 400m
     points = {
         "params": [vega.CHOSEN, vega.ZOOM],
         "mark": {"type": "point", "filled": True, "size": 70},
         "encoding": {
-            "x": vega.x("x", name, format="~s", scale=scale | {"padding": 20, "nice": False}),
+            "x": vega.x("x", name, format=form, scale=scale | {"padding": 20, "nice": False}),
             "y": vega.y("value", "validation accuracy", format="%", scale=room),
             "color": vega.colour({group: c for group, (c, places) in series.items() if places}),
             "opacity": vega.FAINT,
