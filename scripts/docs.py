@@ -5,6 +5,7 @@ Sphinx makes the pages of ``docs/``, each warning an error; the studies' own pag
 """
 
 import argparse
+import contextlib
 import functools
 import html
 import http.server
@@ -82,8 +83,9 @@ def make_studies(records: Path, out: Path) -> None:
     from cifarlab.report.page import write_report
     from cifarlab.studies.schema import read_studies
 
-    with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder) / "studies"
+    records, out, work = records.resolve(), out.resolve(), Path("outputs") / "sweeps"
+    # Where the pages are made, a run of one's own would lie: so says the command on each
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         shutil.copytree(records, work)
         write_report(work, read_studies(ROOT / "conf" / "study"))
         for page in work.rglob("*.html"):

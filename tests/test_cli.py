@@ -4,6 +4,8 @@ import gc
 import os
 import re
 import shutil
+import subprocess
+import sys
 import weakref
 from pathlib import Path
 
@@ -144,6 +146,18 @@ def test_full_error_on_request(train, monkeypatch) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     done = train("dropout=1.5")
     assert "Traceback" in done.stderr and "dropout=1.5: must be" in done.stderr
+
+
+def test_who_reads_may_have_enough() -> None:
+    """As with ``| head``: no traceback."""
+    program = [sys.executable, "scripts/theory.py"]
+    with subprocess.Popen(
+        program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as done:
+        assert done.stdout is not None and done.stderr is not None
+        done.stdout.close()
+        assert done.stderr.read() == ""
+    assert done.returncode == 1
 
 
 def test_cifar10_without_network_or_files(train, tmp_path, monkeypatch) -> None:

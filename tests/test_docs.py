@@ -109,6 +109,16 @@ def test_the_readme_is_a_front_door() -> None:
     assert README.index("](docs/figures/") < README.index("\n## ")  # a picture comes first
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_prose_is_wrapped(page: Path) -> None:
+    """Tables, quotes, what is printed and what is made are as long as they are."""
+    made = ("results.md", "results_appendix.md", "configuration.md", "performance.md")
+    text = re.sub(r"^ *```.*?^ *```$", "", page.read_text(), flags=re.M | re.S)
+    prose = [line for line in text.splitlines() if not re.match(r"\||> |    |\[|!", line)]
+    is_made = page.name in made or page.parent.name == "reference"
+    assert is_made or max(map(len, prose), default=0) <= 130
+
+
 def test_the_readmes_figures_are_those_of_the_results() -> None:
     """Each row is, with all its figures, one of the section it links to."""
     text = (DOCS / "results.md").read_text()

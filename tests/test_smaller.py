@@ -48,7 +48,7 @@ def test_quantised(run: LoadedNet, tmp_path: Path, monkeypatch) -> None:
     assert about["test_reads"] == found.test_reads == 2, "the run's, and this one"
     assert quantize(run, exported, 50).test_reads == 3
     table = quantization_table(found.size, found.right, found.ms, found.test_reads)
-    assert "| val acc" in table and "| test acc" in table and "read 2 time(s)" in table
+    assert "| val acc" in table and "| test acc" in table and "read 2 times" in table
 
 
 def test_the_smallest_weights_are_gone(run: LoadedNet) -> None:
@@ -74,7 +74,7 @@ def test_pruning_is_measured_and_written(run: LoadedNet, tmp_path: Path) -> None
     rows = [(p.amount, p.zeros, p.weights, p.right) for p in found]
     right = [right_on(run, net, "test") for net in (run.net, pruned(run, 0.5))]
     said = write_pruning(run.title, rows, (0.5, *right, 2), tmp_path)
-    assert "50.0%" in said and "The test set was read 2 time(s)." in said
+    assert "50.0%" in said and "The test set was read 2 times." in said
     assert {path.suffix for path in tmp_path.iterdir()} == {".md", ".png", ".csv"}
     assert "The test set" not in write_pruning(run.title, rows, None, tmp_path / "again")
 

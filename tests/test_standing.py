@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cifarlab.base.durations import counted, times
 from cifarlab.store.record import write_failure
 from cifarlab.sweep.standing import standing
 from tests.report.folders import plan
@@ -47,3 +48,9 @@ def test_durations(seconds: float, said: str, tmp_path: Path) -> None:
     plan(tmp_path, {"a": [], "b": []})
     finish(tmp_path / "a", 0.7, seconds)
     assert standing(tmp_path).endswith(f"about {said} left")
+
+
+def test_one_of_something_is_no_plural() -> None:
+    assert (counted(1, "thread"), counted(2, "thread")) == ("1 thread", "2 threads")
+    assert counted("?", "thread") == "? threads", "a record that does not say"
+    assert (times(1), times(2)) == ("once", "2 times")

@@ -11,7 +11,19 @@ from cifarlab.figures.axis import Point
 from cifarlab.figures.forest import Mark, Row
 from cifarlab.figures.reliability import Panel
 from cifarlab.figures.rows import Pair
-from cifarlab.figures.style import COLOURS, IN_DARK, REPORT, SPLITS, TEST, TRAINING, VALIDATION
+from cifarlab.figures.style import (
+    ALL,
+    COLOURS,
+    IN_DARK,
+    NONE,
+    ON_ALL,
+    ON_NONE,
+    REPORT,
+    SPLITS,
+    TEST,
+    TRAINING,
+    VALIDATION,
+)
 
 NAN = math.nan
 COLUMNS = {
@@ -52,6 +64,8 @@ def test_reliability_and_confusion() -> None:
     assert [(v["true"], v["answer"], v["images"], v["share"]) for v in values(chart)] == [
         ("a", "a", 9, 0.9), ("a", "b", 1, 0.1), ("b", "b", 4, 1.0),
     ]  # fmt: skip
+    assert chart["encoding"]["x"]["axis"]["labelOverlap"] is False, "each class has its name"
+    assert {NONE, ALL, ON_NONE, ON_ALL} <= set(IN_DARK), "in the dark few are dark, many light"
     chart = charts.classes(np.array([0.9, NAN]), np.array([0.8, 0.0]), ["a", "b"])
     assert [(v["class"], v["series"], v["value"]) for v in values(chart)] == [
         ("a", "recall", 0.8), ("b", "recall", 0.0), ("a", "precision", 0.9),
@@ -75,6 +89,9 @@ def test_scatters_have_the_front_and_the_best_so_far() -> None:
         "a": "Pareto front", "b": "Pareto front", "c": "the others",
     }  # fmt: skip
     assert [(v["x"], v["value"]) for v in values(chart, 0)] == [(1, 0.5), (2, 0.7)]
+    for costs, form in (([0.4, 0.8], "~g"), ([4e5, 8e5], "~s")):
+        chart = charts.pareto(costs, [0.5, 0.7], ["a", "b"], "cost")
+        assert chart["layer"][1]["encoding"]["x"]["axis"]["format"] == form
     chart = charts.history([0.2, NAN, 0.9, 0.1], [False, False, True, False], list("abcd"))
     assert [v["run"] for v in values(chart)] == ["a", "d", "c"]
     assert [v["value"] for v in values(chart, 0)] == [0.2, 0.2], "a pruned cell is not the best"
@@ -90,6 +107,9 @@ def test_parallel_coordinates() -> None:
         ("z", "validation accuracy"): 0.5,
     }  # fmt: skip
     assert [v["value"] for v in values(chart, 2)][:3] == ["0.001", "0.01", "0.1"], "its ticks"
+    chart = charts.parallel({"lr": ["1", "2"]}, [1 / 15, 0.1], ["x", "y"])
+    (slider,) = [p for p in chart["params"] if p["name"] == "least"]
+    assert (slider["value"], slider["bind"]["max"], slider["bind"]["step"]) == (6.6, 10, 0.1)
 
 
 def test_reported_figures_are_another_series() -> None:
@@ -98,12 +118,23 @@ def test_reported_figures_are_another_series() -> None:
         ["a", "b"], {"test accuracy": pairs, "x": [Pair(None, None)] * 2}
     )
     assert [(v["row"], v["series"], v["value"]) for v in values(chart)] == [
-        ("a", "ours", 0.7), ("a", "report", 0.8), ("b", "report", 0.6),
+        ("a", "ours", 0.7), ("a", "report: at least", 0.8), ("b", "report", 0.6),
     ]  # fmt: skip
-    assert colours(chart, 1) == {"ours": TEST, "report": REPORT} and not none
+    assert colours(chart, 1) == {"ours": TEST, "report": REPORT, "report: at least": REPORT}
+    assert not none and len(chart["layer"]) == 2
+    shapes = chart["layer"][1]["encoding"]["shape"]["scale"]
+    assert shapes["range"] == ["circle", "diamond", "triangle-right"]
     chart, *_ = charts.beside_reported(["a.1", "b"], {"test": pairs}, ["a", "b"])
-    assert [v["series"] for v in values(chart)] == ["ours, a", "report", "report"]
-    assert colours(chart, 1) == {"ours, a": COLOURS[0], "ours, b": COLOURS[1], "report": REPORT}
+    assert [v["series"] for v in values(chart)] == ["ours, a", "report: at least", "report"]
+    assert [*colours(chart, 1).items()][:2] == [("ours, a", COLOURS[0]), ("ours, b", COLOURS[1])]
+
+
+def test_single_runs_are_seen_beside_their_mean() -> None:
+    pair = Pair(Point(0.7, 0.2, [0.6, 0.9]), (-math.inf, 0.95))
+    (chart,) = charts.beside_reported(["a"], {"test accuracy": [pair]})
+    assert [v["value"] for v in values(chart, 1)] == [0.6, 0.9]
+    low, high = chart["layer"][1]["encoding"]["x"]["scale"]["domain"]
+    assert low < 0.6 and high > 0.9
 
 
 def test_a_map_shows_the_cells_that_there_are() -> None:
@@ -181,5 +212,5 @@ def test_a_name_is_data_and_nothing_else() -> None:
 
 
 def test_every_dark_colour_stands_for_one_of_ours() -> None:
-    assert set(IN_DARK) <= {*COLOURS, *SPLITS.values(), REPORT}
+    assert set(IN_DARK) <= {*COLOURS, *SPLITS.values(), REPORT, NONE, ALL, ON_NONE, ON_ALL}
     assert len(set(IN_DARK.values())) == len(IN_DARK) and not set(IN_DARK) & set(IN_DARK.values())

@@ -89,8 +89,9 @@ def test_the_curves_of_the_best_rows(tmp_path) -> None:
     (curves,) = [d for d in drawing.figures(collect(tmp_path)) if d.name == "curves.png"]
     names = [text.get_text() for text in curves.figure.legends[0].get_texts()]
     assert names[:7] == [f"{lr}, seed 1" for lr in range(9, 2, -1)]
-    assert (
-        curves.caption == "Epochs of the 7 best of 8 by validation, of each the run in the middle."
+    assert curves.caption == (
+        "Loss and accuracy over the epochs: the 7 best by validation of all 8 rows, the middle run "
+        "of each."
     )
 
 

@@ -129,6 +129,18 @@ def test_an_accuracy_that_is_no_number_is_a_failure(tmp_path) -> None:
     assert [row["lr"] for row in rows(tmp_path / "summary.csv")] == ["1", "2"]
 
 
+def test_of_few_runs_it_is_said_what_stands_for_the_interval(tmp_path) -> None:
+    finished(tmp_path / "0", ["lr=1", "seed=0"], 0.5)
+    alone = write_results(tmp_path)
+    assert "of one run each: there is no interval." in alone and "±" not in alone
+    for seed in (1, 2):
+        finished(tmp_path / f"{seed}", ["lr=1", f"seed={seed}"], 0.5)
+    few = "Of fewer than 3 runs there is none; of two, both are in brackets."
+    assert few not in write_results(tmp_path)
+    finished(tmp_path / "3", ["lr=2", "seed=0"], 0.4)
+    assert few in write_results(tmp_path)
+
+
 def test_test_time_augmentation_has_columns_where_it_was_asked_for(tmp_path) -> None:
     views = {"views": "flip", "val": {"loss": 0, "acc": 0.5}, "test": {"loss": 0, "acc": 0.4}}
     finished(tmp_path / "a", ["tta=flip"], 0.5, tta=views)

@@ -118,6 +118,8 @@ def app(config_dir: Path, config_name: str) -> Callable[[Callable], Callable[[],
             except KeyboardInterrupt:
                 sys.exit(130)
             except Exception as error:
+                if isinstance(error, BrokenPipeError) and _nobody_reads():
+                    sys.exit(1)
                 line = _explain(error, config_dir)
                 if line is None or verbose:
                     raise
@@ -127,6 +129,17 @@ def app(config_dir: Path, config_name: str) -> Callable[[Callable], Callable[[],
         return main
 
     return decorate
+
+
+def _nobody_reads() -> bool:
+    """Whether what reads standard output has ended, as ``head`` does; then nothing more is written
+    to it."""
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def register_resolvers() -> None:

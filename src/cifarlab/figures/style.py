@@ -17,12 +17,15 @@ from matplotlib.transforms import Transform
 TRAINING, VALIDATION, TEST = "#d1660f", "#1f6f9f", "#cc79a7"
 SPLITS = {"training": TRAINING, "validation": VALIDATION, "test": TEST}
 MORE, LESS = "#2a7f5f", "#b3541e"  # better and worse, as the pages' words
+NONE, ALL = "#f2f7fc", "#08306b"  # the ends of a scale of shares, and what is written on them
+ON_NONE, ON_ALL = "#121212", "#fdfdfd"
 REPORT = "#222222"  # what others have printed; hollow
 COLOURS = (  # of what has no colour of its own: runs A, B, ..., the levels of a factor
     "#009e73", "#7b4fa3", "#e0a100", "#4a4a4a", "#56b4e9", "#8c5a3c", "#8f9a00",
 )  # fmt: skip
 IN_DARK = {  # what the charts of a page have instead where it is dark
     TRAINING: "#f0944a", VALIDATION: "#62aee0", TEST: "#e3a3c8", REPORT: "#f0f0ee",
+    NONE: "#1b2733", ALL: "#a9d0f0", ON_NONE: "#f2f2f0", ON_ALL: "#101214",
     "#009e73": "#3fcf9f", "#7b4fa3": "#b48ade", "#4a4a4a": "#c8c8c6", "#8c5a3c": "#c9916f",
 }  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p", "*")

@@ -149,7 +149,8 @@ def blocks(run: Run, evaluation: Evaluation, sheet: Sheet) -> list[Block]:
         _picture(
             "classes",
             per_class.draw(sheet.precision, sheet.recall, sheet.classes),
-            "Of the answers of a class, the share that is right; of its images, the share found.",
+            "Recall: the share of a class's images that is found. Precision: the share of the "
+            "answers with its name that is right.",
             [charts.classes(sheet.precision, sheet.recall, sheet.classes)],
         ),
         Heading("Calibration"),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from cifarlab.base.durations import duration
+from cifarlab.base.durations import counted, duration
 from cifarlab.report.document import Block, Link, Text
 from cifarlab.report.tables import listed
 from cifarlab.store.record import RunRecord
@@ -88,5 +88,5 @@ def _machine(record: RunRecord) -> str:
     hardware = record.hardware
     words = [str(hardware.get("precision", "?"))]
     if hardware.get("device") == "cpu":
-        words.append(f"{hardware.get('threads', '?')} thread(s)")
+        words.append(counted(hardware.get("threads", "?"), "thread"))
     return f"{hardware.get('name', '?')} ({', '.join(words)})"

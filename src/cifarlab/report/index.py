@@ -58,7 +58,8 @@ def write_index(folder: Path, known: Sequence[Study] = ()) -> str:
         blocks += [Heading("Sweeps and searches"), _sweeps(sweeps, folder)]
     if runs:
         blocks += [Heading("Runs"), _runs([run for run in runs if run.record], folder)]
-    title = f"All in {folder.resolve().name}"
+    only_studies = studies and not sweeps and not runs
+    title = "All studies" if only_studies else f"All in {folder.resolve().name}"
     page = write_document(folder, title, blocks, "index")
     shown = [block for block in blocks if not isinstance(block, Picture)]
     return f"{to_markdown(title, shown)}\n{page}"

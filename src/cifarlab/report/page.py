@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from cifarlab.base.durations import duration
+from cifarlab.base.durations import duration, times
 from cifarlab.base.errors import UserError
 from cifarlab.report.document import (
     Block,
@@ -107,7 +107,7 @@ def _more(name: str, value: float) -> str:
 
 
 def _facts(record: RunRecord) -> Table:
-    data, hardware = record.data, record.hardware
+    data, hardware, speed = record.data, record.hardware, record.time["images_per_s"]
     epochs = f"{record.epochs_run}, best {record.best_epoch} ({record.status})"
     return [
         ("", ""),
@@ -117,9 +117,9 @@ def _facts(record: RunRecord) -> Table:
         *([("data", data["layout"])] if data.get("layout") else []),
         ("split", data["split_hash"]),
         *([] if record.members else [("epochs", epochs)]),
-        ("time", f"{duration(record.time['fit_s'])}, {record.time['images_per_s']:,.0f} images/s"),
+        ("training time", f"{duration(record.time['fit_s'])}, {speed:,.0f} images/s"),
         ("hardware", f"{hardware['devices']} x {hardware['name']}, {hardware['precision']}"),
-        ("test set read", f"{record.test_reads} time(s)"),
+        ("test set read", times(record.test_reads)),
         *_teacher(record),
         *_members(record),
     ]  # fmt: skip

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cifarlab.base.durations import times
 from cifarlab.report.compare.sentences import interval, p_value, points
 from cifarlab.report.document import Block, Grid, Picture, Text, markdown, to_markdown
 from cifarlab.report.tables import Table, markdown_table
@@ -39,7 +40,7 @@ def quantization_table(
     for split, by in right.items():
         accuracies = (f"{by[name].mean():.2%}" for name in names)
         table.append((f"{split} acc", *accuracies, *_cost(by[names[0]], by[names[1]])))
-    return f"{markdown_table(table)}\n\n{OVER_IMAGES} The test set was read {reads} time(s)."
+    return f"{markdown_table(table)}\n\n{OVER_IMAGES} The test set was read {times(reads)}."
 
 
 def write_pruning(
@@ -72,7 +73,7 @@ def write_pruning(
             ("test, chosen", "as trained", "pruned", *_DIFFERENCE),
             (f"{amount:.0%}", f"{before.mean():.2%}", f"{after.mean():.2%}", *cost),
         ]
-        blocks += [Grid.of(tested), Text(f"The test set was read {reads} time(s).", "small")]
+        blocks += [Grid.of(tested), Text(f"The test set was read {times(reads)}.", "small")]
     blocks.append(Text(OVER_IMAGES, "small"))
     picture = folder / "pruning.png"
     _draw(title, rows, picture)

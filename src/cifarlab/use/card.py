@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from cifarlab.base.durations import times
 from cifarlab.base.errors import printable
 from cifarlab.store.checkpoint import LoadedNet
 from cifarlab.store.record import NEUTRAL_KEYS, RunRecord
@@ -69,7 +70,7 @@ It tells {len(loaded.classes)} classes apart: {_names(loaded.classes)}.
 
 One run, seed {record.seed}: another seed gives another figure. The weights are those of the lowest
 validation loss ({chosen}); the test set was read
-{record.test_reads} time(s) and chose nothing.
+{times(record.test_reads)} and chose nothing.
 
 ## How it was trained
 

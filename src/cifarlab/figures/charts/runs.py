@@ -10,7 +10,11 @@ from cifarlab.figures.charts.vega import Chart
 from cifarlab.figures.confusion import MOST, PAIRS, most_confused, row_shares
 from cifarlab.figures.reliability import FEW, Panel
 from cifarlab.figures.style import (
+    ALL,
     COLOURS,
+    NONE,
+    ON_ALL,
+    ON_NONE,
     SPLITS,
     TEST,
     class_labels,
@@ -119,7 +123,9 @@ def confusion(counts: np.ndarray, classes: Sequence[str]) -> Chart:
     ]  # fmt: skip
     x = {
         "field": "answer", "type": "ordinal", "scale": {"domain": names},
-        "axis": {"labelAngle": -45, "grid": False, "title": "answer"},
+        "axis": {
+            "labelAngle": -45, "grid": False, "title": "answer", "labelOverlap": len(names) > 20,
+        },
     }  # fmt: skip
     y = {
         "field": "true", "type": "ordinal", "scale": {"domain": names},
@@ -137,7 +143,7 @@ def confusion(counts: np.ndarray, classes: Sequence[str]) -> Chart:
             "tooltip": tips,
             "color": {
                 "field": "share", "type": "quantitative", "legend": None,
-                "scale": {"type": "sqrt", "domain": [0, 1], "range": ["#f2f7fc", "#08306b"]},
+                "scale": {"type": "sqrt", "domain": [0, 1], "range": [NONE, ALL]},
             },
         },
     }  # fmt: skip
@@ -147,7 +153,7 @@ def confusion(counts: np.ndarray, classes: Sequence[str]) -> Chart:
             "text": {"field": "images"},
             "tooltip": tips,
             "color": {
-                "condition": {"test": "datum.share > 0.35", "value": "#ffffff"}, "value": "#111111"
+                "condition": {"test": "datum.share > 0.35", "value": ON_ALL}, "value": ON_NONE
             },
         },
     }  # fmt: skip

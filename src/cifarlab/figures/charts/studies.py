@@ -10,6 +10,10 @@ from cifarlab.figures.ladder import Steps
 from cifarlab.figures.rows import Pair, group_colours
 from cifarlab.figures.style import LESS, MORE, REPORT, TEST, TRAINING, colour_of
 
+_SHAPES = {
+    "report": "diamond", "report: at least": "triangle-right", "report: at most": "triangle-left",
+}  # fmt: skip
+
 
 def beside_reported(
     rows: Sequence[str], panels: Mapping[str, Sequence[Pair]], groups: Sequence[str] = ()
@@ -20,6 +24,7 @@ def beside_reported(
     palette = dict(zip(whose.values(), group_colours(groups), strict=True))
     for title, pairs in panels.items():
         values: list[Chart] = []
+        singles: list[Chart] = []
         for row, pair in zip(rows, pairs, strict=True):
             if pair.ours is not None:
                 ours = whose.get(row, "ours")
@@ -28,17 +33,24 @@ def beside_reported(
                     low, high = pair.ours.ends
                     value |= {"low": vega.number(low), "high": vega.number(high)}
                 values.append(value | {"n": len(pair.ours.runs)})
+                singles += [
+                    {"row": row, "value": vega.number(run), "series": ours}
+                    for run in pair.ours.runs
+                    if len(pair.ours.runs) > 1
+                ]
             ends = [end for end in pair.reported or () if math.isfinite(end)]
             values += [
-                {"row": row, "value": vega.number(end), "series": "report"}
+                {"row": row, "value": vega.number(end), "series": _whose(pair.reported)}
                 for end in dict.fromkeys(ends)
             ]
         if not values:
             continue
-        room = vega.room([value["value"] for value in values])
+        room = vega.room([value["value"] for value in [*values, *singles]])
         x = vega.x("value", title, format="%", scale={"zero": False, "domain": room})
         y = _row_axis(rows)
-        series = (palette or {"ours": colour_of(title)}) | {"report": REPORT}
+        there = {value["series"] for value in values}
+        shapes = {name: shape for name, shape in _SHAPES.items() if name in there}
+        series = (palette or {"ours": colour_of(title)}) | dict.fromkeys(shapes, REPORT)
         colour = vega.colour(series)
         rule = {
             "transform": [{"filter": "isValid(datum.low)"}],
@@ -47,16 +59,27 @@ def beside_reported(
                 "x": x | {"field": "low"}, "x2": {"field": "high"}, "y": y, "color": colour,
             },
         }  # fmt: skip
+        runs = {
+            "data": {"values": singles},
+            "mark": {
+                "type": "tick",
+                "orient": "vertical",
+                "size": 7,
+                "thickness": 1.5,
+                "clip": True,
+            },
+            "encoding": {"x": x, "y": y, "color": colour},
+        }
         points = {
             "params": [vega.CHOSEN],
-            "mark": {"type": "point", "size": 60},
+            "mark": {"type": "point", "filled": True, "size": 60},
             "encoding": {
                 "x": x, "y": y, "color": colour, "opacity": vega.FAINT,
                 "shape": {
                     "field": "series",
                     "scale": {
                         "domain": [*series],
-                        "range": ["circle"] * (len(series) - 1) + ["diamond"],
+                        "range": ["circle"] * (len(series) - len(shapes)) + [*shapes.values()],
                     },
                 },
                 "tooltip": [
@@ -68,8 +91,18 @@ def beside_reported(
                 ],
             },
         }  # fmt: skip
-        charts.append(vega.chart(values, layer=[rule, points]) | {"height": 24 * len(rows)})
+        charts.append(
+            vega.chart(values, layer=[rule, *([runs] if singles else []), points])
+            | {"height": 24 * len(rows)}
+        )
     return charts
+
+
+def _whose(reported: tuple[float, float] | None) -> str:
+    low, high = reported or (0.0, 0.0)
+    if math.isinf(high):
+        return "report: at least"
+    return "report: at most" if math.isinf(low) else "report"
 
 
 def gaps(rows: Sequence[str], train: Sequence[float], test: Sequence[float]) -> Chart:

@@ -152,11 +152,12 @@ def _scatter(
     room = {"zero": False, "domain": vega.room([value["value"] for value in values], 0.1)}
     log = is_log(x) or (min(x) > 0 and max(x) > 5 * min(x))
     scale = {"type": "log"} if log else {"zero": False}
+    form = "~s" if min(x) >= 1000 else "~g"  # 400k parameters, and 0.4 s, not 400m
     points = {
         "params": [vega.CHOSEN, vega.ZOOM],
         "mark": {"type": "point", "filled": True, "size": 70},
         "encoding": {
-            "x": vega.x("x", name, format="~s", scale=scale | {"padding": 20, "nice": False}),
+            "x": vega.x("x", name, format=form, scale=scale | {"padding": 20, "nice": False}),
             "y": vega.y("value", "validation accuracy", format="%", scale=room),
             "color": vega.colour({group: c for group, (c, places) in series.items() if places}),
             "opacity": vega.FAINT,
@@ -192,6 +193,7 @@ def parallel(
     axes = {key: _places(values) for key, values in keys.items()}
     low, high = min(accuracies), max(accuracies)
     span = (high - low) or 1.0
+    bottom = math.floor(1000 * low) / 10  # the page writes out the number as it is
     axes[last] = [(a - low) / span for a in accuracies]
     shown = {**keys, last: [f"{a:.2%}" for a in accuracies]}
     values = [
@@ -214,10 +216,10 @@ def parallel(
     }  # fmt: skip
     y = {"field": "place", "type": "quantitative", "axis": None}
     least = {
-        "name": "least", "value": low,
+        "name": "least", "value": bottom,
         "bind": {
-            "input": "range", "min": low, "max": high, "step": span / 100,
-            "name": "validation accuracy of at least ",
+            "input": "range", "min": bottom, "max": math.ceil(1000 * high) / 10, "step": 0.1,
+            "name": "validation accuracy (%) of at least ",
         },
     }  # fmt: skip
     lines = {
@@ -237,7 +239,7 @@ def parallel(
             },
             "size": {"condition": {"param": "pointed", "empty": False, "value": 5}, "value": 2},
             "opacity": {
-                "condition": {"test": "datum.accuracy >= least - 1e-9", "value": 0.85},
+                "condition": {"test": "100 * datum.accuracy >= least - 1e-9", "value": 0.85},
                 "value": 0.05,
             },
             "tooltip": [vega.tip("run"), vega.tip("accuracy", last, vega.PER_CENT)],

@@ -45,7 +45,7 @@ def tip(field: str, title: str | None = None, format: str = "") -> Chart:
 
 
 def colour(colours: Mapping[str, str]) -> Chart:
-    fit = min(4, _LETTERS // (max(map(len, colours), default=0) + 5))
+    fit = min(4, _LETTERS // (max(map(len, colours), default=0) + 6))
     return {
         "field": "series",
         "scale": {"domain": [*colours], "range": [*colours.values()]},

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from cifarlab.base.durations import counted
 from cifarlab.base.errors import UserError
 from cifarlab.figures import data_map as figure
 from cifarlab.figures.curves import save
@@ -29,7 +30,9 @@ def write_data_map(run: Run, show: int, out: Path) -> str:
     found, images = DataMap.read(run.folder / DATA_MAP), images_of(run)
     epochs = len(found.probability)
     if epochs < 2:
-        raise UserError(f"{run.folder / DATA_MAP}: of {epochs} epoch(s); variability needs two")
+        raise UserError(
+            f"{run.folder / DATA_MAP}: of {counted(epochs, 'epoch')}; variability needs two"
+        )
     if found.indices.max(initial=0) >= len(images.train_labels):
         raise UserError(f"{run.folder / DATA_MAP}: of other images than the run's")
     labels = images.train_labels[found.indices]

@@ -26,8 +26,8 @@ from cifarlab.studies.schema import OURS, Reported, Row, Study
 WHOLE, SHORTENED, OPEN = "whole", "shortened", "not run"
 _FIRST = ("test_acc", "peak_val_acc", "val_acc")  # a row's figure is the first of these it has
 DRAWN = "test_acc"
-CAPTION = "Test accuracy, reported and ours, of the rows measured at full length"
-CURVES = "Accuracy over the epochs of the rows measured at full length, a line a seed and split"
+CAPTION = "Test accuracy, reported and ours, of the rows measured at full length."
+CURVES = "Accuracy over the epochs of the rows measured at full length, a line a seed and split."
 
 
 @dataclass(frozen=True)
@@ -95,30 +95,34 @@ def blocks(
     if not rows:
         return
     yield Text(found(rows))
-    table: list[list[Entry]] = []
+    whole: list[list[Entry]] = []
+    others: list[list[Entry]] = []
     for item in rows:
         q, ours = item.reported.quantity, item.compared
-        link: Entry = item.row.id
-        if item.results is not None:
-            link = Link(item.row.id, target(item.results))
-        elif item.tried is not None:
-            link = Link(item.row.id, appendix or target(item.tried))
-        half = ours.finding.half if ours else float("nan")
-        table.append(
+        shown = [q.label, f"{item.reported.shown}{q.suffix}"]
+        if ours is None or item.results is None:
+            link = Link(item.row.id, appendix or target(item.tried)) if item.tried else item.row.id
+            others.append([link, *shown, item.status])
+            continue
+        half = ours.finding.half
+        whole.append(
             [
-                link,
-                q.label,
-                f"{item.reported.shown}{q.suffix}",
-                ours.ours if ours else "-",
-                str(len(ours.line.runs)) if ours else "-",
+                Link(item.row.id, target(item.results)),
+                *shown,
+                ours.ours,
+                str(len(ours.line.runs)),
                 "" if half != half else f"± {q.shown(half)}",
-                item.status,
-                Chip(ours.finding.verdict, TONES[ours.finding.verdict]) if ours else "",
+                Chip(ours.finding.verdict, TONES[ours.finding.verdict]),
                 ", ".join(item.row.assumed),
             ]
         )
-    header = ["row", "quantity", "reported", "ours", "n", "one run", "status", "verdict"]
-    yield Grid([*header, "not in the report"], table, words=(0, 1, 6, 7, 8))
+    header = ["row", "quantity", "reported"]
+    if whole:
+        columns = [*header, "ours", "n", "one run", "verdict", "not in the report"]
+        yield Grid(columns, whole, words=(0, 1, 6, 7))
+    if others:
+        yield Text("The other rows, only shortened or not run yet:")
+        yield Grid([*header, "status"], others, words=(0, 1, 3))
 
 
 def found(rows: Sequence[Evidence]) -> str:
@@ -135,9 +139,9 @@ def found(rows: Sequence[Evidence]) -> str:
     if not whole:
         return text.strip()
     text += (
-        f"Of the measured ones, by the figure below (test accuracy where it is printed), {fit} "
-        f"{'is' if fit == 1 else 'are'} compatible with ours, {len(whole) - fit - open_} "
-        f"differ, {open_} cannot be told at these seeds. "
+        "Of each, one figure is judged, test accuracy where it is printed: "
+        f"{fit} {'is' if fit == 1 else 'are'} compatible with ours, "
+        f"{len(whole) - fit - open_} differ, and {open_} cannot be told with so few seeds. "
     )
     gaps = [
         100 * (sum(values) / len(values) - item.reported.low)

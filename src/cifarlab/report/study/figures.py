@@ -29,9 +29,9 @@ def figures(results: StudyResults) -> Iterator[Drawn]:
     panels = {quantity(n).label: [pair(line, n) for line in results.lines] for n in names}
     shown = [line.label for line in results.lines]
     yield from _ladder(results)
-    caption = "Means with 95 % intervals; dots: single runs."
+    caption = "Ours: means with 95 % intervals; small marks: single runs."
     if _reported(results):
-        caption += " Hollow: the report's figures; an arrow: at least, or at most."
+        caption += " Diamonds: the report's figures; triangles: at least, or at most that."
     charts_ = charts.beside_reported(shown, panels)
     yield Drawn("reported.png", caption, rows.beside_reported(shown, panels, note), charts_)
     if (axis := results.study.axis) is not None:

@@ -7,6 +7,7 @@ from math import inf
 import numpy as np
 from jaxtyping import Float
 
+from cifarlab.base.durations import counted
 from cifarlab.base.errors import UserError
 from cifarlab.figures import charts, confusion, filters
 from cifarlab.report.pictures import Drawn
@@ -43,7 +44,7 @@ def pictures(results: StudyResults) -> Iterator[Drawn]:
     if found:
         counts = np.sum([confusion_of(one.test) for one in found], axis=0)
         caption = f"{line.label}, chosen by validation: test images by class and answer, "
-        caption += f"{len(found)} run(s) together."
+        caption += f"{counted(len(found), 'run')}{' together' if len(found) > 1 else ''}."
         names = found[0].classes
         yield Drawn(
             "confusion.png", caption, confusion.draw(counts, names, results.mark),

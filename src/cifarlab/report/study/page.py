@@ -221,8 +221,10 @@ def _trained_on(results: StudyResults) -> str:
     runs = {run.folder: run for line in results.measured for run in line.runs}
     if not runs:
         return ""
-    ended = when(max(run.written for run in runs.values()))
-    return f"{trained_on([run.result for run in runs.values()])} Last run: {ended}."
+    text = trained_on([run.result for run in runs.values()])
+    # What is published has no log, and its files are as old as their copy
+    ended = [run.written for run in runs.values() if (run.folder / "run.log").is_file()]
+    return f"{text} Last run: {when(max(ended))}." if ended else text
 
 
 def _reported(results: StudyResults) -> Iterator[Block]:

@@ -180,7 +180,7 @@ def page(published: Path, studies: Sequence[StudyResults], known: Sequence[Study
         blocks.append(Picture(PICTURE, caption=evidence.CAPTION, file=file))
     if rows:
         blocks.append(
-            Text(Markup("The same as pages with figures: [study_pages.md](study_pages.md)."))
+            Text(Markup("The same with more figures: [the studies' pages](study_pages.md)."))
         )
     blocks += evidence.blocks(rows, target, f"{published.name}_appendix.md")
     if evidence.has_curves(rows):

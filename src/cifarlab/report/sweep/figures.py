@@ -96,12 +96,13 @@ def search_figures(results: Results) -> Iterator[Drawn]:
             search.slices(values, [c.measure("val_acc") for c in finished]),
             [_parallel(keys, finished)] if len(finished) > 1 else (),
         )
-    if len(finished) >= 4 and (shares := importances(results.sweep.folder, study)):
+    shares = importances(results.sweep.folder, study) if len(finished) >= 4 else {}
+    if len(shares) > 1:  # a single key has all of it
         stopped = len(begun) - len(finished)
         caption = (
             "How much of the spread between good and bad cells goes with each key, by the "
-            f"{len(finished)} finished cells; {stopped} others are not among them."
-        )
+            f"{len(finished)} finished cells"
+        ) + (f"; {stopped} others are left out." if stopped else ".")
         yield Drawn("search_importance.png", caption, search.importance(shares))
     yield from _curves(results, finished)
 
@@ -145,7 +146,7 @@ def combinations(cells: Sequence[Run], keys: Sequence[str], name: str) -> list[f
 
 def _axis(key: str, levels: dict[str, list[str]], cells: Sequence[Run], note: str) -> Drawn:
     keys, name = list(levels), f"axis_{_file(key)}.png"
-    intervals = f"dots: single runs; bars: 95 % intervals, of {LEAST} runs or more"
+    intervals = f"lines: 95 % intervals, of {LEAST} runs or more; small marks: single runs"
 
     def points(acc: str, among: Sequence[Run]) -> list[Point]:
         members = [[c for c in among if c.value(key) == level] for level in levels[key]]
@@ -256,8 +257,9 @@ def _curves(results: Results, cells: Sequence[Run]) -> Iterator[Drawn]:
     if len(best) < 2:
         return
     shown = {_label(results, cell): cell.columns for cell in best}
-    caption = f"Epochs of the {len(best)} best of {len(middle)} by validation"
-    caption += ", of each the run in the middle." if len(cells) > len(middle) else "."
+    of = "all" if len(best) == len(middle) else f"the {len(best)} best by validation of all"
+    caption = f"Loss and accuracy over the epochs: {of} {len(middle)} rows"
+    caption += ", the middle run of each." if len(cells) > len(middle) else "."
     yield Drawn("curves.png", caption, overlay(shown), charts.overlay(shown))
 
 

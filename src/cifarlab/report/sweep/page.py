@@ -105,7 +105,7 @@ def overview(results: Results, summary: list[Row]) -> list[Block]:
         of.setdefault(cell.status, []).append(cell)
     blocks: list[Block] = []
     if summary:
-        blocks += [summary_table(results, summary), Text(_note(results))]
+        blocks += [summary_table(results, summary), Text(_note(results, summary))]
         if said := remarks(results, summary):
             blocks.append(Text(said))
     else:
@@ -167,13 +167,18 @@ def _failures(results: Results, failed: Sequence[Run]) -> Grid:
     return Grid(header, rows, words=range(len(header)))
 
 
-def _note(results: Results) -> str:
+def _note(results: Results, summary: Sequence[Row]) -> str:
     """Sentences about how to read the table."""
     over = " and folds" if "data.fold" in results.swept else ""
+    runs = [line["n"] for line in summary]
     parts = [
         f"Ranked by validation accuracy: the mean over n seeds{over}; "
-        f"± is the 95 % interval (Student's t), from {LEAST} runs on; in brackets the single ones.",
+        "± is the 95 % interval (Student's t)."
+        if max(runs) > 1
+        else "Ranked by validation accuracy, of one run each: there is no interval.",
     ]
+    if min(runs) < LEAST and max(runs) > 1:
+        parts.append(f"Of fewer than {LEAST} runs there is none; of two, both are in brackets.")
     if over:
         parts.append("Folds share training images: an interval over them is on the narrow side.")
     for first, *others in results.untyped:

@@ -29,7 +29,7 @@
         config: {
           background: "transparent", font: "system-ui, sans-serif", view: {stroke: null},
           axis: {labelColor: text, titleColor: text, gridColor: line, domainColor: text,
-            tickColor: text, titleFontWeight: "normal", labelOverlap: true},
+            tickColor: text, titleFontWeight: "normal", labelOverlap: true, labelSeparation: 8},
           legend: {labelColor: text, titleColor: text,
             layout: {bottom: {direction: "vertical", anchor: "start"}}}, title: {color: text, fontWeight: "normal"},
           text: {color: text},
