@@ -39,6 +39,7 @@ from cifarlab.store.record import (
     LOGGERS,
     PRUNED,
     RESULT,
+    ROBUSTNESS,
     RunRecord,
     is_finished,
 )
@@ -196,7 +197,7 @@ def _check_unchanged(stored: Mapping[str, Any], folder: Path) -> None:
         if begun.get(key) == now.get(key) or key == "trainer.devices":  # only the speed
             continue
         if key in ("max_epochs", "trainer.max_epochs") and float(begun[key]) < float(now[key]):
-            _check_goes_on(stored, folder)
+            _check_goes_on(stored, folder, stored["max_epochs"])
         else:
             raise UserError(
                 f"{folder / CONFIG}: {key}={now.get(key)}, but the run began with "
@@ -224,18 +225,30 @@ def _is_longer(config: RunConfig, folder: Path, overrides: list[str]) -> bool:
             f"max_epochs={asked}: the run has max_epochs={before}; it can go on for longer, not be "
             "made shorter"
         )
-    _check_goes_on(stored, folder)
+    _check_goes_on(stored, folder, asked)
     return True
 
 
-def _check_goes_on(stored: Mapping[str, Any], folder: Path) -> None:
-    """Raise ``UserError`` unless the run, with more epochs, will be the same as one that was
+def _check_goes_on(stored: Mapping[str, Any], folder: Path, epochs: int) -> None:
+    """Raise ``UserError`` unless the run, with more ``epochs``, will be the same as one that was
     planned with as many from the beginning."""
     schedule = select(stored, "scheduler._target_")
     if schedule not in _WITHOUT_END:
         raise UserError(
             f"max_epochs: the schedule of {folder}, {schedule}, was drawn for "
             f"max_epochs={stored['max_epochs']} and is over then; start another run"
+        )
+    for name, part in (stored["callbacks"] or {}).items():
+        if part.get("_target_") == "cifarlab.callbacks.Lookahead":
+            raise UserError(
+                f"max_epochs: callbacks.{name} of {folder} holds back more and more towards its "
+                "last step, so more epochs need another run"
+            )
+    every = stored["trainer"].get("check_val_every_n_epoch") or 1
+    if epochs % every:
+        raise UserError(
+            f"max_epochs={epochs}: the run is validated every {every} epochs, so it must be "
+            f"a multiple of {every}"
         )
     if (folder.parent / CELLS).is_file():
         raise UserError(
@@ -275,6 +288,7 @@ def _configure(config: RunConfig, folder: Path, *, longer: bool) -> RunConfig:
         if is_finished(folder) and _rank() == 0:  # it is no longer
             reads = str(RunRecord.load(folder).test_reads)
             write_atomic(folder / TEST_READS, reads, summed=True)
+            remove(folder / ROBUSTNESS)  # of weights that may not be the best any more
             remove(folder / RESULT)
     if _rank() == 0:
         write_config(config, folder)
