@@ -377,6 +377,23 @@ def test_what_cannot_go_on_for_more_epochs(resumed, run_here, tmp_path) -> None:
     assert "has early stopped before its 20 epochs; more of them would change nothing" in message
 
 
+def test_a_finished_run_that_cannot_go_on_stays_finished(
+    resumed, run_here, tmp_path, monkeypatch
+) -> None:
+    """Its data, or its teacher, are gone, say."""
+
+    def refuse(*_: object) -> None:
+        raise UserError("no data")
+
+    folder = run_here(tmp_path / "run", "scheduler=none")
+    before = (folder / "result.json").read_bytes(), (folder / "config.yaml").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("cifarlab.run.runner.Session", refuse)
+        with pytest.raises(UserError, match="no data"):
+            resumed(folder, "max_epochs=4")
+    assert ((folder / "result.json").read_bytes(), (folder / "config.yaml").read_bytes()) == before
+
+
 def test_a_configuration_edited_to_more_epochs(resumed, run_here, tmp_path, monkeypatch) -> None:
     """The same rules hold for it."""
     folder = without_sums(run_here(tmp_path / "run", "scheduler=cosine"))
