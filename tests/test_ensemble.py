@@ -109,6 +109,24 @@ def test_it_is_exported_and_teaches(ensemble: Path, run_here, tmp_path) -> None:
     assert RunRecord.load(taught).teacher["model"] == "ensemble"
 
 
+def test_nets_of_one_channel(run_here, members: list[Path], tmp_path) -> None:
+    grey = ["model=mlp", "max_epochs=1", "data.channels=1"]
+    folders = [
+        run_here(tmp_path / "a", *grey),
+        run_here(tmp_path / "b", *grey, "seed=1", "data.normalize=half"),
+    ]
+    runs = [Run.finished(folder) for folder in folders]
+    write_ensemble(runs, tmp_path / "run", "both")
+    pixels = draw(3, seed=1)[0]
+    together = cifarlab.load(*folders, device="cpu")
+    np.testing.assert_allclose(
+        cifarlab.load(tmp_path / "run", device="cpu")(pixels), together(pixels), rtol=1e-4
+    )
+    with pytest.raises(UserError, match=r"takes images of 32 px and 1 channel\(s\), .* 32 px and 3"):
+        write_ensemble([Run.finished(members[0]), runs[0]], tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
 def test_refused(ensemble: Path, members: list[Path], tmp_path) -> None:
     a, b = (Run.finished(m) for m in members)
 

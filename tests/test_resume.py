@@ -15,6 +15,8 @@ from lightning.pytorch import Callback
 from cifarlab.base.errors import UserError
 from cifarlab.store.checkpoint import BEST, LAST, read_checkpoint
 from cifarlab.store.record import RunRecord
+from cifarlab.store.robustness import Robustness
+from cifarlab.store.run import Run
 from tests import programs
 from tests.conftest import ROOT, TINY, launch, without_sums
 
@@ -306,7 +308,9 @@ def test_a_finished_run_goes_on_for_more_epochs(
     whole = run_here(tmp_path / "whole", *options)
     folder = run_here(tmp_path / "run", *options, "max_epochs=2")
     sheet = (folder / "figures" / "evaluation.png").read_bytes()
+    Robustness({"fog": [0.5]}, [1], 0.5, 100, 0).save(folder)  # of the weights so far
     resumed(folder, "max_epochs=4")
+    assert Run.finished(folder).robustness is None
     one, two = RunRecord.load(whole), RunRecord.load(folder)
     assert [getattr(one, name) for name in SAME] == [getattr(two, name) for name in SAME]
     assert (one.test_reads, two.test_reads) == (1, 2)
@@ -362,10 +366,32 @@ def test_what_cannot_go_on_for_more_epochs(resumed, run_here, tmp_path) -> None:
         folder = run_here(tmp_path / name, f"scheduler={name}")
         message = refuses(folder, "max_epochs=3")
         assert f"{name}, was drawn for max_epochs=2 and is over then; start another" in message
+    lookahead = run_here(tmp_path / "lookahead", "scheduler=none", "callbacks=lookahead")
+    assert "callbacks.lookahead of " in refuses(lookahead, "max_epochs=3")
+    every = "+trainer.check_val_every_n_epoch=2"
+    second = run_here(tmp_path / "second", "scheduler=none", "max_epochs=2", every)
+    assert "must be a multiple of 2" in refuses(second, "max_epochs=3")
     options = ["max_epochs=20", "optimizer.lr=3", "callbacks.early_stopping.patience=1"]
     stopped = run_here(tmp_path / "stopped", *options)
     message = refuses(stopped, "max_epochs=30")
     assert "has early stopped before its 20 epochs; more of them would change nothing" in message
+
+
+def test_a_finished_run_that_cannot_go_on_stays_finished(
+    resumed, run_here, tmp_path, monkeypatch
+) -> None:
+    """Its data, or its teacher, are gone, say."""
+
+    def refuse(*_: object) -> None:
+        raise UserError("no data")
+
+    folder = run_here(tmp_path / "run", "scheduler=none")
+    before = (folder / "result.json").read_bytes(), (folder / "config.yaml").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("cifarlab.run.runner.Session", refuse)
+        with pytest.raises(UserError, match="no data"):
+            resumed(folder, "max_epochs=4")
+    assert ((folder / "result.json").read_bytes(), (folder / "config.yaml").read_bytes()) == before
 
 
 def test_a_configuration_edited_to_more_epochs(resumed, run_here, tmp_path, monkeypatch) -> None:

@@ -48,6 +48,16 @@ def test_there_and_back(published: Path, trained: Path, tmp_path: Path) -> None:
     assert again == run, "the file is there already, and right"
 
 
+def test_a_net_of_one_channel(run_here, tmp_path: Path) -> None:
+    run = run_here(tmp_path / "run", "model=mlp", "max_epochs=1", "data.channels=1")
+    manifest, out = tmp_path / "zoo.json", tmp_path / "out"
+    zoo.publish(load_run(run), "grey", tmp_path, manifest, "MIT", None)
+    made = zoo.get("grey", manifest, out, str(tmp_path))
+    pixels = draw(3, seed=1)[0]
+    expected = cifarlab.load(run, device="cpu")(pixels)
+    np.testing.assert_array_equal(cifarlab.load(made, device="cpu")(pixels), expected)
+
+
 def test_another_file_is_not_taken(published: Path, tmp_path: Path) -> None:
     other = tmp_path / "source"
     shutil.copytree(published, other)

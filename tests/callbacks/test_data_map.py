@@ -46,6 +46,28 @@ def test_the_last_row_is_what_the_last_weights_say(mapped) -> None:
     assert not np.array_equal(found.probability[0], found.probability[1])
 
 
+def test_averages_are_asked_in_every_epoch(run_here, tmp_path, monkeypatch) -> None:
+    """Not the weights that train in all epochs but the last."""
+    options = [*OPTIONS[:-1], "callbacks=[ema,data_map]", "callbacks.ema.decay=0.9"]
+    whole = run_here(tmp_path / "whole", *options)
+    found = DataMap.read(whole / DATA_MAP)
+    with monkeypatch.context() as patch:
+        patch.setattr(SeedEachStep, *cut_at(8, "on_train_epoch_start"), raising=False)
+        with pytest.raises(Cut):
+            run_here(tmp_path / "cut", *options)
+    data, module = build(stored_config(whole))
+    load_weights(module.net, read_checkpoint(tmp_path / "cut" / LAST), tmp_path / "cut" / LAST)
+    module.eval()  # its state is the average, of two epochs
+    with torch.inference_mode():
+        batches = list(data.eval_loader("train", torch.device("cpu")))
+        shares = torch.cat([module(images).softmax(1) for images, _ in batches])
+    labels = torch.cat([labels for _, labels in batches])
+    expected = shares[range(len(labels)), labels].numpy()
+    assert found.probability[1] == pytest.approx(expected, abs=0.02)
+    cut = run_here(tmp_path / "cut", *options)
+    assert np.array_equal(DataMap.read(cut / DATA_MAP).probability, found.probability)
+
+
 def test_training_is_the_same_and_goes_on(mapped, run_here, tmp_path, monkeypatch) -> None:
     """Without it, and cut off between two epochs."""
     plain = run_here(tmp_path / "plain", *OPTIONS[:-1], "callbacks=none")

@@ -35,6 +35,15 @@ def test_focal_by_hand() -> None:
     torch.testing.assert_close(Focal(0)(LOGITS, LABELS), F.cross_entropy(LOGITS, LABELS))
 
 
+def test_focal_where_the_net_is_sure() -> None:
+    """A probability of 1, in 32 bits, right or wrong, has a gradient."""
+    for gamma in (0.5, 1.0, 2.0):
+        logits = torch.tensor([[40.0, 0.0, 0.0], [0.0, 40.0, 0.0]], requires_grad=True)
+        Focal(gamma)(logits, torch.tensor([0, 0])).backward()
+        assert logits.grad is not None and logits.grad.isfinite().all()
+        torch.testing.assert_close(logits.grad[1], torch.tensor([-0.5, 0.5, 0.0]))
+
+
 def test_squared_error_by_hand() -> None:
     found = SquaredError()(torch.tensor([[0.5, 0.0]]), torch.tensor([0]))
     assert found.item() == pytest.approx((0.25 + 0) / 2)

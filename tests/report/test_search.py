@@ -1,5 +1,6 @@
 """What a search's folder says beyond a sweep's."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from cifarlab.report.sweep.confirm import confirmation
 from cifarlab.report.sweep.page import write_results
 from cifarlab.report.sweep.results import collect
 from cifarlab.report.sweep.search import importances
-from cifarlab.store.record import JOURNAL, PRUNED
+from cifarlab.store.record import JOURNAL, PRUNED, RunRecord
 from cifarlab.store.sweep import Sweep
 from tests.report.folders import finished, plan
 
@@ -61,6 +62,23 @@ def test_the_command_repeats_the_best_with_other_seeds(folder) -> None:
     assert command.startswith("python train.py -m optimizer.lr=0.5123456789 dropout=")
     assert command.endswith(f" seed=1,2,3 sweep={folder.name}_confirmed")
     assert "search" not in command
+
+
+def test_the_command_has_the_overrides_as_they_were_typed(tmp_path) -> None:
+    typed = ["+trainer.max_steps=8", "~callbacks.early_stopping", "notes=x", "fresh=true"]
+    cells = {f"c{i}": [*typed, f"optimizer.lr={i}e-3", "seed=0"] for i in range(1, 5)}
+    plan(tmp_path / "sweep", cells)
+    for number, (cell, overrides) in enumerate(cells.items()):
+        made = finished(tmp_path / "sweep" / cell, [f"optimizer.lr={number}", "seed=0"], 0.1)
+        acc = 0.5 + number / 10
+        metrics = {s: {"loss": 1.0, "acc": acc} for s in ("train", "val", "test")}
+        record = RunRecord.load(made)
+        dataclasses.replace(record, overrides=overrides, metrics=metrics).save(made)
+    *_, code = confirmation(collect(tmp_path / "sweep"))
+    assert code.lines == [
+        "python train.py -m +trainer.max_steps=8 '~callbacks.early_stopping' optimizer.lr=4e-3 "
+        "seed=1,2,3 sweep=sweep_confirmed"
+    ]
 
 
 def test_with_new_seeds_the_best_is_no_longer_so_good(folder) -> None:

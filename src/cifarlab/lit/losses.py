@@ -118,7 +118,8 @@ class Focal(Loss):
         self, logits: Float[Tensor, "batch classes"], shares: Float[Tensor, "batch classes"]
     ) -> Float[Tensor, " batch"]:
         log_p = logits.log_softmax(dim=1)
-        return -(shares * (1 - log_p.exp()) ** self.gamma * log_p).sum(dim=1)
+        rest = (1 - log_p.exp()).clamp(min=torch.finfo(log_p.dtype).tiny)  # 0 has no power's slope
+        return -(shares * rest**self.gamma * log_p).sum(dim=1)
 
 
 class SquaredError(Loss):

@@ -18,7 +18,7 @@ class Ensemble(nn.Module):
         members: the networks, each with the classes of the others.
         statistics: of each member, by which its images are normalised, mean and standard deviation
             by channel; the ensemble takes images that are normalised by the first one's.
-        num_classes, image_size: as of each member.
+        num_classes, image_size, in_channels: as of each member.
     """
 
     scale: Tensor
@@ -30,10 +30,12 @@ class Ensemble(nn.Module):
         statistics: Statistics,
         num_classes: int = 10,
         image_size: int = 32,
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
-        mean, std = torch.tensor(statistics, dtype=torch.float64).unbind(dim=1)
+        given = torch.tensor(statistics, dtype=torch.float64)
+        mean, std = given[..., :in_channels].unbind(dim=1)
         self.register_buffer("scale", (std[0] / std).float(), persistent=False)
         self.register_buffer("shift", ((mean[0] - mean) / std).float(), persistent=False)
 

@@ -35,12 +35,13 @@ def write_ensemble(runs: Sequence[Run], folder: Path, name: str = MODEL) -> RunR
     last.
 
     Raises ``UserError`` unless there are two runs or more, none of them an ensemble, with the same
-    data, split and classes, or if a file of one is missing or damaged.
+    data, split, classes and kind of images, or if a file of one is missing or damaged.
 
     runs: the members, in this order; each counts alike.
     """
     answers = check_members(runs)
     nets = [load_run(run.folder) for run in runs]
+    _check_images(runs, nets)
     config = shared_config(runs, nets, name)
     val, test = (
         Predictions(
@@ -92,6 +93,17 @@ def check_members(runs: Sequence[Run]) -> list[RunPredictions]:
     return answers
 
 
+def _check_images(runs: Sequence[Run], nets: Sequence[LoadedNet]) -> None:
+    """Raise ``UserError`` unless all nets take images of one size and number of channels."""
+    first, *others = ((net.image_size, _channels(net)) for net in nets)
+    for run, (size, channels) in zip(runs[1:], others, strict=True):
+        if (size, channels) != first:
+            raise UserError(
+                f"runs={run.folder}: takes images of {size} px and {channels} channel(s), "
+                f"{runs[0].folder} of {first[0]} px and {first[1]}; members must take the same"
+            )
+
+
 def mean_answer(logits: Sequence[Float[np.ndarray, "n classes"]]) -> Float[np.ndarray, "n classes"]:
     """The logarithm of the mean of the probabilities of several nets, from their logits."""
     logs = np.stack([log_softmax(each.astype(np.float64), axis=1) for each in logits])
@@ -102,10 +114,10 @@ def shared_config(runs: Sequence[Run], nets: Sequence[LoadedNet], name: str) -> 
     """The configuration of an ensemble: what that of all members has, and the members' models."""
     config = _shared([net.config for net in nets])
     data = {**nets[0].config["data"], "augment": config.get("aug", {})}  # ours are its statistics
-    members = [
-        {**net.config["model"], "num_classes": len(net.classes), "image_size": net.image_size}
-        for net in nets
-    ]
+    sizes = {"num_classes": len(nets[0].classes), "image_size": nets[0].image_size}
+    if (channels := _channels(nets[0])) != 3:
+        sizes["in_channels"] = channels
+    members = [{**net.config["model"], **sizes} for net in nets]
     model = {
         "_target_": _CLASS,
         "members": [m | ({"weights": None} if "weights" in m else {}) for m in members],
@@ -114,6 +126,11 @@ def shared_config(runs: Sequence[Run], nets: Sequence[LoadedNet], name: str) -> 
     own = {"name": name, "seed": runs[0].result.seed, "overrides": [], "tags": [], "notes": None}
     choices = {**config.get("choices", {}), "model": MODEL}
     return config | own | {"data": data, "model": model, "choices": choices, "resume": None}
+
+
+def _channels(net: LoadedNet) -> int:
+    """How many channels the images have that the net itself takes."""
+    return int(net.config["data"].get("channels", 3))
 
 
 def make_record(

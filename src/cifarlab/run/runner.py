@@ -39,6 +39,7 @@ from cifarlab.store.record import (
     LOGGERS,
     PRUNED,
     RESULT,
+    ROBUSTNESS,
     RunRecord,
     is_finished,
 )
@@ -78,7 +79,7 @@ def run(config: RunConfig, after: Callable[[Run], None] | None = None) -> float 
     try:
         with RunLock(folder) if _rank() == 0 else contextlib.nullcontext():
             config = _configure(config, folder, longer=longer)
-            train(config, folder)
+            train(config, folder, longer=longer)
     except Interrupted as error:
         log.info("%s; to go on: python train.py %s", error, to_type("resume", short_path(folder)))
         if slurm.is_job():
@@ -99,15 +100,20 @@ def _evaluate(folder: Path, after: Callable[[Run], None] | None) -> float:
     return finished.measure("val_acc")
 
 
-def train(config: RunConfig, folder: Path, *, brief: bool = False) -> RunRecord | None:
+def train(
+    config: RunConfig, folder: Path, *, brief: bool = False, longer: bool = False
+) -> RunRecord | None:
     """Train, measure and record a run, from the folder's last checkpoint if there is one.
 
     Returns ``None`` in all processes of the run but the first.
 
     config: plain.
     brief: say of the run nothing but that it goes on, its epochs and, in a line, what came out.
+    longer: whether the run goes on for more epochs than its folder says, and may be finished.
     """
     session = Session(config, folder)
+    if longer and _rank() == 0:  # nothing is in its way any more
+        _reopen(config, folder)
     if not brief:
         session.announce()
     elif session.last is not None:
@@ -196,7 +202,7 @@ def _check_unchanged(stored: Mapping[str, Any], folder: Path) -> None:
         if begun.get(key) == now.get(key) or key == "trainer.devices":  # only the speed
             continue
         if key in ("max_epochs", "trainer.max_epochs") and float(begun[key]) < float(now[key]):
-            _check_goes_on(stored, folder)
+            _check_goes_on(stored, folder, stored["max_epochs"])
         else:
             raise UserError(
                 f"{folder / CONFIG}: {key}={now.get(key)}, but the run began with "
@@ -224,18 +230,30 @@ def _is_longer(config: RunConfig, folder: Path, overrides: list[str]) -> bool:
             f"max_epochs={asked}: the run has max_epochs={before}; it can go on for longer, not be "
             "made shorter"
         )
-    _check_goes_on(stored, folder)
+    _check_goes_on(stored, folder, asked)
     return True
 
 
-def _check_goes_on(stored: Mapping[str, Any], folder: Path) -> None:
-    """Raise ``UserError`` unless the run, with more epochs, will be the same as one that was
+def _check_goes_on(stored: Mapping[str, Any], folder: Path, epochs: int) -> None:
+    """Raise ``UserError`` unless the run, with more ``epochs``, will be the same as one that was
     planned with as many from the beginning."""
     schedule = select(stored, "scheduler._target_")
     if schedule not in _WITHOUT_END:
         raise UserError(
             f"max_epochs: the schedule of {folder}, {schedule}, was drawn for "
             f"max_epochs={stored['max_epochs']} and is over then; start another run"
+        )
+    for name, part in (stored["callbacks"] or {}).items():
+        if part.get("_target_") == "cifarlab.callbacks.Lookahead":
+            raise UserError(
+                f"max_epochs: callbacks.{name} of {folder} holds back more and more towards its "
+                "last step, so more epochs need another run"
+            )
+    every = stored["trainer"].get("check_val_every_n_epoch") or 1
+    if epochs % every:
+        raise UserError(
+            f"max_epochs={epochs}: the run is validated every {every} epochs, so it must be "
+            f"a multiple of {every}"
         )
     if (folder.parent / CELLS).is_file():
         raise UserError(
@@ -257,7 +275,8 @@ def _configure(config: RunConfig, folder: Path, *, longer: bool) -> RunConfig:
     """The configuration of the run: the command's, which is written into the folder; when resuming,
     that of the folder.
 
-    longer: whether the command's ``max_epochs`` replaces the one in the folder.
+    longer: whether the command's ``max_epochs`` replaces the one in the folder, which ``_reopen``
+        then does.
     """
     if config["resume"] is not None:
         stored = stored_config(folder)
@@ -272,10 +291,17 @@ def _configure(config: RunConfig, folder: Path, *, longer: bool) -> RunConfig:
             "trainer": stored["trainer"] | {"max_epochs": epochs},
             "overrides": [*typed, f"max_epochs={epochs}"],
         }
-        if is_finished(folder) and _rank() == 0:  # it is no longer
-            reads = str(RunRecord.load(folder).test_reads)
-            write_atomic(folder / TEST_READS, reads, summed=True)
-            remove(folder / RESULT)
+        return config
     if _rank() == 0:
         write_config(config, folder)
     return config
+
+
+def _reopen(config: RunConfig, folder: Path) -> None:
+    """Make a run, finished or not, one that goes on for more epochs."""
+    if is_finished(folder):
+        reads = str(RunRecord.load(folder).test_reads)
+        write_atomic(folder / TEST_READS, reads, summed=True)
+        remove(folder / ROBUSTNESS)  # of weights that may not be the best any more
+        remove(folder / RESULT)
+    write_config(config, folder)

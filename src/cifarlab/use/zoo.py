@@ -134,7 +134,13 @@ def get(name: str, manifest: Path, folder: Path, source: str | None = None) -> P
     if not (file.is_file() and sha256(file) == digest):
         _fetch(file, digest, url, source)
     weights = read_state(file, f"{file}: no weights")
-    built = build_net(config["model"], len(classes), net["image_size"], pretrained=False)
+    built = build_net(
+        config["model"],
+        len(classes),
+        net["image_size"],
+        pretrained=False,
+        channels=config["data"].get("channels", 3),
+    )
     check_fits(built, weights, file)
     state = {f"net.{key}": value for key, value in weights.items()}
     checkpoint = {"cifarlab": identity, "epoch": record.best_epoch - 1, "state_dict": state}

@@ -16,11 +16,12 @@ from cifarlab.stats.intervals import LEAST, estimate
 from cifarlab.stats.quantities import QUANTITIES
 from cifarlab.store.run import Run
 from cifarlab.store.sweep import Sweep, is_sweep
+from cifarlab.studies.rows import key_of
 
 SUFFIX = "_confirmed"  # of the name of the sweep over new seeds
 SEEDS = 3
 FEWEST = 4  # candidates in a sweep from which on its winner is said to be lucky
-_LEFT_OUT = frozenset({"search", "seed", "sweep", "tags", "notes"})  # of what was typed
+_LEFT_OUT = frozenset({"search", "seed", "sweep", "tags", "notes", "fresh"})  # of what was typed
 _QUANTITIES = tuple(QUANTITIES[name] for name in ("val_acc", "test_acc"))
 
 
@@ -79,7 +80,8 @@ def _again(results: Results, winner: Sequence[Run]) -> list[Run]:
 
 
 def _command(results: Results, winner: Sequence[Run]) -> str:
-    typed = [f"{k}={v}" for k, v in winner[0].typed.items() if k not in _LEFT_OUT]
+    overrides = winner[0].result.overrides  # as they were typed: with + and ~, and quotes
+    typed = [o for o in overrides if not o.startswith("hydra.") and key_of(o) not in _LEFT_OUT]
     first = max(run.result.seed for run in results.kept) + 1
     seeds = ",".join(str(first + i) for i in range(SEEDS))
     name = (winner[0].config or {}).get("sweep") or results.sweep.folder.name
