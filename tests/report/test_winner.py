@@ -28,8 +28,16 @@ def test_clear_of_some(tmp_path) -> None:
     assert said(tmp_path) == (
         "Validation and test agree about the first, lr=1. On validation it is not "
         "distinguishable from the second, lr=2: 1.00 points ahead (95 % interval -1.48 to 3.48; "
-        "p = 0.23, Holm over 2 rows). It is clear of 1 of 2 rows."
+        "p = 0.23, Holm over 2 rows). It is clear of 1 of the 2 others."
     )
+
+
+@pytest.mark.parametrize(("others", "count"), [((0.5, 0.4), "each"), ((0.705, 0.7), "none")])
+def test_clear_of_each_or_none(tmp_path, others: tuple[float, float], count: str) -> None:
+    rows = {lr: [acc, acc + 0.01, acc + 0.003] for lr, acc in zip((1, 2, 3), (0.71, *others))}
+    rows[1].reverse()
+    sweep(tmp_path, rows)
+    assert said(tmp_path).endswith(f"It is clear of {count} of the 2 others.")
 
 
 def test_clear_of_the_second(tmp_path) -> None:

@@ -54,7 +54,8 @@ def _clear(first: Sequence[Run], others: Sequence[Sequence[Run]], names: Sequenc
     tested = f"95 % interval {sentences.interval(runner_up)}; {sentences.p_is(p)}"
     tested += f", Holm over {len(others)} rows" if len(others) > 1 else ""
     clear = sum(value < 0.05 for value in adjusted)
-    of = f" It is clear of {clear} of {len(others)} rows." if len(others) > 1 else ""
+    count = {0: "none", len(others): "each"}.get(clear, str(clear))
+    of = f" It is clear of {count} of the {len(others)} others." if len(others) > 1 else ""
     return (
         f"On validation it is {'clear of' if p < 0.05 else 'not distinguishable from'} the second, "
         f"{names[1]}: {sentences.points(runner_up.value)} points ahead ({tested}).{of}"
