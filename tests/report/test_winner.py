@@ -34,7 +34,10 @@ def test_clear_of_some(tmp_path) -> None:
 
 @pytest.mark.parametrize(("others", "count"), [((0.5, 0.4), "each"), ((0.705, 0.7), "none")])
 def test_clear_of_each_or_none(tmp_path, others: tuple[float, float], count: str) -> None:
-    rows = {lr: [acc, acc + 0.01, acc + 0.003] for lr, acc in zip((1, 2, 3), (0.71, *others))}
+    rows = {
+        lr: [acc, acc + 0.01, acc + 0.003]
+        for lr, acc in zip((1, 2, 3), (0.71, *others), strict=True)
+    }
     rows[1].reverse()
     sweep(tmp_path, rows)
     assert said(tmp_path).endswith(f"It is clear of {count} of the 2 others.")
