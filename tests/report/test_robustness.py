@@ -57,6 +57,9 @@ def test_a_part_has_no_mean_corruption_error(runs: list[Run], tmp_path: Path) ->
     header, _, row = text.splitlines()[:3]
     assert "weather % | digital % | corrupted %" in header and "noise" not in header
     assert row.rstrip(" |").endswith("-") and "Images of C." in text and "drawn" not in text
+    assert "under 2 corruptions at" in text and "it is of all fifteen corruptions at all" in text
+    (written,) = json.loads((tmp_path / "robustness.json").read_text(encoding="utf-8"))
+    assert written["mce"] is None
     page = (tmp_path / "robustness.md").read_text(encoding="utf-8")
     assert "| fog        | weather | 62.00 | 61.00 | 60.00 | 59.00 | 58.00 | 60.00 |" in page
 

@@ -46,7 +46,13 @@ def write_robustness(
     rows, documents = [], []
     for label, run, each in zip(labels, runs, found, strict=True):
         common = {"label": label, "run": str(run.folder), "seed": run.result.seed}
-        documents.append(common | {"measured": dataclasses.asdict(each), "mce": each.mce})
+        documents.append(
+            common
+            | {
+                "measured": dataclasses.asdict(each),
+                "mce": each.mce if _is_complete(each) else None,
+            }
+        )
         rows += [common | row for row in _rows(each)]
     write_csv(folder / "robustness.csv", rows)
     write_atomic(folder / "robustness.json", json.dumps(documents, indent=1) + "\n")
@@ -94,8 +100,7 @@ def _summary(by: dict[str, list[Robustness]]) -> list[list[str]]:
         of += [lambda run, group=group: _of_group(run, group) for group in groups]  # type: ignore[misc]
         of += [lambda run: run.corrupt_acc]
         cells = [shown_over([get(run) for run in runs], _ACC) for get in of]
-        complete = len(first.acc) * len(first.severities) == _COMPLETE
-        error = shown_over([run.mce for run in runs], _ACC) if complete else "-"
+        error = shown_over([run.mce for run in runs], _ACC) if _is_complete(first) else "-"
         table.append([label, str(len(runs)), *cells, error])
     return table
 
@@ -121,12 +126,21 @@ def _each(by: dict[str, list[Robustness]]) -> list[list[str]]:
     return table
 
 
+def _is_complete(measured: Robustness) -> bool:
+    """Whether it is of all that a mean corruption error is of."""
+    return len(measured.acc) * len(measured.severities) == _COMPLETE
+
+
 def _said(first: Robustness, source: Path | None) -> str:
     """What was measured, in words."""
     at = ", ".join(map(str, first.severities))
-    text = f"Accuracy on {first.images:,} test images under {len(first.acc)} corruptions at "
+    count = f"{len(first.acc)} corruption{'s' if len(first.acc) > 1 else ''}"
+    text = f"Accuracy on {first.images:,} test images under {count} at "
     text += f"severities {at}, means over severities, then over corruptions; "
-    text += "mCE: the mean corruption error, 100 less the accuracy, not divided by AlexNet's. "
+    text += "mCE: the mean corruption error, 100 less the accuracy, not divided by AlexNet's"
+    text += (
+        ". " if _is_complete(first) else "; it is of all fifteen corruptions at all severities. "
+    )
     if source is not None:
         text += f"Images of {source.name}. "
     elif "frost" in first.acc:
