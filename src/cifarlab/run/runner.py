@@ -286,12 +286,11 @@ def _configure(config: RunConfig, folder: Path, *, longer: bool) -> RunConfig:
             return cast(RunConfig, stored)
         epochs = config["max_epochs"]
         typed = [item for item in stored["overrides"] if not item.startswith("max_epochs=")]
-        config = cast(RunConfig, stored) | {
+        return cast(RunConfig, stored) | {
             "max_epochs": epochs,
             "trainer": stored["trainer"] | {"max_epochs": epochs},
             "overrides": [*typed, f"max_epochs={epochs}"],
         }
-        return config
     if _rank() == 0:
         write_config(config, folder)
     return config
