@@ -15,7 +15,7 @@ class Stripes:
 
     def key(self) -> str:
         """A name for the content, of a file in the cache: other content, other name."""
-        return f"stripes-1-{self.count}"
+        return f"stripes-2-{self.count}"
 
     def read(self) -> Images:
         """uint8 images ``(n, size, size, 3)`` and int64 labels, of training and of test."""
