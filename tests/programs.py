@@ -24,7 +24,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 _STARTING = threading.Lock()
 # The starter becomes only what Python and the libraries would have started in just the same way
-_OF_PYTHON = ("PYTHON", "LD_", "MALLOC_", "OMP_", "MKL_", "LANG", "LC_", "COVERAGE_")
+_READ_EARLY = (
+    "PYTHON", "LD_", "MALLOC_", "OMP_", "MKL_", "LANG", "LC_", "COVERAGE_",
+    "CXX", "MPL", "HOME", "XDG_",
+)  # fmt: skip
 _AT = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
@@ -135,13 +138,13 @@ def run(
 
 
 def _is_real(environment: dict[str, str]) -> bool:
-    def of_python(found: dict[str, str]) -> dict[str, str]:
-        return {key: value for key, value in found.items() if key.startswith(_OF_PYTHON)}
+    def early(found: dict[str, str]) -> dict[str, str]:
+        return {key: value for key, value in found.items() if key.startswith(_READ_EARLY)}
 
     return (
         sys.platform != "linux"  # libraries of others do not survive a fork
         or environment.get("CIFARLAB_STARTS") == "real"
-        or of_python(environment) != of_python(_AT)
+        or early(environment) != early(_AT)
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests import programs
 
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="each program is started anew there")
 SAYS = """
 import os, pathlib, sys
 import neighbour
@@ -40,12 +41,16 @@ def test_as_python_would(argument: str, tmp_path: Path) -> None:
     assert made.stderr.splitlines()[-1] == real.stderr.splitlines()[-1]
 
 
-def test_what_python_reads_is_a_real_start(tmp_path: Path) -> None:
+@LINUX
+def test_what_is_read_at_the_start_makes_a_real_one(tmp_path: Path) -> None:
     script = tmp_path / "flags.py"
     script.write_text("import sys; print(sys.flags.optimize, sys.orig_argv[-1])")
     assert programs.run(script, cwd=tmp_path).stdout.split()[0] == "0"
     made = programs.run(script, cwd=tmp_path, environment={"PYTHONOPTIMIZE": "1"})
     assert made.stdout == f"1 {script}\n"
+    script.write_text("import sys; print('torch' in sys.modules)")
+    assert programs.run(script, cwd=tmp_path).stdout == "True\n"
+    assert programs.run(script, cwd=tmp_path, environment={"CXX": "none"}).stdout == "False\n"
 
 
 def test_signals(tmp_path: Path) -> None:
@@ -62,7 +67,7 @@ def test_signals(tmp_path: Path) -> None:
         assert ("KeyboardInterrupt" in err) == (number == signal.SIGINT)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="each program is started anew there")
+@LINUX
 def test_it_does_not_wait_for_imports(tmp_path: Path) -> None:
     script = tmp_path / "imports.py"
     script.write_text("import sys\nprint('torch' in sys.modules, 'cifarlab' in sys.modules)")

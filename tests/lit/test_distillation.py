@@ -103,7 +103,7 @@ def test_resumed_with_this_teacher_and_no_other(trained, run_here, tmp_path) -> 
     with pytest.raises(UserError, match=r"loss.teacher=.*: its weights are .* the run began with"):
         launch(part, tmp_path, *longer, tiny=False)
     torch.save(changed | {"state_dict": kept}, teacher / BEST)
-    launch(part, tmp_path, longer[0], tiny=False)
+    launch(part, tmp_path, *longer, tiny=False)
     assert RunRecord.load(part).metrics == RunRecord.load(whole).metrics
 
 
