@@ -19,13 +19,28 @@ from cifarlab.base.checks import check_config
 from cifarlab.report.study import publish
 from cifarlab.store.checkpoint import build_net
 from cifarlab.store.record import RunRecord
+from cifarlab.studies.rows import scaled
 from cifarlab.studies.schema import read_studies
 from cifarlab.theory.sheet import trace
 from cifarlab.theory.table import text
 from hydra_plugins.cifarlab_sweeper.search import examples
 from hydra_plugins.cifarlab_sweeper.search import text as as_text
 from scripts.new import NAME, TEMPLATE, make
+from tests import programs as started
 from tests.conftest import CONF, ROOT, plain
+
+# A command of the pages, made small
+SMALL = [
+    "data=synthetic", "data.num_train=80", "data.num_test=20", "batch_size=16", "trainer=cpu",
+    "trainer.precision=32-true", "evaluation=false",
+]  # fmt: skip
+# What takes another run or a file, or is many runs, has tests of its own
+OTHERS = (
+    "resume=", "init_from=", "loss=distillation", "weights=", "model.weights=", "transfer=",
+    "study=", "ablation=", "dry_run=", "fresh=", "experiment=transfer", "+trainer.max_steps=",
+)  # fmt: skip
+OF_SWEEPS = ("sweep=", "search=", "hydra/", "hydra.")
+MINE = ("data=", "data.", "batch_size=", "trainer=", "trainer.", "evaluation=", "output_root=")
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
@@ -144,6 +159,34 @@ def test_commands_compose(command: list[str]) -> None:
     single = [as_text(o) for o in overrides if o not in swept]
     check_config(plain(*single, *firsts))
     plain(*single, *(first for first in firsts if not (CONF / first.partition("=")[0]).is_dir()))
+
+
+def small(command: list[str]) -> list[str]:
+    """The command with the first of the values of every swept key, made small."""
+    parser = OverridesParser.create()
+    left_out = (*MINE, *OF_SWEEPS) if "-m" in command else MINE
+    words = [word for word in command if word != "-m" and not word.startswith(left_out)]
+    overrides = [parser.parse_override(word) for word in words]
+    typed = [
+        f"{o.get_key_element()}={examples(o)[0]}" if o.is_sweep_override() else as_text(o)
+        for o in overrides
+    ]
+    config = plain(*typed, *SMALL)
+    return [*typed, *SMALL, *scaled(config, min(1.0, 2 / config["max_epochs"]), [])]
+
+
+def trains(command: list[str]) -> bool:
+    return not any(word.startswith(OTHERS) for word in command)
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if trains(c)], ids=" ".join)
+def test_commands_run(command: list[str], cache: Path, tmp_path: Path) -> None:
+    """Those that train, on few drawn images, for two epochs."""
+    typed = [*small(command), f"data.cache_dir={cache}", f"hydra.run.dir={tmp_path / 'run'}"]
+    done = started.run(ROOT / "train.py", *typed, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    record = RunRecord.load(tmp_path / "run")
+    assert record.status in ("completed", "early_stopped", "target_reached"), record.status
 
 
 def test_commands_that_ask_for_more_than_a_machine_say_so() -> None:
