@@ -19,7 +19,7 @@ SPLITS = {"training": TRAINING, "validation": VALIDATION, "test": TEST}
 MORE, LESS = "#2a7f5f", "#b3541e"  # better and worse, as the pages' words
 NONE, ALL = "#f2f7fc", "#08306b"  # the ends of a scale of shares, and what is written on them
 ON_NONE, ON_ALL = "#121212", "#fdfdfd"
-REPORT = "#222222"  # what others have printed; hollow
+REPORT = "#222222"  # what others have printed
 COLOURS = (  # of what has no colour of its own: runs A, B, ..., the levels of a factor
     "#009e73", "#7b4fa3", "#e0a100", "#4a4a4a", "#56b4e9", "#8c5a3c", "#8f9a00",
 )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cifarlab.base.durations import counted
 from cifarlab.data.corruptions import GROUP_OF, GROUPS, SEVERITIES
 from cifarlab.report.document import Block, Grid, Picture, Text, markdown, write_document
 from cifarlab.report.facts import provenance
@@ -134,7 +135,7 @@ def _is_complete(measured: Robustness) -> bool:
 def _said(first: Robustness, source: Path | None) -> str:
     """What was measured, in words."""
     at = ", ".join(map(str, first.severities))
-    count = f"{len(first.acc)} corruption{'s' if len(first.acc) > 1 else ''}"
+    count = counted(len(first.acc), "corruption")
     text = f"Accuracy on {first.images:,} test images under {count} at "
     text += f"severities {at}, means over severities, then over corruptions; "
     text += "mCE: the mean corruption error, 100 less the accuracy, not divided by AlexNet's"

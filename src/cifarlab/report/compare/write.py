@@ -41,14 +41,14 @@ def write_comparison(a: Side, b: Side, folder: Path, width: float) -> str:
     changed = configuration(a, b)
     lines, notes = sentences.verdict(comparison, width), remarks(a, b, comparison)
     said: list[Block] = [Heading("Verdict"), *map(Text, [*lines, *notes])]
-    found = blocks(changed, comparison)
+    found, drawing = blocks(changed, comparison), list[Block]()
     folder.mkdir(parents=True, exist_ok=True)
     from cifarlab.report.compare.drawing import draw  # matplotlib takes a second to import
 
     about = provenance([*comparison.matching.a, *comparison.matching.b])
     if (drawn := draw(comparison)) is not None:
-        found = [*save_all([drawn], folder, below=""), *found]
-    page = [sides(a, b), *said, *found, *about]
+        drawing += save_all([drawn], folder, below="")
+    page = [sides(a, b), *said, *drawing, *found, *about]
     written = write_document(folder, "a and b compared", page, "compare")
     document = _document(a, b, comparison) | {
         "configuration": [change._asdict() for change in changed[0]],
@@ -57,7 +57,7 @@ def write_comparison(a: Side, b: Side, folder: Path, width: float) -> str:
     }
     write_atomic(folder / "compare.json", json.dumps(_plain(document), indent=1) + "\n")
     # a terminal is read from its end
-    return f"{markdown([sides(a, b), *blocks(changed, comparison), *said])}\n{written}"
+    return f"{markdown([sides(a, b), *found, *said])}\n{written}"
 
 
 def folder_name(a: Side, b: Side) -> str:
