@@ -122,7 +122,7 @@ def test_nets_of_one_channel(run_here, members: list[Path], tmp_path) -> None:
     np.testing.assert_allclose(
         cifarlab.load(tmp_path / "run", device="cpu")(pixels), together(pixels), rtol=1e-4
     )
-    with pytest.raises(UserError, match=r"images of 32 px and 1 channel\(s\), .* 32 px and 3"):
+    with pytest.raises(UserError, match=r"images of 32 px and 1 channel, .* 32 px and 3"):
         write_ensemble([Run.finished(members[0]), runs[0]], tmp_path / "none")
     assert not (tmp_path / "none").exists()
 

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from scipy.special import log_softmax, logsumexp
 
 from cifarlab.base import hardware
+from cifarlab.base.durations import counted
 from cifarlab.base.errors import UserError
 from cifarlab.base.labs import code_of
 from cifarlab.base.weights import digest
@@ -99,7 +100,7 @@ def _check_images(runs: Sequence[Run], nets: Sequence[LoadedNet]) -> None:
     for run, (size, channels) in zip(runs[1:], others, strict=True):
         if (size, channels) != first:
             raise UserError(
-                f"runs={run.folder}: takes images of {size} px and {channels} channel(s), "
+                f"runs={run.folder}: takes images of {size} px and {counted(channels, 'channel')}, "
                 f"{runs[0].folder} of {first[0]} px and {first[1]}; members must take the same"
             )
 
