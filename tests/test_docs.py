@@ -19,32 +19,16 @@ from cifarlab.base.checks import check_config
 from cifarlab.report.study import publish
 from cifarlab.store.checkpoint import build_net
 from cifarlab.store.record import RunRecord
-from cifarlab.studies.rows import scaled
 from cifarlab.studies.schema import read_studies
 from cifarlab.theory.sheet import trace
 from cifarlab.theory.table import text
 from hydra_plugins.cifarlab_sweeper.search import examples
 from hydra_plugins.cifarlab_sweeper.search import text as as_text
-from scripts.new import NAME, TEMPLATE, make
+from scripts.new import NAME, make
 from tests import programs as started
 from tests.conftest import CONF, ROOT, plain
+from tests.pages import DOCS, PAGES, commands, lines, programs, small, trains
 
-# A command of the pages, made small
-SMALL = [
-    "data=synthetic", "data.num_train=80", "data.num_test=20", "batch_size=16", "trainer=cpu",
-    "trainer.precision=32-true", "evaluation=false",
-]  # fmt: skip
-# What takes another run or a file, or is many runs, has tests of its own
-OTHERS = (
-    "resume=", "init_from=", "loss=distillation", "weights=", "model.weights=", "transfer=",
-    "study=", "ablation=", "dry_run=", "fresh=", "experiment=transfer", "+trainer.max_steps=",
-)  # fmt: skip
-OF_SWEEPS = ("sweep=", "search=", "hydra/", "hydra.")
-MINE = ("data=", "data.", "batch_size=", "trainer=", "trainer.", "evaluation=", "output_root=")
-
-DOCS = ROOT / "docs"
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
-PAGES += [p for p in sorted(DOCS.rglob("*.md")) if not p.is_relative_to(DOCS / "results")]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 README = (ROOT / "README.md").read_text()
 
@@ -63,42 +47,6 @@ def test_relative_links_exist(page: Path) -> None:
 
 def slug(title: str) -> str:
     return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
-
-
-def typed(page: Path) -> Iterator[str]:
-    """The lines of a page's code blocks that are for a shell, without prompts and remarks; of one
-    that is continued, all in one."""
-    language, begun = None, ""
-    for line in page.read_text().splitlines():
-        fence = re.match(r" *```(\w*)", line)
-        if fence:
-            language = fence[1] if language is None else None
-        elif language in ("", "bash", "sh", "console"):
-            words = begun + re.split(r"\s+#\s", line)[0].strip().removeprefix("$ ")
-            begun = words.removesuffix("\\") if words.endswith("\\") else ""
-            if not begun:
-                yield re.sub(r"^(?:[A-Z_]+=\S+ )+", "", words)
-
-
-def lines() -> list[str]:
-    """Those of all pages, each once; of a page that is made, none."""
-    pages = [page for page in (*PAGES, TEMPLATE / "README.md") if page.name != "performance.md"]
-    return list(dict.fromkeys(line for page in pages for line in typed(page)))
-
-
-def commands() -> list[list[str]]:
-    """Every ``python train.py ...`` of the pages, without placeholders but for the reader's lab."""
-    found = [line for line in lines() if line.startswith("python train.py")]
-    found = [shlex.split(re.sub(rf"<({NAME}[\w.]*)>", r"\1", line))[2:] for line in found]
-    left_out = re.compile(r".*<.*|--help")
-    found = [c for c in found if not any(left_out.fullmatch(word) for word in c)]
-    return [list(c) for c in dict.fromkeys(map(tuple, found))]
-
-
-def programs() -> list[str]:
-    """Every ``python scripts/...`` of the pages, an ``x`` where a reader puts a name."""
-    found = [line for line in lines() if line.startswith("python scripts/")]
-    return [re.sub(r"<[^>]*>", "x", line) for line in found]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -161,28 +109,11 @@ def test_commands_compose(command: list[str]) -> None:
     plain(*single, *(first for first in firsts if not (CONF / first.partition("=")[0]).is_dir()))
 
 
-def small(command: list[str]) -> list[str]:
-    """The command with the first of the values of every swept key, made small."""
-    parser = OverridesParser.create()
-    left_out = (*MINE, *OF_SWEEPS) if "-m" in command else MINE
-    words = [word for word in command if word != "-m" and not word.startswith(left_out)]
-    overrides = [parser.parse_override(word) for word in words]
-    typed = [
-        f"{o.get_key_element()}={examples(o)[0]}" if o.is_sweep_override() else as_text(o)
-        for o in overrides
-    ]
-    config = plain(*typed, *SMALL)
-    return [*typed, *SMALL, *scaled(config, min(1.0, 2 / config["max_epochs"]), [])]
-
-
-def trains(command: list[str]) -> bool:
-    return not any(word.startswith(OTHERS) for word in command)
-
-
 @pytest.mark.parametrize("command", [c for c in commands() if trains(c)], ids=" ".join)
 def test_commands_run(command: list[str], cache: Path, tmp_path: Path) -> None:
     """Those that train, on few drawn images, for two epochs."""
-    typed = [*small(command), f"data.cache_dir={cache}", f"hydra.run.dir={tmp_path / 'run'}"]
+    where = [f"data.cache_dir={cache}", f"hydra.run.dir={tmp_path / 'run'}"]
+    typed = [*small(command), "evaluation=false", *where]
     done = started.run(ROOT / "train.py", *typed, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     record = RunRecord.load(tmp_path / "run")
@@ -205,7 +136,7 @@ def test_commands_that_ask_for_more_than_a_machine_say_so() -> None:
 @pytest.mark.parametrize("command", programs())
 def test_programs_compose(command: str) -> None:
     """Each with its keys, or, where it has no configuration, its options."""
-    _, path, *words = shlex.split(command)
+    _, path, *words = shlex.split(re.sub(r"<[^>]*>", "x", command))
     name = Path(path).stem
     if not (CONF / f"{name}.yaml").is_file():
         said = (ROOT / path).read_text()

@@ -10,7 +10,7 @@ from cifarlab.figures import charts
 from cifarlab.figures.axis import Point
 from cifarlab.figures.forest import Mark, Row
 from cifarlab.figures.reliability import Panel
-from cifarlab.figures.rows import Pair
+from cifarlab.figures.rows import Curve, Pair
 from cifarlab.figures.style import (
     ALL,
     COLOURS,
@@ -51,6 +51,30 @@ def test_curves() -> None:
     assert loss["layer"][1]["encoding"]["x"]["axis"]["values"] == [1, 2], "no epoch 1.5"
     one, _ = charts.overlay({"A x": COLUMNS, "B y": COLUMNS})
     assert colours(one, 0) == {"A x": COLOURS[0], "B y": COLOURS[1]}
+
+
+def test_the_curves_of_rows_have_a_line_a_run_on_one_scale() -> None:
+    short = {key: found[:1] for key, found in COLUMNS.items()}
+    runs = [Curve(COLUMNS, 2), Curve(short, 1)]
+    first, second = made = charts.over_epochs({"a": runs, "b": runs[1:]}, "acc")
+    assert [chart["title"] for chart in made] == ["a", "b"]
+    assert [(v["run"], v["series"], v["epoch"], v["value"]) for v in values(first)] == [
+        (1, "training", 1, 0.2), (1, "training", 2, 0.5), (1, "validation", 1, 0.2),
+        (1, "validation", 2, 0.45), (2, "training", 1, 0.2), (2, "validation", 1, 0.2),
+    ]  # fmt: skip
+    assert [(v["run"], v["epoch"], v["value"]) for v in values(first, 1)] == [
+        (1, 2, 0.45), (2, 1, 0.2),
+    ], "the best epochs"  # fmt: skip
+    line = first["layer"][0]["encoding"]
+    assert line["detail"] == {"field": "run"} and colours(first, 0) == {
+        "training": TRAINING, "validation": VALIDATION,
+    }  # fmt: skip
+    scales = [chart["layer"][0]["encoding"]["y"]["scale"]["domain"] for chart in made]
+    low, high = scales[0]
+    assert scales[0] == scales[1] and low < 0.2 and high > 0.5
+    (diverged,) = charts.over_epochs({"a": runs[:1]}, "loss")
+    assert diverged["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0, 2.2], "but for the NaN"
+    json.dumps([made, diverged], allow_nan=False)
 
 
 def test_reliability_and_confusion() -> None:
@@ -186,6 +210,7 @@ def test_a_name_is_data_and_nothing_else() -> None:
         charts.confusion(np.eye(2, dtype=int), [name, "b"]),
         charts.parallel({name: ["1", "2"]}, [0.1, 0.2], [name, "b"]),
         *charts.overlay({name: COLUMNS}),
+        *charts.over_epochs({name: [Curve(COLUMNS, 1)]}, "acc"),
         *charts.levels(name, [name, "b"], {"": {name: [Point(0.5, 0.1, [0.5])] * 2}}),
         charts.gaps([name, "b"], [0.9, 0.8], [0.8, 0.7]),
         charts.waterfall(0.5, [(name, Point(0.1, 0.01, []))]),

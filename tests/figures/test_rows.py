@@ -63,6 +63,7 @@ def test_curves_mark_the_best_epoch_of_every_run() -> None:
     columns = {"epoch": [1, 2, 3], "val_acc": [0.1, 0.2, 0.3], "train_acc": [0.2, 0.3, 0.4]}
     figure = rows.curves({"a": [Curve(columns, 2), Curve(columns, 3)], "b": []}, "acc")
     assert drawn(figure.axes[0], "v") == [(2, 0.2), (3, 0.3)]
+    assert len({axes.get_ylim() for axes in figure.axes}) == 1, "rows can be compared"
     once = {name: values[:1] for name, values in columns.items()}
     (axes, *_) = rows.curves({"a": [Curve(once, 1)]}, "acc").axes
     assert {line.get_marker() for line in axes.lines if len(line.get_xdata())} == {".", "v"}

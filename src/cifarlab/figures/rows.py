@@ -119,7 +119,8 @@ def curves(rows: Mapping[str, Sequence[Curve]], metric: str, note: str = "") -> 
     across = min(4, len(rows))
     down = math.ceil(len(rows) / across)
     figure = Figure(figsize=(max(2.9 * across, 5.2), 2.35 * down + 0.7), layout="constrained")
-    grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+    grid = figure.subplots(down, across, squeeze=False, sharey=True)
+    drawn: list[float] = []
     for axes, (name, runs) in zip(grid.flat, rows.items(), strict=False):
         for run in runs:
             epochs, value = run.columns["epoch"], run.columns[f"val_{metric}"]
@@ -127,25 +128,21 @@ def curves(rows: Mapping[str, Sequence[Curve]], metric: str, note: str = "") -> 
             lines = ((run.columns[f"train_{metric}"], TRAINING), (value, VALIDATION))
             for values, colour in lines:
                 axes.plot(epochs, values, marker=mark, color=colour, lw=1, alpha=0.8)
+                drawn += values
             best = [i for i, epoch in enumerate(epochs) if epoch == run.best_epoch]
             axes.plot([epochs[i] for i in best], [value[i] for i in best], "v", color="0.1", ms=5)
         axes.set_title(short(name, 34), fontsize=9)
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
         plain(axes)
     for axes in list(grid.flat)[len(rows) :]:
-        axes.set_visible(False)
-    for axes in list(grid.flat)[
-        max(0, len(rows) - across) : len(rows)
-    ]:  # the lowest of each column
-        axes.tick_params(labelbottom=True)
+        axes.remove()
+    for axes in list(grid.flat)[max(0, len(rows) - across) : len(rows)]:  # the lowest of a column
         axes.set_xlabel("epoch")
     for axes in grid[:, 0]:
         axes.set_ylabel("accuracy" if metric == "acc" else "loss (nats)")
-    values = [v for runs in rows.values() for run in runs for v in run.columns[f"val_{metric}"]]
     if metric == "acc":
         grid[0, 0].yaxis.set_major_formatter(percent)
-    else:  # an overfitting or diverging run must not squeeze the others flat
-        grid[0, 0].set_ylim(0, min(1.1 * max(values), 3.5))
+    grid[0, 0].set_ylim(*scale_of(drawn, metric))
     first = grid[0, 0]
     first.plot([], [], color=TRAINING, label="training, while it runs")
     first.plot([], [], color=VALIDATION, label="validation")
@@ -155,6 +152,17 @@ def curves(rows: Mapping[str, Sequence[Curve]], metric: str, note: str = "") -> 
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
     add_note(figure, note)
     return figure
+
+
+def scale_of(values: Sequence[float | None], metric: str) -> tuple[float, float]:
+    """The ends of an axis of these accuracies or losses, but for what is no number. Of losses it
+    ends at 3.5: a run that overfits or diverges must not squeeze the others flat."""
+    finite = [value for value in values if value is not None and math.isfinite(value)] or [0.0, 1.0]
+    low, high = min(finite), max(finite)
+    if metric == "loss":
+        return 0.0, min(1.1 * high, 3.5)
+    margin = max(0.05 * (high - low), 0.01)
+    return low - margin, min(high + margin, 1.01)
 
 
 def group_colours(groups: Sequence[str]) -> list[str]:

@@ -5,12 +5,19 @@ A chart is a plain dict; ``report/templates/charts.js`` draws it in the page, as
 room. Names of users are data in it, never names of fields or expressions.
 """
 
-from cifarlab.figures.charts.runs import classes, confusion, curves, overlay, reliability
+from cifarlab.figures.charts.runs import (
+    classes,
+    confusion,
+    curves,
+    over_epochs,
+    overlay,
+    reliability,
+)
 from cifarlab.figures.charts.studies import beside_reported, differences, gaps, waterfall
 from cifarlab.figures.charts.sweeps import heatmap, history, levels, parallel, pareto
 from cifarlab.figures.charts.vega import Chart
 
 __all__ = [
     "Chart", "beside_reported", "classes", "confusion", "curves", "differences", "gaps", "heatmap",
-    "history", "levels", "overlay", "parallel", "pareto", "reliability", "waterfall",
+    "history", "levels", "over_epochs", "overlay", "parallel", "pareto", "reliability", "waterfall",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from cifarlab.figures.charts import vega
 from cifarlab.figures.charts.vega import Chart
 from cifarlab.figures.confusion import MOST, PAIRS, most_confused, row_shares
 from cifarlab.figures.reliability import FEW, Panel
+from cifarlab.figures.rows import Curve, scale_of
 from cifarlab.figures.style import (
     ALL,
     COLOURS,
@@ -66,6 +67,48 @@ def overlay(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> list[Chart]:
         }
         lines["encoding"]["tooltip"].insert(1, vega.tip("split", "of"))
         charts.append(vega.chart(values, layer=[lines]))
+    return charts
+
+
+def over_epochs(rows: Mapping[str, Sequence[Curve]], metric: str) -> list[Chart]:
+    """A chart for each row, all on one scale, see ``cifarlab.figures.rows.curves``."""
+    kinds = {name: SPLITS[name] for name in _NAMES.values()}
+    panels: list[tuple[str, list[Chart], list[Chart]]] = []
+    for row, runs in rows.items():
+        values: list[Chart] = [
+            {"epoch": epoch, "series": name, "run": number, "value": vega.number(value)}
+            for number, run in enumerate(runs, 1)
+            for split, name in _NAMES.items()
+            for epoch, value in zip(
+                run.columns["epoch"], run.columns[f"{split}_{metric}"], strict=True
+            )
+        ]
+        best = [
+            value
+            for value in values
+            if value["series"] == _NAMES["val"]
+            and value["epoch"] == runs[value["run"] - 1].best_epoch
+        ]
+        panels.append((row, values, best))
+    ends = scale_of([v["value"] for _, values, _ in panels for v in values], metric)
+    charts = []
+    for row, values, best in panels:
+        lines = _lines(metric, kinds, [value["epoch"] for value in values])
+        lines["mark"]["point"] = {"size": 12} if len(values) < 200 else False
+        lines["encoding"]["y"]["scale"] = {"domain": [*map(vega.number, ends)], "nice": False}
+        lines["encoding"]["detail"] = {"field": "run"}
+        lines["encoding"]["tooltip"].insert(0, vega.tip("run"))
+        marks = {
+            "data": {"values": best},
+            "mark": {"type": "point", "shape": "triangle-down", "size": 40, "clip": True},
+            "encoding": {
+                "x": {"field": "epoch", "type": "quantitative"},
+                "y": {"field": "value", "type": "quantitative"},
+                "color": {"value": "#888888"},
+                "tooltip": [vega.tip("run"), vega.tip("epoch", "best epoch")],
+            },
+        }
+        charts.append(vega.chart(values, layer=[lines, marks], title=row) | {"height": 150})
     return charts
 
 

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cifarlab.figures import charts
-from cifarlab.figures.multiples import Columns, small_multiples
-from cifarlab.figures.rows import beside_reported
-from cifarlab.figures.style import Figure
+from cifarlab.figures.rows import Curve, beside_reported
+from cifarlab.figures.rows import curves as draw_curves
 from cifarlab.report.document import Block, Chip, Entry, Grid, Link, Text
 from cifarlab.report.pictures import Drawn
 from cifarlab.report.study.figures import pair
@@ -210,18 +209,18 @@ def has_curves(rows: Sequence[Evidence]) -> bool:
     return any(run.epochs for item in rows if item.compared for run in item.compared.line.runs)
 
 
-def curves(rows: Sequence[Evidence]) -> Figure | None:
-    """Accuracy over the epochs of the runs of every whole row, those of one experiment once;
-    ``None`` if no run has its epochs."""
-    panels: dict[tuple[str, ...], tuple[str, list[Columns]]] = {}
+def curves(rows: Sequence[Evidence]) -> dict[str, list[Curve]]:
+    """The curves of the runs of every whole row that have their epochs, those of one experiment
+    once."""
+    panels: dict[tuple[str, ...], tuple[str, list[Curve]]] = {}
     for item in rows:
         runs = item.compared.line.runs if item.compared is not None else ()
-        columns: list[Columns] = [run.columns for run in runs if run.epochs]
-        if columns:
+        drawn = [Curve(run.columns, run.result.best_epoch) for run in runs if run.epochs]
+        if drawn:
             same = tuple(run.result.config_hash for run in runs)
             name, _ = panels.get(same, ("", []))
-            panels[same] = (f"{name}, {item.row.id}" if name else item.row.id, columns)
-    return small_multiples(dict(panels.values())) if panels else None
+            panels[same] = (f"{name}, {item.row.id}" if name else item.row.id, drawn)
+    return dict(panels.values())
 
 
 def pictures(rows: Sequence[Evidence], beside: str, over_epochs: str) -> Iterator[Drawn]:
@@ -233,8 +232,9 @@ def pictures(rows: Sequence[Evidence], beside: str, over_epochs: str) -> Iterato
         figure = beside_reported([*lines], panels, groups=reports)
         charts_ = charts.beside_reported([*lines], panels, reports)
         yield Drawn(beside, CAPTION, figure, charts_)
-    if (figure_ := curves(rows)) is not None:
-        yield Drawn(over_epochs, CURVES, figure_)
+    if shown := curves(rows):
+        charts_ = charts.over_epochs(shown, "acc")
+        yield Drawn(over_epochs, CURVES, draw_curves(shown, "acc"), charts_)
 
 
 def _main(reported: Sequence[Reported]) -> Reported:

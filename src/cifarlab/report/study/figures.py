@@ -44,9 +44,11 @@ def figures(results: StudyResults) -> Iterator[Drawn]:
     drawn = {name: runs for name, runs in drawn.items() if runs}
     if drawn:
         caption = "Accuracy over the epochs, one line a run; markers: lowest validation loss."
-        yield Drawn("curves_acc.png", caption, rows.curves(drawn, "acc", note))
+        charts_ = charts.over_epochs(drawn, "acc")
+        yield Drawn("curves_acc.png", caption, rows.curves(drawn, "acc", note), charts_)
         caption = "Loss over the epochs. Training's is the mean while it ran, with augmentation on."
-        yield Drawn("curves_loss.png", caption, rows.curves(drawn, "loss", note))
+        charts_ = charts.over_epochs(drawn, "loss")
+        yield Drawn("curves_loss.png", caption, rows.curves(drawn, "loss", note), charts_)
     yield from pictures(results)
 
 
