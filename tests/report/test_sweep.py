@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cifarlab.report.sweep.page import write_results
+from cifarlab.report.sweep.page import write_results, write_sweep
+from cifarlab.report.sweep.results import collect
 from cifarlab.store.files import SUMS
 from cifarlab.store.lock import RunLock
 from tests.report.folders import aged, failed, finished, plan
@@ -223,3 +224,14 @@ def test_a_large_sweep_takes_seconds(tmp_path) -> None:
     began = time.process_time()
     write_results(tmp_path)
     assert time.process_time() - began < 20
+
+
+def test_the_page_of_a_sweep_without_a_name_is_headed_by_its_keys(tmp_path) -> None:
+    for name, title in (("mine", "Sweep mine"), ("model-mlp__dropout", "Sweep over dropout")):
+        cells = {f"{d}": [f"dropout={d}", "seed=0"] for d in (0.1, 0.3)}
+        plan(tmp_path / name, cells)
+        for cell, overrides in cells.items():
+            finished(tmp_path / name / cell, overrides, 0.5)
+        page = write_sweep(collect(tmp_path / name))
+        assert page.startswith(f"# {title}\n")
+        assert ("Folder: model-mlp" in page) == (name != "mine")

@@ -35,6 +35,7 @@ from cifarlab.store.run import Run
 from cifarlab.store.sweep import is_study
 from cifarlab.store.tables import write_csv
 
+_JOINT = "__"  # of the words that name a folder
 _MOST_FAILURES = 20  # shown; results.csv has all of them
 _DAMAGED = (
     "Of a cell with a damaged file nothing is believed. Delete its folder and type the sweep again "
@@ -67,8 +68,12 @@ def write_sweep(results: Results) -> str:
     ``publish`` writes; return the text to show."""
     blocks, pictures = publish(results)
     kind = "Search" if results.sweep.is_search else "Sweep"
-    title = f"{kind} {results.sweep.folder.name}"
-    return write_page(results.sweep.folder, title, [*provenance(results.kept), *blocks], pictures)
+    name = results.sweep.folder.name
+    shown = [*provenance(results.kept), *blocks]
+    if _JOINT in name and results.swept:  # not by sweep=: all that was typed
+        shown = [Text(f"Folder: {name}", "small"), *shown]
+        name = f"over {listed(results.swept)}"
+    return write_page(results.sweep.folder, f"{kind} {name}", shown, pictures)
 
 
 def publish(results: Results, *, draw: bool = True) -> tuple[list[Block], list[Picture]]:
