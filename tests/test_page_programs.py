@@ -81,3 +81,29 @@ def test_programs_run(line: str, reader: Path, monkeypatch: pytest.MonkeyPatch) 
     if "describe" in script and "data=" not in line and "model=" not in line:
         words.append("data=synthetic")  # in place of the download
     run(reader, script, *words)
+
+
+def form(line: str) -> str:
+    """What stays of a printed line whatever data, machine and numbers are."""
+    line = re.sub(r"^(on|folder|run folder) .*", r"\1", line.replace(" *", ""))
+    line = re.sub(r"cifar10|synthetic", "data", line)
+    line = re.sub(r"outputs/runs/[\w/.-]*?(?=/figures)", "run", line)
+    line = re.sub(r"[a-z_]+ 0%", "class 0%", re.sub(r"[\d.,]*\d", "0", line))
+    return " ".join(line.split())
+
+
+def test_what_the_pages_show_has_the_form_of_what_is_printed(reader: Path, cache: Path) -> None:
+    shown = {}
+    for page in ("README.md", "docs/tutorial.md"):
+        for block in re.findall(r"```console\n(.*?)```", (ROOT / page).read_text(), re.S):
+            command, *below = re.split(r"^\$ ", block, flags=re.M)[-1].splitlines()
+            if below and "make" not in command:
+                shown[page, command.split(" run=")[0]] = [x for x in below if x not in ("", "…")]
+    few = [*SMALL, "data.num_train=1000", "data.num_test=200", f"data.cache_dir={cache}"]
+    trained = run(reader, "train.py", "max_epochs=2", *few, "hydra.run.dir=outputs/runs/demo/now")
+    drawn = run(reader, "scripts/visualize.py", "run=outputs/runs/demo/now")
+    printed = {"python train.py": trained, "python scripts/visualize.py": drawn}
+    assert set(printed) == {command for _, command in shown} and len(shown) == 3
+    for (page, command), lines in shown.items():
+        forms = set(map(form, printed[command].splitlines()))
+        assert [x for x in lines if form(x) not in forms] == [], (page, forms)
