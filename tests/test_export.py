@@ -16,7 +16,7 @@ from cifarlab.base.errors import UserError
 from cifarlab.base.options import EXPORT_FORMATS
 from cifarlab.data.synthetic import CLASSES, draw
 from cifarlab.store.checkpoint import LoadedNet, build_net, load_run
-from cifarlab.use.card import card
+from cifarlab.use.card import card, command
 from cifarlab.use.export import FORMATS, VerificationError, export
 from cifarlab.use.predictor import PixelsToLogits, Predictor
 from tests.conftest import plain
@@ -99,6 +99,23 @@ def test_the_card_has_the_numbers_of_the_record(run: LoadedNet, tmp_path: Path) 
     assert all(name in body for name in CLASSES) and "model.onnx" in body
     assert f"seed {run.record.seed}" in body and "python train.py" in body
     assert "output_root" not in body, "where it was trained is nobody's business"
+
+
+def test_the_card_has_every_format_that_was_exported(run: LoadedNet, tmp_path: Path) -> None:
+    for format in ("safetensors", "torch_export", "safetensors"):
+        export(run, format, tmp_path)
+    suffixes = [FORMATS[name].suffix for name in FORMATS if name in ("safetensors", "torch_export")]
+    shown = ", ".join(f"`model.{suffix}`" for suffix in suffixes)
+    assert f"\n{shown}: " in (tmp_path / "README.md").read_text()
+
+
+def test_the_command_of_the_card_names_no_folder_of_the_authors_machine(run: LoadedNet) -> None:
+    typed = ["data.root=/home/me/birds", "data=image_folder", "max_epochs=2"]
+    record = dataclasses.replace(run.record, overrides=typed)
+    expected = "python train.py data.root=<folder of the data> data=image_folder max_epochs=2"
+    assert command(record) == expected
+    record = dataclasses.replace(record, overrides=["data.root=data/birds"])
+    assert command(record) == "python train.py data.root=data/birds"
 
 
 def test_the_card_names_a_few_of_many_classes(run: LoadedNet, tmp_path: Path) -> None:

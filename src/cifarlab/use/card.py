@@ -16,10 +16,10 @@ from cifarlab.store.record import NEUTRAL_KEYS, RunRecord
 _MOST_NAMES = 20  # of classes, in a card
 
 
-def card(loaded: LoadedNet, file: Path) -> str:
+def card(loaded: LoadedNet, *files: Path) -> str:
     """The card of a net as Markdown, with the metadata that the Hub reads above it.
 
-    loaded: the net of a run. file: the exported model.
+    loaded: the net of a run. files: the exported model, once or in several formats.
     """
     record = loaded.record
     data, hardware, name = record.data, record.hardware, f"{record.model}-{record.data['name']}"
@@ -51,7 +51,7 @@ def card(loaded: LoadedNet, file: Path) -> str:
     if record.members:
         chosen = f"of each of the {len(record.members)} members, whose probabilities are averaged"
     mean, std = (", ".join(f"{x:.4f}" for x in values) for values in (loaded.mean, loaded.std))
-    size = loaded.image_size
+    size, named = loaded.image_size, ", ".join(f"`{file.name}`" for file in files)
     other = {
         "crop": f"the shorter side is resized to {size} and the\ncentre cropped",
         "squash": "both sides are resized to that",
@@ -61,7 +61,7 @@ def card(loaded: LoadedNet, file: Path) -> str:
 
 # {record.title}
 
-`{file.name}`: {record.num_params:,} parameters, {record.macs:,} multiply-accumulates an image.
+{named}: {record.num_params:,} parameters, {record.macs:,} multiply-accumulates an image.
 It tells {len(loaded.classes)} classes apart: {_names(loaded.classes)}.
 
 | | images | accuracy | loss (nats) |
@@ -101,12 +101,19 @@ def _names(classes: Sequence[str]) -> str:
 
 
 def command(record: RunRecord) -> str:
-    """What was typed to make the run, without where it was kept."""
+    """What was typed to make the run, without where it was kept, and of data in a folder of the
+    author's machine without where that is."""
     if record.members:
         return f"python scripts/ensemble.py runs=[<the {len(record.members)} members>]"
     keys = {o: o.partition("=")[0].lstrip("+~") for o in record.overrides}
     typed = [o for o, key in keys.items() if not {key, key.partition(".")[0]} & NEUTRAL_KEYS]
-    return f"python train.py {' '.join(map(shlex.quote, typed))}".strip()
+    typed = [
+        "data.root=<folder of the data>"
+        if keys[o] == "data.root" and Path(o.partition("=")[2]).is_absolute()
+        else shlex.quote(o)
+        for o in typed
+    ]
+    return f"python train.py {' '.join(typed)}".strip()
 
 
 def _rows(record: RunRecord) -> str:

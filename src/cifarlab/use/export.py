@@ -69,7 +69,7 @@ class Format:
 
 def export(loaded: LoadedNet, format: str, folder: Path) -> Exported:
     """Write ``model.<suffix>``, ``model.<suffix>.json`` and a model card, ``README.md``, into
-    ``folder``.
+    ``folder``. The card has what other formats are there, too.
 
     Before the file gets its name, it is loaded again and compared with the net on batches of
     several sizes. Raises ``UserError`` for an unknown format or a missing package, and
@@ -90,7 +90,9 @@ def export(loaded: LoadedNet, format: str, folder: Path) -> Exported:
         )
         description = target.with_name(f"{target.name}.json")
         measured = {"max_abs_difference": difference, "max_abs_logit": scale}
-        write_atomic(target.with_name("README.md"), card(loaded, target))
+        others = [folder / f"model.{other.suffix}" for other in FORMATS.values()]
+        there = [file for file in others if file == target or file.is_file()]
+        write_atomic(target.with_name("README.md"), card(loaded, *there))
         write_atomic(description, json.dumps(metadata | measured, indent=2) + "\n")
         path.chmod(0o644)  # safetensors' own are for its user alone
         path.replace(target)
