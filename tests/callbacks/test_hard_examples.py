@@ -17,24 +17,31 @@ from cifarlab.store.record import RunRecord
 OPTIONS = ["callbacks=[default,hard_examples]", "batch_size=64", "logger=none"]
 
 
-def begun(share: float, losses: list[float]) -> HardExamples:
-    callback = HardExamples(share)
+def begun(share: float, losses: list[float], skips: int = 1) -> HardExamples:
+    callback = HardExamples(share, skips=skips)
     callback.losses, callback.leaves_out = torch.tensor(losses), True
+    callback.left_out = torch.zeros(len(losses), dtype=torch.long)
     return callback
 
 
 def test_the_hardest_in_their_order_and_the_others_the_next_time() -> None:
     callback = begun(0.5, [0.1, 0.5, 0.2, 0.9, 0.3, 7.0])
     assert callback.choose(torch.tensor([4, 0, 3, 2, 1])).tolist() == [4, 3, 1]
-    assert callback.losses is not None and callback.losses.isinf().nonzero().flatten().tolist() == [
-        0, 2,
-    ]  # fmt: skip
+    assert callback.losses is not None and callback.left_out is not None
+    assert callback.left_out.tolist() == [1, 0, 1, 0, 0, 0]
     logits = torch.tensor([[2.0, 0.0], [0.0, 0.0], [0.0, 5.0]])
     callback.note(logits, torch.tensor([0, 1, 1]))
     expected = [math.log1p(math.exp(-2)), math.log(2), math.log1p(math.exp(-5))]
     assert callback.losses[[4, 3, 1]].tolist() == pytest.approx(expected, abs=1e-6)
     assert callback.losses[5] == 7.0, "not in the batch"
     assert callback.choose(torch.tensor([0, 1, 2, 4])).tolist() == [0, 2], "no one is lost"
+
+
+def test_an_easy_image_may_be_left_out_some_times_running() -> None:
+    callback = begun(0.5, [9.0, 8.0, 0.2, 0.1], skips=2)
+    everything = torch.arange(4)
+    chosen = [callback.choose(everything).tolist() for _ in range(6)]
+    assert chosen == [[0, 1], [0, 1], [2, 3], [0, 1], [0, 1], [2, 3]]
 
 
 def test_all_before_its_epoch() -> None:
@@ -94,6 +101,7 @@ def test_its_state_is_in_the_checkpoint(run_here, tmp_path: Path) -> None:
     folder = run_here(tmp_path / "run", *OPTIONS)
     checkpoint = read_checkpoint(folder / LAST)
     (mine,) = [v for name, v in checkpoint["callbacks"].items() if "HardExamples" in name]
+    assert mine["left_out"].shape == (300,) and mine["left_out"].max() == 1
     assert mine["losses"].shape == (300,) and mine["losses"].isfinite().sum() > 150
     without = run_here(tmp_path / "without", "batch_size=64", "logger=none")
     weights, plain = net_weights(checkpoint), net_weights(read_checkpoint(without / LAST))

@@ -349,6 +349,7 @@ class SWA(TypedDict, total=False):
 class HardExamples(TypedDict, total=False):
     share: Share
     from_epoch: Count
+    skips: Count
 
 
 class Lookahead(TypedDict, total=False):

@@ -16,7 +16,8 @@ class HardExamples(Callback):
     """Leaves the easiest images of each training batch out, so that a step costs less: those whose
     cross-entropy was lowest when they were last trained on (such losses are kept by Loshchilov and
     Hutter, arXiv:1511.06343; the hard part of a batch alone is trained on by Jiang et al.,
-    arXiv:1910.00762). An image that was left out is trained on the next time, so none is lost.
+    arXiv:1910.00762). One that was left out ``skips`` times running is trained on the next time, so
+    none is lost.
 
     Batches have one size as before, ``share`` times the batch size rounded up. The training loss
     and accuracy of an epoch are those of the images that it trained on.
@@ -25,14 +26,17 @@ class HardExamples(Callback):
         share: of a batch that is trained on, in (0, 1].
         from_epoch: the first epoch in which images are left out, counted from 1; never the first,
             which has all.
+        skips: how many epochs running an image may be left out, 1 or more. With 1, half of a batch
+            left out means that every image is trained on in every other epoch.
 
     Raises ``UserError``, when training begins, on several devices, and where augmentation mixes
     images, whose losses are nobody's own.
     """
 
-    def __init__(self, share: float = 0.7, from_epoch: int = 2) -> None:
-        self.share, self.from_epoch = share, from_epoch
-        self.losses: Float[Tensor, " n"] | None = None  # inf: is trained on the next time
+    def __init__(self, share: float = 0.7, from_epoch: int = 2, skips: int = 1) -> None:
+        self.share, self.from_epoch, self.skips = share, from_epoch, skips
+        self.losses: Float[Tensor, " n"] | None = None  # inf: was never trained on
+        self.left_out: Int[Tensor, " n"] | None = None  # times running
         self.chosen: Int[Tensor, " batch"] | None = None
         self.leaves_out = False
 
@@ -46,7 +50,10 @@ class HardExamples(Callback):
             )
         if self.losses is None:
             self.losses = torch.full((len(loader.images),), math.inf)
-        self.losses = self.losses.to(loader.images.device)
+        if self.left_out is None:
+            self.left_out = torch.zeros(len(self.losses), dtype=torch.long)
+        device = loader.images.device
+        self.losses, self.left_out = self.losses.to(device), self.left_out.to(device)
         loader.choose = self.choose
         module: Any = pl_module
         module.watch = self.note
@@ -57,12 +64,16 @@ class HardExamples(Callback):
 
     def choose(self, images: Int[Tensor, " batch"]) -> Int[Tensor, " kept"]:
         """Which of these images are trained on, in their order."""
-        assert self.losses is not None
+        assert self.losses is not None and self.left_out is not None
         if self.leaves_out:
             kept = math.ceil(self.share * len(images))
-            order = self.losses[images].argsort(descending=True, stable=True)
-            self.losses[images[order[kept:]]] = math.inf
+            due = self.left_out[images] >= self.skips
+            order = (
+                self.losses[images].masked_fill(due, math.inf).argsort(descending=True, stable=True)
+            )
+            self.left_out[images[order[kept:]]] += 1
             images = images[order[:kept].sort().values]
+            self.left_out[images] = 0
         self.chosen = images
         return images
 
@@ -73,7 +84,7 @@ class HardExamples(Callback):
         self.losses[self.chosen] = cross_entropy(logits.float(), labels, reduction="none")
 
     def state_dict(self) -> dict[str, Any]:
-        return {"losses": self.losses}
+        return {"losses": self.losses, "left_out": self.left_out}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.losses = state_dict["losses"]
+        self.losses, self.left_out = state_dict["losses"], state_dict.get("left_out")

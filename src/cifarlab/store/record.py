@@ -70,6 +70,7 @@ NEUTRAL_KEYS = frozenset(
 # with it a key counts as if it were not there, so that the same words go on meaning the same run.
 LATER_KEYS: dict[str, Any] = {
     "trainer.compile": False,
+    "callbacks.hard_examples.skips": 1,
     "optimizer.adamw_bias_lr": None,
     "optimizer.normalize": False,
     "target": None,
