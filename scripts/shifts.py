@@ -26,7 +26,7 @@ def main(cfg: DictConfig) -> None:
         found, images = measured(run.folder, cfg)
         common = {"label": label, "run": str(run.folder), "seed": run.record.seed}
         rows += [common | {"images": images} | dataclasses.asdict(each) for each in found]
-    print(write_shifts(rows, Path(cfg.out), cfg.padding))
+    print(write_shifts(rows, Path(cfg.out), cfg.padding, runs))
 
 
 def measured(folder: Path, cfg: DictConfig) -> tuple[list[Any], int]:

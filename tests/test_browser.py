@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from cifarlab.figures import charts, curves
+from cifarlab.report.document import Picture, to_html
 from cifarlab.report.page import write_report
 from cifarlab.store.record import RunRecord, read_metrics
 from tests.conftest import launch
@@ -170,6 +172,20 @@ def test_the_report_of_a_run(see, browser, sweep: Path) -> None:
     )
     assert browser.execute_script("return document.scrollingElement.scrollWidth") <= 390, "a phone"
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_tenth_epoch_is_ten(see, browser, tmp_path: Path) -> None:
+    """d3 takes the precision of an axis from the step of its ticks: 10 was 1e+1."""
+    columns = {"epoch": [float(i) for i in range(1, 11)]}
+    columns |= {
+        f"{split}_{what}": columns["epoch"]
+        for split in ("train", "val")
+        for what in ("loss", "acc")
+    }
+    png = curves.png(curves.draw(columns))
+    page = to_html("Ten", [Picture("curves", png, charts=charts.curves(columns))])
+    (tmp_path / "ten.html").write_text(page, encoding="utf-8")
+    see(f"file://{tmp_path / 'ten.html'}", "epoch", "1", "9", "10")
 
 
 def test_charts_answer_to_the_pointer(see, browser, sweep: Path) -> None:

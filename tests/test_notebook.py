@@ -18,7 +18,8 @@ def test_it_is_kept_with_what_it_printed() -> None:
     cells = [c for c in nbformat.read(TOUR, as_version=4).cells if c.cell_type == "code"]
     assert len(cells) == 11, "the first one installs"
     assert all(cell.outputs and cell.execution_count for cell in cells[2:])
-    assert "better than b" in cells[10].outputs[0].text, "a difference that is settled"
+    assert "Validation: a is better than b" in cells[10].outputs[0].text, "a settled difference"
+    assert "sys.path.append" in cells[0].source, "an editable install is not seen by the kernel"
     text = TOUR.read_text(encoding="utf-8")
     assert "it/s" not in text and str(Path.home()) not in text and "/tmp/" not in text
 
@@ -48,7 +49,7 @@ def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Predictor(tbmi26_cnn; 10 classes" in said[4]
     assert said[5].count("predicted") == 10
     assert said[8].count("val_acc") == 6
-    assert re.search(r"## Verdict\s+Validation: .*over 3 shared seeds", said[9])
+    assert re.search(r"## Verdict\s+Validation: a is better than b .*over 3 shared", said[9])
     assert "it/s" not in "".join(said), "no progress bars"
     shown = [o for cell in notebook.cells for o in cell.get("outputs", []) if "data" in o]
     assert sum("image/png" in output.data for output in shown) == 3

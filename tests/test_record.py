@@ -1,11 +1,16 @@
 import dataclasses
 import json
+import os
+import time
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 
 from cifarlab.base.errors import UserError
 from cifarlab.store.files import SUMS, SUMS_LOCK, write_atomic
-from cifarlab.store.record import RunRecord, config_hash, is_finished
+from cifarlab.store.record import RunRecord, config_hash, is_finished, now
+from cifarlab.store.run import Run
 
 RECORD = RunRecord(
     name="baseline",
@@ -44,8 +49,18 @@ def test_the_schema_is_the_contract(tmp_path) -> None:
         "schema", "name", "status", "model", "num_params", "macs", "seed", "data", "epochs_run",
         "best_epoch", "metrics", "test_reads", "time", "hardware", "versions", "git", "overrides",
         "config_hash", "tta", "target", "code", "energy", "teacher", "members",
+        "finished",
     ]  # fmt: skip
     assert fields["schema"] == 1
+
+
+def test_a_copy_is_as_old_as_its_run(tmp_path: Path) -> None:
+    dataclasses.replace(RECORD, finished="2026-11-28T15:14:07+00:00").save(tmp_path)
+    os.utime(tmp_path / "result.json", (1, 1))
+    assert Run.read(tmp_path).written == 1795878847
+    with pytest.raises(UserError, match="not a run record"):
+        dataclasses.replace(RECORD, finished="yesterday").save(tmp_path)
+    assert abs(datetime.fromisoformat(now()).timestamp() - time.time()) < 60
 
 
 @pytest.mark.parametrize(

@@ -320,6 +320,14 @@ def test_the_dashboard_in_a_browser(sweep: Path, trained: Path, browser: Any, ph
         said = Predictor([load_run(trained)], "cpu").predict(photo)
         shown = f"{said.label}\n{said.probability:.0%}"
         wait_for(lambda: body().count(shown) == 2, ANSWER_S)
+        lines = "const r = document.createRange(); r.selectNodeContents(cell); "
+        lines += "return new Set([...r.getClientRects()].map(line => line.top)).size"
+        cells = f"return [...document.querySelectorAll('.prose td')].map(cell => {{{lines}}})"
+        phone = {"width": 320, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+        assert set(browser.execute_script(cells)) == {1}, "no letter alone on a line"
+        assert browser.execute_script("return document.scrollingElement.scrollWidth") <= 320
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         asked = "return performance.getEntriesByType('resource').map(entry => entry.name)"
         assert all(
             name.startswith((address, "data:", "blob:")) for name in browser.execute_script(asked)

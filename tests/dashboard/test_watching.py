@@ -61,6 +61,17 @@ def test_each_kind_of_cell_is_a_row(sweep: Path) -> None:
     assert watch.standing(["sweeps/rates"]).startswith("sweeps/rates: 2/6 done, 1 failed, best 70")
 
 
+def test_values_have_the_digits_that_tell_them_apart(tmp_path: Path) -> None:
+    rates = {"near": ("0.0818176426332", "0.0818176426339"), "far": ("0.0818176426332", "0.024")}
+    for name, values in rates.items():
+        cells = {f"c{i}": [f"optimizer.lr={rate}"] for i, rate in enumerate(values)}
+        plan(tmp_path / name, cells)
+        for cell, typed in cells.items():
+            finished(tmp_path / name / cell, typed, 0.5)
+        shown = set(names(Watch(tmp_path).runs([name]), values_only=True))
+        assert shown == ({"0.08182", "0.024"} if name == "far" else set(values))
+
+
 def test_the_table_shows_names_as_they_are(sweep: Path) -> None:
     seen = Watch(sweep.parents[1]).runs(["sweeps/rates"])
     shown = runs_table(seen, [seen[1].key], sweep)

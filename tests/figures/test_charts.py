@@ -113,7 +113,7 @@ def test_scatters_have_the_front_and_the_best_so_far() -> None:
         "a": "Pareto front", "b": "Pareto front", "c": "the others",
     }  # fmt: skip
     assert [(v["x"], v["value"]) for v in values(chart, 0)] == [(1, 0.5), (2, 0.7)]
-    for costs, form in (([0.4, 0.8], "~g"), ([4e5, 8e5], "~s")):
+    for costs, form in (([0.4, 0.8], ".6~g"), ([4e5, 8e5], "~s")):
         chart = charts.pareto(costs, [0.5, 0.7], ["a", "b"], "cost")
         assert chart["layer"][1]["encoding"]["x"]["axis"]["format"] == form
     chart = charts.history([0.2, NAN, 0.9, 0.1], [False, False, True, False], list("abcd"))
@@ -131,6 +131,7 @@ def test_parallel_coordinates() -> None:
         ("z", "validation accuracy"): 0.5,
     }  # fmt: skip
     assert [v["value"] for v in values(chart, 2)][:3] == ["0.001", "0.01", "0.1"], "its ticks"
+    assert [v["down"] for v in values(chart, 3)] == [0, 1, 0], "neighbours on different lines"
     chart = charts.parallel({"lr": ["1", "2"]}, [1 / 15, 0.1], ["x", "y"])
     (slider,) = [p for p in chart["params"] if p["name"] == "least"]
     assert (slider["value"], slider["bind"]["max"], slider["bind"]["step"]) == (6.6, 10, 0.1)

@@ -8,10 +8,19 @@ import numpy as np
 import pytest
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
-from cifarlab.figures import axis, confusion, curves, pareto, pictures, predictions, style
+from cifarlab.figures import (
+    axis,
+    confusion,
+    curves,
+    landscape,
+    pareto,
+    pictures,
+    predictions,
+    style,
+)
 from cifarlab.figures import classes as per_class
 from cifarlab.figures.axis import Point
-from cifarlab.figures.style import Figure, beside_labels, class_labels, in_legend
+from cifarlab.figures.style import COLOURS, Figure, beside_labels, class_labels, in_legend
 from tests.conftest import ROOT
 
 NASTY = ["$", "a$b$c", "$\\frac{$", "\\$5", "x_1^2", "100%", "{}", "_hidden", "a & b", "$$", "\\n"]
@@ -147,3 +156,9 @@ def test_every_figure_is_one_of_ours() -> None:
             n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and n.attr == "set_xscale"
         ]
         assert path.name == "style.py" or not called, f"{path.name}: log_axis"
+
+
+def test_directions_have_not_the_colours_of_splits() -> None:
+    figure = landscape.draw(np.ones((3, 3)) + np.eye(3), [-1.0, 0.0, 1.0])
+    lines = [line for axes in figure.axes for line in axes.lines if len(line.get_xdata()) == 3]
+    assert [line.get_color() for line in lines] == [*COLOURS[:2]]

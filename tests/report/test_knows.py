@@ -1,6 +1,8 @@
 """The pages of scripts/knows.py on tiny runs, and the numbers in them by other ways."""
 
 import csv
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,14 @@ def other(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("knows") / "other"
     launch(folder, cache, "model=tbmi26_cnn", "seed=1", "max_epochs=1")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _each_page_says_of_which_runs_it_is(tmp_path: Path) -> Iterator[None]:
+    yield
+    for page in tmp_path.rglob("report.md"):
+        said = page.read_text(encoding="utf-8")
+        assert re.search(r"Trained on .* commit .* Split \w+; seed", said, re.S), page
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -1,10 +1,14 @@
 import csv
 import json
+import math
 from pathlib import Path
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from cifarlab.data.corruptions import CORRUPTIONS, SEVERITIES
+from cifarlab.figures import robustness as figure
+from cifarlab.figures.axis import Point
 from cifarlab.report.compare.selection import read_side
 from cifarlab.report.compare.write import write_comparison
 from cifarlab.report.robustness import write_new_test, write_robustness
@@ -82,3 +86,13 @@ def test_compare_takes_it(runs: list[Run], tmp_path: Path) -> None:
     text = compared()
     assert "| corrupt acc | 61.00  | 52.00  | 9.00 " in text
     assert "| mce         | 39.00  | 48.00  | -9.00 " in text
+
+
+def test_legends_are_off_the_lines() -> None:
+    lines = {name: [Point(acc, math.nan, [acc])] * 2 for name, acc in (("fog", 0.175), ("b", 0.05))}
+    drawn = figure.draw([0, 1], {"one": lines, "other": {"frost": lines["fog"]}}, "images")
+    FigureCanvasAgg(drawn).draw()
+    for axes in drawn.axes:
+        legend = axes.get_legend().get_window_extent()
+        assert legend.y1 < axes.get_window_extent().y0 and legend.y0 >= 0
+    assert drawn.axes[0].yaxis.label.get_window_extent().x0 >= 0, "not pushed out"

@@ -15,14 +15,17 @@ def test_seeds_are_one_row(tmp_path) -> None:
         for seed in seeds
         for shift in (0, 1, 3)
     ]
-    text = write_shifts(rows, tmp_path, "black")
+    run = Run.finished(finished(tmp_path / "run", ["lr=1", "seed=0"], 0.5))
+    text = write_shifts(rows, tmp_path, "black", [run])
     assert "| lr=1 | 1          | 3 | 60.00% ± 24.84% | 100.00% ± 0.00%  | 10.00% ± 0.00% |" in text
     assert "| lr=2 | 0          | 1 | 50.00%          |" in text and "| 3  " not in text
     assert "| lr=3 | 0          | 2 | 50.00%, 60.00%  |" in text, "two have no interval"
     assert "100 validation images moved right, left, down and up, edges filled: black." in text
     with (tmp_path / "shifts.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 18
-    assert "<h1>Shifts</h1>" in (tmp_path / "shifts.html").read_text()
+    page = (tmp_path / "shifts.html").read_text()
+    assert "<h1>Shifts</h1>" in page and "<figcaption>Means over seeds" in page
+    assert "Typed: lr=1" in page and "commit " in page, "where it comes from"
     assert (tmp_path / "shifts.png").read_bytes().startswith(b"\x89PNG")
 
 

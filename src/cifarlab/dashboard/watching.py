@@ -15,6 +15,7 @@ from typing import Any
 
 from cifarlab.base.durations import duration
 from cifarlab.base.errors import UserError, told
+from cifarlab.report.sweep.results import brief
 from cifarlab.store.record import CONFIG, NEUTRAL_KEYS, RESULT
 from cifarlab.store.run import FINISHED, UNFINISHED, Epochs, Run, as_typed, read_config
 from cifarlab.store.sweep import Sweep, is_sweep
@@ -161,7 +162,7 @@ def names(seen: Sequence[Seen], *, values_only: bool = False) -> list[str]:
         typed = dict.fromkeys(key for run in beside for key in run.typed if key not in NEUTRAL_KEYS)
         differ = [key for key in typed if len({run.value(key) for run in beside}) > 1]
         values = " ".join(
-            f"{'' if values_only else f'{key}='}{each.run.value(key)}"
+            f"{'' if values_only else f'{key}='}{_brief(each.run, key, beside)}"
             for key in differ[:_MOST_KEYS]
         )
         alike = [run for run in beside if all(run.value(k) == each.run.value(k) for k in differ)]
@@ -169,6 +170,12 @@ def names(seen: Sequence[Seen], *, values_only: bool = False) -> list[str]:
         name = values if differ and len(alike) == 1 else f"{own} {values}".strip()
         found.append(f"{each.of.rpartition('/')[2]} {name}" if several else name)
     return found
+
+
+def _brief(run: Run, key: str, beside: Sequence[Run]) -> str:
+    """The value of a key in as few digits as still tell the runs apart."""
+    values = {other.value(key) for other in beside}
+    return (brief if len(set(map(brief, values))) == len(values) else str)(run.value(key))
 
 
 def _read(folder: Path, *plan: Any, planned: bool) -> Run:

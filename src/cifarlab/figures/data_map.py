@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.ticker import NullFormatter
 
-from cifarlab.figures.style import Figure, plain
+from cifarlab.figures.style import COLOURS, Figure, plain
 
 
 def draw(
@@ -41,7 +41,7 @@ def draw(
     bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
     bar.outline.set_visible(False)
-    right.hist(correctness, bins=np.linspace(0, 1, 11).tolist(), color="#1f6f9f", rwidth=0.9)
+    right.hist(correctness, bins=np.linspace(0, 1, 11).tolist(), color=COLOURS[0], rwidth=0.9)
     right.set(xlabel="share of epochs answered rightly", ylabel="images", xlim=(0, 1))
     plain(right)
     if title:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from cifarlab.figures.style import Figure, plain
+from cifarlab.figures.style import COLOURS, Figure, plain
 
 _LEVELS = 14  # of equal loss
 
@@ -41,15 +41,17 @@ def draw(values: np.ndarray, places: Sequence[float], title: str = "") -> Figure
     bar.set_ticks(np.log(marked).tolist(), labels=[f"{level:.3g}" for level in marked])
     bar.outline.set_visible(False)
     middle = len(places) // 2
-    right.plot(places, values[middle], "o-", color="#1f6f9f", ms=4, lw=1.2, label="first direction")
-    right.plot(places, values[:, middle], "s-", color="#d1660f", ms=4, lw=1.2, label="second")
+    right.plot(
+        places, values[middle], "o-", color=COLOURS[0], ms=4, lw=1.2, label="first direction"
+    )
+    right.plot(places, values[:, middle], "s-", color=COLOURS[1], ms=4, lw=1.2, label="second")
     right.set(xlabel="from the net, in lengths of its filters", ylabel="cross-entropy (nats)")
     right.set_yscale("log")
     right.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     right.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     right.yaxis.set_minor_locator(NullLocator())
     right.yaxis.set_minor_formatter(NullFormatter())
-    right.legend(frameon=False, fontsize=8.5)
+    right.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize=8.5)
     plain(right)
     if title:
         figure.suptitle(title, fontsize=10)

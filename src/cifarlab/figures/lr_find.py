@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cifarlab.figures.style import Figure, log_axis
+from cifarlab.figures.style import TRAINING, Figure, log_axis
 
 
 def draw(
@@ -23,7 +23,7 @@ def draw(
     axes = figure.subplots()
     log_axis(axes)
     axes.plot(rates, losses, ".", color="0.7", ms=3, label="one step")
-    axes.plot(rates, smoothed, color="#d1660f", label="smoothed")
+    axes.plot(rates, smoothed, color=TRAINING, label="smoothed")
     if suggested is not None:
         axes.axvline(suggested, color="0.4", lw=1, ls=":", label=f"optimizer.lr={suggested:.3g}")
     lowest, first = min(smoothed), smoothed[0]
@@ -33,5 +33,7 @@ def draw(
     axes.set_ylabel("training cross-entropy (nats)")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False)
+    axes.legend(  # above, off the points
+        loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False, fontsize=8.5
+    )
     return figure

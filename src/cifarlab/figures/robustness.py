@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from matplotlib.ticker import MaxNLocator
+
 from cifarlab.figures.axis import Point
 from cifarlab.figures.style import COLOURS, MARKERS, Figure, in_legend, percent, plain, short
 
@@ -17,7 +19,7 @@ def draw(severities: Sequence[int], panels: Mapping[str, Lines], title: str = ""
         panels: by group, its lines. Where all have the same labels there is one legend.
         title: above all panels.
     """
-    figure = Figure(figsize=(1.2 + 2.7 * len(panels), 3.9), layout="constrained")
+    figure = Figure(figsize=(1.2 + 2.7 * len(panels), 4.4), layout="constrained")
     columns = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axes, (name, lines) in zip(columns, panels.items(), strict=True):
         for i, (label, points) in enumerate(lines.items()):
@@ -31,6 +33,8 @@ def draw(severities: Sequence[int], panels: Mapping[str, Lines], title: str = ""
                 axes.fill_between(severities, low, high, color=colour, alpha=0.15, lw=0)
         axes.set(title=name, xlabel="severity", xticks=severities)
         axes.title.set_fontsize(10)
+        # Labels of one width, so that the legends below do not push them out of the figure
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axes.yaxis.set_major_formatter(percent)
         plain(axes)
     columns[0].set_ylabel("accuracy")
@@ -41,7 +45,9 @@ def draw(severities: Sequence[int], panels: Mapping[str, Lines], title: str = ""
         )
     else:
         for axes in columns:
-            axes.legend(loc="best", frameon=False, fontsize=8)
+            axes.legend(  # below its panel, off the lines
+                loc="upper center", bbox_to_anchor=(0.5, -0.17), frameon=False, fontsize=8
+            )
     if title:
         figure.suptitle(title, fontsize=10)
     return figure

@@ -21,6 +21,7 @@ from cifarlab.store.tables import write_csv
 
 _ACC = QUANTITIES["corrupt_acc"]
 _COMPLETE = len(GROUP_OF) * len(SEVERITIES)
+CAPTION = "Test accuracy over the severity, a panel for each group; 0: the images as they are."
 Of = Callable[[Robustness], float]
 
 
@@ -57,7 +58,7 @@ def write_robustness(
         rows += [common | row for row in _rows(each)]
     write_csv(folder / "robustness.csv", rows)
     write_atomic(folder / "robustness.json", json.dumps(documents, indent=1) + "\n")
-    drawn: list[Block] = [*summary, Grid.of(_each(by)), Picture.read(picture, folder)]
+    drawn: list[Block] = [*summary, Grid.of(_each(by)), Picture.read(picture, folder, CAPTION)]
     page = write_document(folder, "Robustness", [*drawn, *provenance(runs)], "robustness")
     return f"{markdown(summary)}\n{page}"
 

@@ -6,19 +6,30 @@ from pathlib import Path
 from typing import Any
 
 from cifarlab.report.document import Block, Grid, Picture, Text, markdown, write_document
+from cifarlab.report.facts import provenance
 from cifarlab.stats.intervals import LEAST, NAN, mean_interval
+from cifarlab.store.run import Run
 from cifarlab.store.tables import write_csv
 
 MEASURES = ("acc", "same", "features", "logits")
 _SHOWN = (0, 1, 2, 4, 8)  # pixels; shifts.csv has all
 
 
-def write_shifts(rows: Sequence[Mapping[str, Any]], folder: Path, padding: str) -> str:
+CAPTION = (
+    "Means over seeds and the four directions: validation accuracy, how often the answer is that "
+    "to the unmoved image, and how far the features move."
+)
+
+
+def write_shifts(
+    rows: Sequence[Mapping[str, Any]], folder: Path, padding: str, runs: Sequence[Run] = ()
+) -> str:
     """Write all three files and return the table, in which runs of one label are averaged.
 
     rows: one for each run and shift, with ``label``, ``run``, ``seed``, ``images``, ``shift``
         (pixels) and ``MEASURES`` (fractions).
     padding: what comes in at the edges, for the text.
+    runs: those that were measured; the page says where they come from.
     """
     by: dict[tuple[str, int], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
@@ -43,7 +54,8 @@ def write_shifts(rows: Sequence[Mapping[str, Any]], folder: Path, padding: str) 
     write_csv(folder / "shifts.csv", rows)
     picture, title = folder / "shifts.png", f"{images} validation images, edges: {padding}"
     _draw(by, labels, shifts, picture, title)
-    page = write_document(folder, "Shifts", [*blocks, Picture.read(picture, folder)], "shifts")
+    drawn: list[Block] = [*blocks, Picture.read(picture, folder, CAPTION), *provenance(runs)]
+    page = write_document(folder, "Shifts", drawn, "shifts")
     return f"{markdown(blocks)}\n{page}"
 
 

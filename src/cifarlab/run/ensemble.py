@@ -24,7 +24,7 @@ from cifarlab.stats.answers import Predictions
 from cifarlab.store import predictions
 from cifarlab.store.checkpoint import BEST, AtomicCheckpointIO, LoadedNet, load_run
 from cifarlab.store.predictions import RunPredictions
-from cifarlab.store.record import RunRecord, config_hash
+from cifarlab.store.record import RunRecord, config_hash, now
 from cifarlab.store.run import Run, write_config
 
 MODEL = "ensemble"
@@ -180,6 +180,7 @@ def make_record(
         config_hash=config_hash(config),
         code=code_of(config),
         members=members,
+        finished=now(),
     )
 
 

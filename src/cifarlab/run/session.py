@@ -58,6 +58,7 @@ from cifarlab.store.record import (
     RunRecord,
     Status,
     config_hash,
+    now,
 )
 
 log = logging.getLogger("cifarlab")
@@ -383,6 +384,7 @@ class Session:
             target=time_to(config.get("target"), rows),
             code=self.code,
             energy=self.meter.read() if self.meter else None,
+            finished=now(),
             teacher=self.teacher,
         )
 

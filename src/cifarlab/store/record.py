@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -117,6 +118,7 @@ class RunRecord:
         "weights_sha256": ...}``. It has no epochs (0 of 0) and no ``metrics`` of training images;
         its times are theirs together, ``test_reads`` the most of theirs: it is a function of their
         answers.
+    finished: when, as ``2026-11-28T15:14:07+00:00``; records of earlier versions have none.
     target: when the validation accuracy of an epoch first reached what was aimed at:
         ``{"val_acc": ..., "epoch": ..., "fit_s": ...}``, the last two ``None`` if it never
         did; ``None`` if there was no target.
@@ -150,6 +152,7 @@ class RunRecord:
     energy: dict[str, float] | None = None
     teacher: dict[str, Any] | None = None
     members: list[dict[str, Any]] | None = None
+    finished: str | None = None
 
     @property
     def title(self) -> str:
@@ -196,6 +199,8 @@ def _parse(content: str | bytes, path: Path) -> RunRecord:
 
 def _check(record: RunRecord) -> None:
     """Raise ``ValueError`` or ``KeyError`` for values that no run can have."""
+    if record.finished is not None:
+        _ = datetime.fromisoformat(record.finished)
     if record.status not in get_args(Status):
         raise ValueError(f"status={record.status}")
     for split in ("val", "test") if record.members else ("train", "val", "test"):
@@ -205,6 +210,11 @@ def _check(record: RunRecord) -> None:
                 raise ValueError(f"metrics.{split}.{name}={value}")
     if not record.members and not 1 <= record.best_epoch <= record.epochs_run:
         raise ValueError(f"best_epoch={record.best_epoch} of epochs_run={record.epochs_run}")
+
+
+def now() -> str:
+    """This moment, for ``RunRecord.finished``."""
+    return datetime.now(UTC).isoformat()
 
 
 def is_finished(folder: str | Path) -> bool:

@@ -7,6 +7,7 @@ they are asked for.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -182,8 +183,13 @@ class Run:
 
     @property
     def written(self) -> float:
-        """When ``result.json`` was written, in seconds since 1970; 0 if the run is not finished."""
-        return (self.folder / RESULT).stat().st_mtime if self.record else 0.0
+        """When the run was finished, in seconds since 1970; 0 if it is not. Of a record of earlier
+        versions it is the time of the file, which may be that of a copy."""
+        if self.record is None:
+            return 0.0
+        if said := self.record.finished:
+            return datetime.fromisoformat(said).timestamp()
+        return (self.folder / RESULT).stat().st_mtime
 
     @property
     def replicate(self) -> tuple[int, str]:

@@ -26,6 +26,11 @@ from cifarlab.use.predictor import Predictor
 
 MAX_UPLOAD = 64_000_000  # bytes of a request
 _KEPT = 60  # s until an uploaded image and the pictures made of it are removed
+# Of Markdown: a cell stays on its line, and what is too wide for a phone moves sideways
+_CSS = (
+    ".prose table { display: block; overflow-x: auto; border: 0; }"
+    ".prose :is(th, td) { white-space: nowrap; }"
+)
 _FONTS = ["system-ui", "sans-serif"]  # gradio's own theme has the browser fetch fonts elsewhere
 
 
@@ -104,6 +109,7 @@ def serve(page: Page, host: str, port: int) -> tuple[Any, str]:
             ssr_mode=False,
             max_file_size=MAX_UPLOAD,
             app_kwargs={"middleware": [Middleware(Guard, host=host)]},
+            css=_CSS,
             theme=gradio.themes.Default(font=_FONTS, font_mono=["monospace"]),
         )
     except OSError as error:

@@ -279,7 +279,9 @@ def _lines(metric: str, colours: Mapping[str, str], epochs: Sequence[float]) -> 
         "mark": {"type": "line", "point": {"size": 40}, "clip": True},
         "encoding": {
             "x": x,
-            "y": vega.y("value", words, format="%" if is_acc else "~g", scale={"zero": False}),
+            "y": vega.y(
+                "value", words, format="%" if is_acc else vega.NUMBER, scale={"zero": False}
+            ),
             "color": vega.colour(colours),
             "opacity": vega.FAINT,
             "tooltip": [

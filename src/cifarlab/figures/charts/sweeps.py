@@ -52,7 +52,10 @@ def _levels(
     x: Chart = {"field": "level", "type": "quantitative" if places else "ordinal", "title": key}
     if places:
         scale = {"type": "log"} if is_log(places) else {"zero": False}
-        x |= {"scale": scale | {"padding": 20}, "axis": {"values": [*places], "format": "~g"}}
+        x |= {
+            "scale": scale | {"padding": 20},
+            "axis": {"values": [*places], "format": vega.NUMBER},
+        }
     else:
         x |= {"scale": {"domain": [*names]}, "axis": {"labelAngle": -30 if len(names) > 3 else 0}}
     y = vega.y("value", title, format="%", scale={"zero": False, "domain": [*room]})
@@ -152,7 +155,7 @@ def _scatter(
     room = {"zero": False, "domain": vega.room([value["value"] for value in values], 0.1)}
     log = is_log(x) or (min(x) > 0 and max(x) > 5 * min(x))
     scale = {"type": "log"} if log else {"zero": False}
-    form = "~s" if min(x) >= 1000 else "~g"  # 400k parameters, and 0.4 s, not 400m
+    form = "~s" if min(x) >= 1000 else vega.NUMBER  # 400k parameters, and 0.4 s, not 400m
     points = {
         "params": [vega.CHOSEN, vega.ZOOM],
         "mark": {"type": "point", "filled": True, "size": 70},
@@ -208,7 +211,9 @@ def parallel(
         for number, key in enumerate(axes)
         for place, text in _ends(axes[key], shown[key])
     ]
-    names = [{"axis": f"{number}", "key": key} for number, key in enumerate(axes)]
+    names = [
+        {"axis": f"{number}", "key": key, "down": number % 2} for number, key in enumerate(axes)
+    ]
     x = {
         "field": "axis", "type": "ordinal",
         "axis": {"labels": False, "ticks": False, "title": None, "grid": True, "domain": False},
@@ -235,7 +240,7 @@ def parallel(
             "color": {
                 "field": "accuracy", "type": "quantitative",
                 "scale": {"scheme": {"name": "viridis", "extent": [0.15, 0.9]}},
-                "legend": {"orient": "bottom", "format": "%", "title": last},
+                "legend": {"orient": "bottom", "format": "%", "title": last, "offset": 42},
             },
             "size": {"condition": {"param": "pointed", "empty": False, "value": 5}, "value": 2},
             "opacity": {
@@ -263,9 +268,12 @@ def parallel(
     }
     heads = {
         "data": {"values": names},
-        "mark": {"type": "text", "baseline": "top", "fontWeight": "bold", "limit": 130},
+        "mark": {  # in two rows by turns, so that each has the room of two axes
+            "type": "text", "baseline": "top", "fontWeight": "bold",
+            "dy": {"expr": "14 * datum.down"}, "limit": {"expr": f"2 * width / {len(axes)} - 8"},
+        },
         "encoding": {"x": x, "y": {"value": vega.HEIGHT + 8}, "text": {"field": "key"}},
-    }
+    }  # fmt: skip
     return vega.chart(values, layer=[lines, points, labels, heads]) | {
         "padding": {"left": 5, "right": 5, "top": 5, "bottom": 20},
         "params": [least],

@@ -8,6 +8,8 @@ Chart = dict[str, Any]
 HEIGHT = 260  # pixels
 _LETTERS = 56  # of names side by side in a legend, in a chart that shares its row with another
 PER_CENT = ".2%"
+# Without a precision d3 takes that of the step between ticks, and 10 among 1, 2, 3, ... is 1e+1
+NUMBER = ".6~g"
 # ctrl, as in maps: the wheel alone goes on scrolling the page, and so does a finger
 ZOOM = {
     "name": "zoom",
@@ -27,13 +29,13 @@ def chart(values: Sequence[Chart], **parts: Any) -> Chart:
     return {"width": "container", "height": HEIGHT, "data": {"values": [*values]}, **parts}
 
 
-def x(field: str, title: str = "", format: str = "~g", scale: Any = None, **more: Any) -> Chart:
+def x(field: str, title: str = "", format: str = NUMBER, scale: Any = None, **more: Any) -> Chart:
     found = {"field": field, "type": "quantitative", "title": title or field, **more}
     axis = {"format": format} | ({"tickMinStep": 1} if title in ("", "cell") else {})
     return found | {"axis": axis, "scale": scale or {"zero": False, "nice": False, "padding": 8}}
 
 
-def y(field: str, title: str, format: str = "~g", scale: Any = None) -> Chart:
+def y(field: str, title: str, format: str = NUMBER, scale: Any = None) -> Chart:
     found = {"field": field, "type": "quantitative", "title": title, "axis": {"format": format}}
     return found | ({"scale": scale} if scale else {})
 

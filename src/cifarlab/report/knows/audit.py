@@ -11,6 +11,7 @@ from cifarlab.base.errors import UserError
 from cifarlab.figures.curves import save
 from cifarlab.figures.predictions import contact_sheet
 from cifarlab.report.document import Block, Grid, Heading, Picture, Text
+from cifarlab.report.facts import provenance
 from cifarlab.report.images import images_of
 from cifarlab.report.page import write_page
 from cifarlab.stats.labels import Suspects, find_suspects
@@ -72,7 +73,9 @@ def write_audit(runs: Sequence[Run], show: int, out: Path) -> str:
             Grid.of(_pairs(found, classes), words=(0, 1)),
             Text("All suspects: suspects.csv", "small"),
         ]
-    return write_page(out, f"Label audit: {runs[0].result.data['name']}", blocks)
+    return write_page(
+        out, f"Label audit: {runs[0].result.data['name']}", [*blocks, *provenance(runs)]
+    )
 
 
 def out_of_fold(

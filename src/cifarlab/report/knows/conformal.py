@@ -8,6 +8,7 @@ from cifarlab.figures import conformal as figure
 from cifarlab.figures.curves import save
 from cifarlab.figures.style import beside_labels
 from cifarlab.report.document import Block, Grid, Heading, Picture, Text
+from cifarlab.report.facts import provenance
 from cifarlab.report.page import write_page
 from cifarlab.stats.conformal import SCORES, Sets, conformal_sets
 from cifarlab.store.run import Run
@@ -61,7 +62,7 @@ def write_conformal(run: Run, alpha: float, out: Path) -> str:
         Grid.of(by_class),
         Picture.read(picture, out),
     ]
-    return write_page(out, f"Conformal sets: {run.result.name}", blocks)
+    return write_page(out, f"Conformal sets: {run.result.name}", [*blocks, *provenance([run])])
 
 
 def _shown(sets: Sets) -> list[str]:

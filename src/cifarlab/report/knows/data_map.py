@@ -12,6 +12,7 @@ from cifarlab.figures.curves import save
 from cifarlab.figures.predictions import contact_sheet
 from cifarlab.figures.style import beside_labels
 from cifarlab.report.document import Block, Grid, Heading, Picture, Text
+from cifarlab.report.facts import provenance
 from cifarlab.report.images import images_of
 from cifarlab.report.page import write_page
 from cifarlab.store.data_map import DATA_MAP, DataMap
@@ -90,7 +91,7 @@ def write_data_map(run: Run, show: int, out: Path) -> str:
         Grid.of(_by_class(labels, images.classes, confidence, variability, correctness)),
         Text("All images: data_map.csv", "small"),
     ]  # fmt: skip
-    return write_page(out, f"Data map: {run.result.name}", blocks)
+    return write_page(out, f"Data map: {run.result.name}", [*blocks, *provenance([run])])
 
 
 def _summary(correctness: Float[np.ndarray, " n"]) -> list[list[str]]:

@@ -10,6 +10,7 @@ from cifarlab.figures import differences as figure
 from cifarlab.figures import reliability as diagrams
 from cifarlab.figures.curves import save
 from cifarlab.report.document import Block, Grid, Heading, Picture, Text
+from cifarlab.report.facts import provenance
 from cifarlab.report.knows.common import folders_of
 from cifarlab.report.page import write_page
 from cifarlab.report.side_by_side import labels, load
@@ -65,7 +66,7 @@ def write_differences(folders: Sequence[Path], out: Path) -> str:
         Grid.of(_places(more, p, classes, names), words=(0, 1)),
         Picture.read(matrix, out),
     ]
-    return write_page(out, f"Differences: {', '.join(names)}", blocks)
+    return write_page(out, f"Differences: {', '.join(names)}", [*blocks, *provenance(runs)])
 
 
 def by_place(a: Predictions, b: Predictions) -> Float[np.ndarray, "classes classes"]:

@@ -15,6 +15,7 @@ from cifarlab.figures.curves import save
 from cifarlab.inspection import calls, grad_cam, last_maps
 from cifarlab.inspection.occlusion import occlusion
 from cifarlab.report.document import Block, Grid, Picture, Text
+from cifarlab.report.facts import provenance
 from cifarlab.report.knows.common import Seen, folders_of, net_of
 from cifarlab.report.page import write_page
 from cifarlab.report.side_by_side import labels, load
@@ -84,7 +85,7 @@ def write_disagreements(
         ),
         Picture.read(picture, out),
     ]
-    return write_page(out, f"Disagreements: {', '.join(names)}", blocks)
+    return write_page(out, f"Disagreements: {', '.join(names)}", [*blocks, *provenance(runs)])
 
 
 @torch.no_grad()

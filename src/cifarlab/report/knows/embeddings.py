@@ -15,6 +15,7 @@ from cifarlab.figures import embedding as figure
 from cifarlab.figures.curves import save
 from cifarlab.inspection.features import penultimate
 from cifarlab.report.document import Block, Code, Grid, Heading, Picture, Text
+from cifarlab.report.facts import provenance
 from cifarlab.report.knows.common import Seen, net_of
 from cifarlab.report.page import write_page
 from cifarlab.store.run import Run
@@ -69,7 +70,7 @@ def write_embeddings(run: Run, method: str, images: int, seed: int, out: Path) -
         Code([f"tensorboard --logdir {projector}"]),
         Text("Its tab PROJECTOR has all features with image, label and answer.", "small"),
     ]
-    return write_page(out, f"Embeddings: {run.result.name}", blocks)
+    return write_page(out, f"Embeddings: {run.result.name}", [*blocks, *provenance([run])])
 
 
 def pca(

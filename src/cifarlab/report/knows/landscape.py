@@ -13,6 +13,7 @@ from cifarlab.figures import landscape as figure
 from cifarlab.figures.curves import save
 from cifarlab.inspection.landscape import direction, loss_slice
 from cifarlab.report.document import Block, Grid, Picture, Text
+from cifarlab.report.facts import provenance
 from cifarlab.report.knows.common import Seen, net_of
 from cifarlab.report.page import write_page
 from cifarlab.stats.calibration import cross_entropy
@@ -84,4 +85,4 @@ def write_landscape(run: Run, images: int, steps: int, span: float, seed: int, o
         Picture.read(picture, out),
         Text("All values: landscape.csv", "small"),
     ]
-    return write_page(out, f"Loss slice: {run.result.name}", blocks)
+    return write_page(out, f"Loss slice: {run.result.name}", [*blocks, *provenance([run])])

@@ -14,6 +14,7 @@ from cifarlab.inspection import calls
 from cifarlab.inspection.features import answers_of
 from cifarlab.inspection.similarity import cka, gram
 from cifarlab.report.document import Block, Grid, Picture, Text
+from cifarlab.report.facts import provenance
 from cifarlab.report.knows.common import Seen, folders_of, net_of
 from cifarlab.report.page import write_page
 from cifarlab.report.side_by_side import labels, load
@@ -72,7 +73,9 @@ def write_similarity(folders: Sequence[Path], images: int, out: Path) -> str:
         Grid([names[0], f"most alike in {names[1]}", "CKA"], table[1:], words=(1,)),
         Text(f"All values: {file.name}", "small"),
     ]
-    return write_page(out, f"Similarity of layers: {', '.join(names)}", blocks)
+    return write_page(
+        out, f"Similarity of layers: {', '.join(names)}", [*blocks, *provenance(runs)]
+    )
 
 
 def grams_of(loaded: LoadedNet, seen: Seen) -> dict[str, Tensor]:

@@ -222,8 +222,12 @@ def _trained_on(results: StudyResults) -> str:
     if not runs:
         return ""
     text = trained_on([run.result for run in runs.values()])
-    # What is published has no log, and its files are as old as their copy
-    ended = [run.written for run in runs.values() if (run.folder / "run.log").is_file()]
+    # What earlier versions published has no date and no log: its files are as old as their copy
+    ended = [
+        run.written
+        for run in runs.values()
+        if run.result.finished or (run.folder / "run.log").is_file()
+    ]
     return f"{text} Last run: {when(max(ended))}." if ended else text
 
 
