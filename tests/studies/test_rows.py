@@ -94,6 +94,16 @@ def test_every_option_that_counts_epochs_is_shortened() -> None:
     assert sorted(scaled(config, 0.5, [])) == sorted(f"{k}={v}" for k, v in shorter.items())
 
 
+def test_the_last_epoch_of_a_shortened_run_is_validated() -> None:
+    config = {"max_epochs": 14, "trainer": {"check_val_every_n_epoch": 2}}
+    every = "trainer.check_val_every_n_epoch"
+    assert scaled(config, 0.05, []) == ["max_epochs=1", f"++{every}=1"]
+    assert scaled(config, 0.8, []) == ["max_epochs=11", f"++{every}=1"]
+    assert scaled(config, 0.7, []) == ["max_epochs=10", f"++{every}=1"]
+    assert scaled(config, 0.85, []) == ["max_epochs=12"]
+    assert scaled(config, 0.5, ["max_epochs=6", f"{every}=3"]) == []
+
+
 @pytest.mark.parametrize(
     ("firsts", "scale", "expected"),
     [

@@ -25,6 +25,8 @@ EPOCH_KEYS = (
     "transfer.backbone_from",
 )
 
+_EVERY = "trainer.check_val_every_n_epoch"  # max_epochs is a multiple of it
+
 
 def merged(overrides: Sequence[str], typed: Sequence[str] = ()) -> list[str]:
     """The overrides of a row in their order, and then those that were typed; for each key the last.
@@ -54,7 +56,7 @@ def scaled(config: Mapping[str, Any], scale: float, typed: Sequence[str]) -> lis
     epochs.
 
     Whole numbers stay whole and are at least 1; of a list of first epochs, each stays later than
-    the one before. Keys that were typed do not change.
+    the one before; the last epoch stays one that is validated. Keys that were typed do not change.
 
     Args:
         config: of the run at full length, resolved.
@@ -75,6 +77,12 @@ def scaled(config: Mapping[str, Any], scale: float, typed: Sequence[str]) -> lis
             continue
         short = max(1, round(scale * value)) if isinstance(value, int) else scale * value
         changes += [f"{key}={short:g}"] if short != value else []
+    every = select(config, _EVERY)
+    if every and _EVERY not in fixed:
+        epochs = config["max_epochs"]
+        epochs = epochs if "max_epochs" in fixed else max(1, round(scale * epochs))
+        fits = [n for n in range(1, max(1, round(scale * every)) + 1) if epochs % n == 0]
+        changes += [f"++{_EVERY}={fits[-1]}"] if fits[-1] != every else []
     return changes
 
 
