@@ -74,6 +74,7 @@ def test_the_curves_of_rows_have_a_line_a_run_on_one_scale() -> None:
     assert scales[0] == scales[1] and low < 0.2 and high > 0.5
     (diverged,) = charts.over_epochs({"a": runs[:1]}, "loss")
     assert diverged["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0, 2.2], "but for the NaN"
+    assert diverged["layer"][0]["encoding"]["y"]["title"] == "loss", "it may be no cross-entropy"
     json.dumps([made, diverged], allow_nan=False)
 
 

@@ -139,7 +139,7 @@ def curves(rows: Mapping[str, Sequence[Curve]], metric: str, note: str = "") -> 
     for axes in list(grid.flat)[max(0, len(rows) - across) : len(rows)]:  # the lowest of a column
         axes.set_xlabel("epoch")
     for axes in grid[:, 0]:
-        axes.set_ylabel("accuracy" if metric == "acc" else "loss (nats)")
+        axes.set_ylabel("accuracy" if metric == "acc" else "loss")  # of any kind
     if metric == "acc":
         grid[0, 0].yaxis.set_major_formatter(percent)
     grid[0, 0].set_ylim(*scale_of(drawn, metric))

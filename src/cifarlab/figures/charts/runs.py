@@ -96,6 +96,7 @@ def over_epochs(rows: Mapping[str, Sequence[Curve]], metric: str) -> list[Chart]
         lines = _lines(metric, kinds, [value["epoch"] for value in values])
         lines["mark"]["point"] = {"size": 12} if len(values) < 200 else False
         lines["encoding"]["y"]["scale"] = {"domain": [*map(vega.number, ends)], "nice": False}
+        lines["encoding"]["y"]["title"] = "accuracy" if metric == "acc" else "loss"  # of any kind
         lines["encoding"]["detail"] = {"field": "run"}
         lines["encoding"]["tooltip"].insert(0, vega.tip("run"))
         marks = {
