@@ -109,7 +109,14 @@ def test_commands_compose(command: list[str]) -> None:
     plain(*single, *(first for first in firsts if not (CONF / first.partition("=")[0]).is_dir()))
 
 
-@pytest.mark.parametrize("command", [c for c in commands() if trains(c)], ids=" ".join)
+TRAINING = [
+    pytest.param(c, marks=pytest.mark.slow if "-m" in c else [], id=" ".join(c))
+    for c in commands()
+    if trains(c)
+]
+
+
+@pytest.mark.parametrize("command", TRAINING)  # of sweeps, which others try, by make test-slow
 def test_commands_run(command: list[str], cache: Path, tmp_path: Path) -> None:
     """Those that train, on few drawn images, for two epochs."""
     where = [f"data.cache_dir={cache}", f"hydra.run.dir={tmp_path / 'run'}"]

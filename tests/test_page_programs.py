@@ -32,20 +32,28 @@ SWEEPS = {
 }
 
 
+def typed_now() -> list:
+    """All of them; those that need a sweep, and each program's but the first, by
+    ``make test-slow``."""
+    seen: set[str] = set()
+    found = []
+    for line in TYPED:
+        program = line.split()[1]
+        later = "sweeps" in line or "tags=" in line or program in seen
+        found.append(pytest.param(line, marks=pytest.mark.slow if later else [], id=line))
+        seen |= set() if later else {program}
+    return found
+
+
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
-    """A folder with two runs, the sweeps of the pages and some pictures, all small."""
+    """A folder with two runs and some pictures, all small."""
     folder = tmp_path_factory.mktemp("reader")
     common = [*SMALL, f"data.cache_dir={cache}"]
     for name, model in (("one", "tbmi26_cnn"), ("two", "boelter_cnn")):
         own = [f"hydra.run.dir=outputs/runs/baseline/{name}", f"model={model}"]
         own += ["data.num_train=1000", "max_epochs=2", "callbacks=[default,data_map]"]
         run(folder, "train.py", *common, *own)
-    for command in SWEEPS.values():
-        words = [word for word in command if not word.startswith((*MINE, "max_epochs="))]
-        words = [re.sub("^seed=.*", "seed=0,1", word) for word in words]
-        short = ["max_epochs=1", "evaluation=false", "tags=[paper]"]
-        run(folder, "train.py", *words, *common, *short)
     rng = np.random.default_rng(0)
     for name in ("cat.jpg", *(f"photos/{kind}/{i}.png" for kind in "ab" for i in range(12))):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -55,6 +63,17 @@ def reader(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     (folder / "data").mkdir()
     shutil.move(packed, folder / "data/cifar10-images.tar.xz")
     return folder
+
+
+@pytest.fixture(scope="module")
+def sweeps(reader: Path, cache: Path) -> None:
+    """The sweeps of the pages in the reader's folder, small."""
+    common = [*SMALL, f"data.cache_dir={cache}"]
+    for command in SWEEPS.values():
+        words = [word for word in command if not word.startswith((*MINE, "max_epochs="))]
+        words = [re.sub("^seed=.*", "seed=0,1", word) for word in words]
+        short = ["max_epochs=1", "evaluation=false", "tags=[paper]"]
+        run(reader, "train.py", *words, *common, *short)
 
 
 def run(folder: Path, script: str, *words: str) -> str:
@@ -72,8 +91,12 @@ def filled(line: str) -> list[str]:
     return shlex.split(line)
 
 
-@pytest.mark.parametrize("line", TYPED, ids=str)
-def test_programs_run(line: str, reader: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("line", typed_now())
+def test_programs_run(
+    line: str, reader: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    if "sweeps" in line or "tags=" in line:
+        request.getfixturevalue("sweeps")
     _, script, *words = filled(line)
     if "new.py" in script:
         monkeypatch.delenv(labs.VARIABLE)
