@@ -106,3 +106,12 @@ def test_its_state_is_in_the_checkpoint(run_here, tmp_path: Path) -> None:
     without = run_here(tmp_path / "without", "batch_size=64", "logger=none")
     weights, plain = net_weights(checkpoint), net_weights(read_checkpoint(without / LAST))
     assert not all(torch.equal(weights[name], plain[name]) for name in weights)
+
+
+def test_with_nothing_left_out_it_is_the_run_without_it(run_here, tmp_path: Path) -> None:
+    """As in experiment=speedrun_90 and in the ablation's rows without it."""
+    common = ["batch_size=64", "logger=none", "max_epochs=3"]
+    whole = run_here(tmp_path / "all", *OPTIONS, *common, "callbacks.hard_examples.share=1")
+    without = run_here(tmp_path / "without", *common)
+    weights, plain = (net_weights(read_checkpoint(run / LAST)) for run in (whole, without))
+    assert all(torch.equal(weights[name], plain[name]) for name in plain)

@@ -68,9 +68,8 @@ class HardExamples(Callback):
         if self.leaves_out:
             kept = math.ceil(self.share * len(images))
             due = self.left_out[images] >= self.skips
-            order = (
-                self.losses[images].masked_fill(due, math.inf).argsort(descending=True, stable=True)
-            )
+            losses = self.losses[images].masked_fill(due, math.inf)
+            order = losses.argsort(descending=True, stable=True)
             self.left_out[images[order[kept:]]] += 1
             images = images[order[:kept].sort().values]
             self.left_out[images] = 0

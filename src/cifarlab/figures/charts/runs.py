@@ -22,6 +22,7 @@ from cifarlab.figures.style import (
     colour_of,
 )
 
+_DOTTED = 200  # points of a small chart, at most, that are seen one by one
 _NAMES = {"train": "training", "val": "validation"}
 
 
@@ -94,7 +95,7 @@ def over_epochs(rows: Mapping[str, Sequence[Curve]], metric: str) -> list[Chart]
     charts = []
     for row, values, best in panels:
         lines = _lines(metric, kinds, [value["epoch"] for value in values])
-        lines["mark"]["point"] = {"size": 12} if len(values) < 200 else False
+        lines["mark"]["point"] = {"size": 12} if len(values) <= _DOTTED else False
         lines["encoding"]["y"]["scale"] = {"domain": [*map(vega.number, ends)], "nice": False}
         lines["encoding"]["y"]["title"] = "accuracy" if metric == "acc" else "loss"  # of any kind
         lines["encoding"]["detail"] = {"field": "run"}

@@ -204,11 +204,6 @@ def _report(row: str) -> str:
     return row.partition(".")[0]
 
 
-def has_curves(rows: Sequence[Evidence]) -> bool:
-    """Whether there is a picture of ``curves``."""
-    return any(run.epochs for item in rows if item.compared for run in item.compared.line.runs)
-
-
 def curves(rows: Sequence[Evidence]) -> dict[str, list[Curve]]:
     """The curves of the runs of every whole row that have their epochs, those of one experiment
     once."""

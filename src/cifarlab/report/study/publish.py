@@ -183,7 +183,7 @@ def page(published: Path, studies: Sequence[StudyResults], known: Sequence[Study
             Text(Markup("The same with more figures: [the studies' pages](study_pages.md)."))
         )
     blocks += evidence.blocks(rows, target, f"{published.name}_appendix.md")
-    if evidence.has_curves(rows):
+    if evidence.curves(rows):
         file = f"{published.name}/{CURVES}"
         blocks.append(Picture(CURVES, caption=evidence.CURVES, file=file))
     if studies:
