@@ -47,6 +47,7 @@ from tests.conftest import plain
             "callbacks=hard_examples callbacks.hard_examples.share=0",
             r"share=0: must be .* \(0, 1\]",
         ),
+        ("callbacks=freeze", r"freeze.parameters=\[\]: must be names of parameters, one or more"),
         ("callbacks=ema callbacks.ema.decay=1", r"ema.decay=1: must be a number in \[0, 1\)"),
         ("callbacks=ema callbacks.ema.update_every_n_steps=0", "must be a whole number, 1 or more"),
         ("callbacks=swa callbacks.swa.start_epoch=0", "must be a whole number, 1 or more"),

@@ -22,6 +22,7 @@ GROUPS = sorted(
 )
 NEEDS = {  # values without a default, and what an option goes with
     "data=image_folder": ["data.root=."],
+    "callbacks=freeze": ["callbacks.freeze.parameters=[features]"],
     "callbacks=keep_zeros": ["init_from=pruned.pt"],
     "loss=distillation": ["loss.teacher=."],
     "transfer=frozen": ["model=vgg11_bn"],

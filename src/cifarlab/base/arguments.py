@@ -346,6 +346,11 @@ class SWA(TypedDict, total=False):
     start_epoch: Count
 
 
+class Freeze(TypedDict, total=False):
+    parameters: Required[Annotated[list[str], Len(1), doc("names of parameters, one or more")]]
+    from_epoch: Count
+
+
 class HardExamples(TypedDict, total=False):
     share: Share
     from_epoch: Count
@@ -468,6 +473,7 @@ SCHEMAS: dict[str, Any] = {  # arguments of what ``_target_`` may name; others' 
     "cifarlab.callbacks.EMA": EMA,
     "cifarlab.callbacks.SWA": SWA,
     "cifarlab.callbacks.KeepZeros": Nothing,
+    "cifarlab.callbacks.Freeze": Freeze,
     "cifarlab.callbacks.HardExamples": HardExamples,
     "cifarlab.callbacks.Lookahead": Lookahead,
     "cifarlab.callbacks.ProgressiveResize": ProgressiveResize,

@@ -6,6 +6,7 @@ from cifarlab.callbacks.curves import Curves
 from cifarlab.callbacks.data_map import RecordDataMap
 from cifarlab.callbacks.early_stopping import EarlyStopping
 from cifarlab.callbacks.epochs import EpochRecorder
+from cifarlab.callbacks.freeze import Freeze
 from cifarlab.callbacks.hard_examples import HardExamples
 from cifarlab.callbacks.interruption import Interrupted, StopOnSignal, undisturbed
 from cifarlab.callbacks.keep_zeros import KeepZeros
@@ -26,6 +27,7 @@ __all__ = [
     "Curves",
     "EarlyStopping",
     "EpochRecorder",
+    "Freeze",
     "HardExamples",
     "Interrupted",
     "KeepBest",

@@ -109,9 +109,9 @@ class Muon(Optimizer):
         return loss
 
     def _step_matrices(self, group: Group) -> None:
-        """Matrices of one shape together."""
+        """Matrices of one shape together; on a CPU each by itself, which is quicker there."""
         lr, momentum = group["lr"], group["momentum"]
-        alike: dict[tuple[int, ...], list[tuple[nn.Parameter, Tensor]]] = defaultdict(list)
+        alike: dict[Any, list[tuple[nn.Parameter, Tensor]]] = defaultdict(list)
         for parameter in group["params"]:
             if parameter.grad is None:
                 continue
@@ -120,15 +120,18 @@ class Muon(Optimizer):
                 state["momentum_buffer"] = torch.zeros_like(gradient)
             buffer = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
             update = gradient.lerp(buffer, momentum) if group["nesterov"] else buffer
-            alike[tuple(update.shape)].append((parameter, update))
-        for shape, members in alike.items():
+            alike[parameter if parameter.is_cpu else update.shape].append((parameter, update))
+        for members in alike.values():
+            first = members[0][1]
             updates = orthogonal(
-                torch.stack([update for _, update in members]),
+                first[None]
+                if len(members) == 1
+                else torch.stack([update for _, update in members]),
                 group["ns_coefficients"],
                 group["ns_steps"],
                 group["eps"],
             )
-            adjusted = lr * ADJUST[group["adjust_lr_fn"]](*shape)
+            adjusted = lr * ADJUST[group["adjust_lr_fn"]](*first.shape)
             for (parameter, _), update in zip(members, updates, strict=True):
                 if self.normalize:
                     parameter.mul_(len(parameter) ** 0.5 / parameter.norm())
@@ -155,9 +158,6 @@ def orthogonal(
 
     coefficients: of the iteration's polynomial; eps: the least norm that is divided by.
     """
-    if matrices.device.type == "cpu" and len(matrices) > 1:  # which is quicker with one at a time
-        each = [orthogonal(matrix[None], coefficients, steps, eps) for matrix in matrices]
-        return torch.cat(each)
     x = matrices.to(_precision(matrices.device))
     tall = x.shape[1] > x.shape[2]
     x = x.mT if tall else x

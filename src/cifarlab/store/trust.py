@@ -32,6 +32,7 @@ _EXACTLY = frozenset(
         "cifarlab.callbacks.CSV",
         "cifarlab.callbacks.EarlyStopping",
         "cifarlab.callbacks.EMA",
+        "cifarlab.callbacks.Freeze",
         "cifarlab.callbacks.KeepBest",
         "cifarlab.callbacks.HardExamples",
         "cifarlab.callbacks.KeepZeros",

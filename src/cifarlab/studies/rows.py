@@ -17,6 +17,7 @@ EPOCH_KEYS = (
     "callbacks.top_k.every_n_epochs",
     "callbacks.progressive.from_epochs",
     "callbacks.hard_examples.from_epoch",
+    "callbacks.freeze.from_epoch",
     "scheduler.every",
     "scheduler.half_cycle",
     "scheduler.warmup_epochs",
