@@ -20,6 +20,7 @@ from cifarlab.base.errors import UserError
 from cifarlab.base.kinds import shown
 from cifarlab.bench import textbook
 from cifarlab.bench.timing import Case, Clock, in_stretches
+from cifarlab.lit.depthwise import widen_depthwise
 from cifarlab.run.build import build, build_trainer, precision, without_noise
 from cifarlab.run.session import Session
 from cifarlab.store.checkpoint import build_net
@@ -142,7 +143,8 @@ def pipeline(config: RunConfig, folder: Path, steps: int, warmup: int, workers: 
 
 def step(config: RunConfig, steps: int, warmup: int) -> Case:
     """A net's step on one batch: forward, loss, backward, optimizer. Ours: channels last, the
-    precision of ``trainer.precision``. Textbook: contiguous memory, 32 bits."""
+    precision of ``trainer.precision``, depthwise convolutions in 32 bits where those are quicker.
+    Textbook: contiguous memory, 32 bits."""
     device = hardware.find_device(config["trainer"]["accelerator"])
     clock = Clock(device)
 
@@ -151,6 +153,8 @@ def step(config: RunConfig, steps: int, warmup: int) -> Case:
         net = build_net(config["model"], 10, 32).to(device).train()
         layout = torch.contiguous_format if plainly else torch.channels_last
         net = net.to(memory_format=layout)
+        if not plainly:
+            widen_depthwise(net)
         images = torch.randn(config["batch_size"], 3, 32, 32, device=device)
         images = images.contiguous(memory_format=layout)
         labels = torch.randint(10, (config["batch_size"],), device=device)
@@ -168,7 +172,8 @@ def step(config: RunConfig, steps: int, warmup: int) -> Case:
         return 1e3 * in_stretches(moments, 1)
 
     ways = {"ours": lambda: timed(False), "textbook": lambda: timed(True)}
-    return Case(config["choices"]["model"], "ms a step", ways)
+    model = config["model"].get("name") or config["choices"]["model"]
+    return Case(model, "ms a step", ways)
 
 
 def compiled(

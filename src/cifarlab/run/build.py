@@ -31,6 +31,7 @@ from cifarlab.base.seeding import derive
 from cifarlab.base.weights import digest
 from cifarlab.callbacks import Tracker, WholeBatch
 from cifarlab.lit import Compiled, ImageClassifier
+from cifarlab.lit.depthwise import widen_depthwise
 from cifarlab.lit.distillation import Distillation, Teacher
 from cifarlab.lit.losses import CrossEntropy
 from cifarlab.stats.quantities import METRICS
@@ -109,6 +110,7 @@ def build(config: RunConfig, *, pretrained: bool = True) -> tuple[Any, ImageClas
     prepare: Callable[[torch.Tensor], None] | None = getattr(net, "prepare", None)
     if prepare is not None:
         prepare(data.examples(_PREPARING))
+    widen_depthwise(net)
     if pretrained and (source := config.get("init_from")):
         log.info("begin  %s", begin_from(net, Path(source)))
     loss = build_loss(config, data)
