@@ -1,10 +1,12 @@
 import math
+from functools import partial
 
 import pytest
 import torch
 
 from cifarlab.base.errors import UserError
 from cifarlab.lit import optim
+from cifarlab.store.checkpoint import LAST, read_checkpoint
 
 STEPS = 100
 
@@ -127,3 +129,37 @@ def test_plateau() -> None:
     assert seen == [0.1, 0.1, 0.1, 0.05, 0.05, 0.05, 0.03, 0.03, 0.03]
     with pytest.raises(UserError, match=r"plateau.factor=1: must be a number in \(0, 1\)"):
         optim.plateau(optimizer, STEPS, EPOCH, factor=1)
+
+
+def test_adam_in_one_kernel_is_adam() -> None:
+    for cls in (torch.optim.Adam, torch.optim.AdamW):
+        weights = [torch.nn.Parameter(torch.linspace(-1, 1, 60).view(3, 20)) for _ in range(2)]
+        made = partial(cls, lr=0.01, weight_decay=0.1)
+        optimizers = [make([w]) for make, w in zip((made, optim.fused(made)), weights, strict=True)]
+        assert [o.param_groups[0]["fused"] for o in optimizers] == [None, True]
+        for _ in range(5):
+            for weight, optimizer in zip(weights, optimizers, strict=True):
+                weight.grad = weight.detach().sin() ** 2
+                optimizer.step()
+        torch.testing.assert_close(*weights)
+        assert (weights[0] - torch.linspace(-1, 1, 60).view(3, 20)).abs().max() > 0.04
+
+
+def test_other_optimizers_stay_as_they_are() -> None:
+    for kept in (
+        partial(torch.optim.SGD, lr=0.1, momentum=0.9),
+        partial(torch.optim.Adam, lr=0.1, foreach=True),
+        partial(torch.optim.Adam, lr=0.1, fused=False),
+    ):
+        assert optim.fused(kept) is kept
+
+
+@pytest.mark.parametrize(("clip", "fuses"), [("null", True), ("1.0", None)])
+def test_a_run_whose_gradients_are_clipped_has_the_loop(
+    run_here, tmp_path, clip: str, fuses: bool | None
+) -> None:
+    """Lightning refuses to clip for a fused one."""
+    options = ["optimizer=adamw", f"trainer.gradient_clip_val={clip}", "logger=none"]
+    folder = run_here(tmp_path / "run", *options, "trainer.precision=bf16-mixed")
+    (state,) = read_checkpoint(folder / LAST)["optimizer_states"]
+    assert [group["fused"] for group in state["param_groups"]] == [fuses]

@@ -21,6 +21,7 @@ from cifarlab.base.kinds import shown
 from cifarlab.bench import textbook
 from cifarlab.bench.timing import Case, Clock, in_stretches
 from cifarlab.lit.depthwise import widen_depthwise
+from cifarlab.lit.optim import fused
 from cifarlab.run.build import build, build_trainer, precision, without_noise
 from cifarlab.run.session import Session
 from cifarlab.store.checkpoint import build_net
@@ -143,8 +144,8 @@ def pipeline(config: RunConfig, folder: Path, steps: int, warmup: int, workers: 
 
 def step(config: RunConfig, steps: int, warmup: int) -> Case:
     """A net's step on one batch: forward, loss, backward, optimizer. Ours: channels last, the
-    precision of ``trainer.precision``, depthwise convolutions in 32 bits where those are quicker.
-    Textbook: contiguous memory, 32 bits."""
+    precision of ``trainer.precision``, depthwise convolutions in 32 bits where those are quicker,
+    Adam in one kernel. Textbook: contiguous memory, 32 bits."""
     device = hardware.find_device(config["trainer"]["accelerator"])
     clock = Clock(device)
 
@@ -158,7 +159,8 @@ def step(config: RunConfig, steps: int, warmup: int) -> Case:
         images = torch.randn(config["batch_size"], 3, 32, 32, device=device)
         images = images.contiguous(memory_format=layout)
         labels = torch.randint(10, (config["batch_size"],), device=device)
-        optimizer = instantiate(config["optimizer"])(net.parameters())
+        chosen = instantiate(config["optimizer"])
+        optimizer = (chosen if plainly else fused(chosen))(net.parameters())
         cast = contextlib.nullcontext() if plainly else autocast(config, device)
         moments = []
         for number in range(warmup + steps + 1):
@@ -173,7 +175,8 @@ def step(config: RunConfig, steps: int, warmup: int) -> Case:
 
     ways = {"ours": lambda: timed(False), "textbook": lambda: timed(True)}
     model = config["model"].get("name") or config["choices"]["model"]
-    return Case(model, "ms a step", ways)
+    optimizer = config["choices"]["optimizer"]
+    return Case(model if optimizer == "sgd" else f"{model} {optimizer}", "ms a step", ways)
 
 
 def compiled(

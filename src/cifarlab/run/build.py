@@ -34,6 +34,7 @@ from cifarlab.lit import Compiled, ImageClassifier
 from cifarlab.lit.depthwise import widen_depthwise
 from cifarlab.lit.distillation import Distillation, Teacher
 from cifarlab.lit.losses import CrossEntropy
+from cifarlab.lit.optim import fused
 from cifarlab.stats.quantities import METRICS
 from cifarlab.store.checkpoint import (
     AtomicCheckpointIO,
@@ -123,10 +124,13 @@ def build(config: RunConfig, *, pretrained: bool = True) -> tuple[Any, ImageClas
     }
     if isinstance(loss, Distillation):
         identity["teacher"] = give_teacher(loss, data)
+    optimizer = instantiate(config["optimizer"], _convert_="all")
+    if not config["trainer"].get("gradient_clip_val"):  # Lightning clips for no fused optimizer
+        optimizer = fused(optimizer)
     module = instantiate(config["transfer"], _convert_="all")(
         net.to(memory_format=torch.channels_last),
         num_classes=len(data.classes),
-        optimizer=instantiate(config["optimizer"], _convert_="all"),
+        optimizer=optimizer,
         scheduler=instantiate(config["scheduler"], _convert_="all"),
         loss=loss,
         decay_all=config["decay_all"],
