@@ -92,6 +92,26 @@ def test_what_is_ours_of_a_recipe(tmp_path: Path) -> None:
     assert "| contradicted" not in text
 
 
+def test_what_we_ask_ourselves_may_be_contradicted_and_a_quote_not(tmp_path: Path) -> None:
+    """Of a study of our own all is ours; what is no report's words has no quotation marks."""
+    check = CONTENT["claims"][0]["check"] | {"a": "b", "b": "a"}
+    for key, verdict, said in (
+        ("asked", "contradicted", "| b > a "),
+        ("quote", "undecided", "| “b > a” (not as claimed, in an experiment of ours, not the"),
+    ):
+        content = CONTENT | {"source": "ours", "claims": [{key: "b > a", "check": check}]}
+        write_report(write(tmp_path / key, content, CELLS))
+        text = (tmp_path / key / "report.md").read_text()
+        assert "## What is asked" in text and "source claims" not in text
+        assert said in text and f"| {verdict}" in text
+
+
+def test_rows_of_too_few_seeds_are_no_ties(tmp_path: Path) -> None:
+    text = write_report(write(tmp_path / "s", CONTENT, dict([*CELLS.items()][:4])))
+    assert "Of too few seeds to tell: b. It has the highest" in text
+    assert "Not told apart" not in text
+
+
 def test_two_seeds_are_shown_as_they_are(tmp_path: Path) -> None:
     text = write_report(write(tmp_path / "s", CONTENT, dict([*CELLS.items()][:2])))
     assert re.search(

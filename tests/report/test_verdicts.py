@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from cifarlab.report.study.verdicts import compare, difference, estimate, judge
+from cifarlab.report.study.verdicts import ALL, compare, difference, estimate, judge
 from cifarlab.stats.quantities import quantity
 from cifarlab.store.record import RunRecord
 from cifarlab.store.run import Run, of_epochs
@@ -53,6 +53,18 @@ def test_compatible_is_said_where_the_interval_can_tell() -> None:
     assert (finding.verdict, round(finding.half, 4)) == ("compatible", 0.0199)
     assert compare(reported(0.829), runs(0.8059, 0.810, 0.8141))[1].verdict == "uninformative"
     assert compare(reported(0.831), runs(0.8059, 0.810, 0.8141))[1].verdict == "report is higher"
+
+
+def test_a_loss_is_compatible_where_the_interval_can_tell() -> None:
+    """Standard deviation 0.02, T2 x 0.02 x sqrt(4/3) = 0.0994 nats; 0.021: 0.1043."""
+    for spread, verdict in ((0.02, "compatible"), (0.021, "uninformative")):
+        made = []
+        for run, loss in zip(runs(0.8, 0.8, 0.8), (0.5 - spread, 0.5, 0.5 + spread), strict=True):
+            metrics = {split: {"loss": loss, "acc": 0.8} for split in ("train", "val", "test")}
+            record = dataclasses.replace(run.result, metrics=metrics)
+            made.append(made_of(Path("none"), record))
+        figure = Reported(quantity("test_loss"), 0.55, 0.55)
+        assert compare(figure, made)[1].verdict == verdict
 
 
 def test_two_seeds_have_no_interval() -> None:
@@ -109,7 +121,10 @@ def test_ranges_and_single_runs() -> None:
     assert compare(reported(0.75, infinite), runs(0.80, 0.81, 0.82))[1].verdict == "reached"
     assert compare(reported(0.80, infinite), runs(0.80, 0.81, 0.82))[1].verdict == "undecided"
     assert compare(reported(0.90, infinite), runs(0.80, 0.81, 0.82))[1].verdict == "not reached"
-    assert compare(reported(0.61, 0.66), runs(0.80, 0.81, 0.82))[1].verdict == "not reached"
+    for low, high, verdict in ((0.61, 0.66, "lower"), (0.90, 0.95, "higher")):
+        found = compare(reported(low, high), runs(0.80, 0.81, 0.82))[1]
+        assert found.verdict == f"report is {verdict}", "a range has two sides"
+    assert compare(reported(-infinite, 0.7), runs(0.80, 0.81, 0.82))[1].verdict == "not reached"
     ours, finding = compare(reported(0.80), runs(0.80))
     assert finding.verdict == "undecided" and ours is not None and not ours.has_interval
     assert compare(reported(0.80), [])[0] is None
@@ -168,6 +183,8 @@ def test_on_a_recipe_of_ours_no_claim_is_contradicted() -> None:
     assert found.verdict == "undecided"
     assert found.text == "not as claimed, on a recipe whose optimizer, split are ours"
     assert judge(claim(1), sharp, assumed=["optimizer"]).verdict == "supported"
+    found = judge(claim(3), sharp, assumed=[ALL])
+    assert found.text == "not as claimed, in an experiment of ours, not the source's"
 
 
 def test_holm_over_the_comparisons_of_a_claim() -> None:

@@ -132,11 +132,17 @@ OVERFITS = {"kind": "overfits", "a": "x"}
 def test_a_claim_is_words_and_checks_and_perhaps_a_note() -> None:
     assert parse_claim({"quote": "q", "check": OVERFITS, "note": "n"}, "").note == "n"
     assert parse_claim({"quote": "q", "check": OVERFITS}, "").note == Claim("q", ()).note == ""
-    for slip in ({"check": OVERFITS}, {"quote": "q"}, {"quote": "q", "check": OVERFITS, "as": 1}):
+    assert parse_claim({"quote": "q", "check": OVERFITS}, "").is_quote
+    ours = parse_claim({"asked": "q", "check": OVERFITS}, "")
+    assert (ours.says, ours.is_quote) == ("q", False)
+    both = {"quote": "q", "asked": "q", "check": OVERFITS}
+    unknown = {"quote": "q", "check": OVERFITS, "as": 1}
+    for slip in ({"check": OVERFITS}, {"quote": "q"}, both, unknown):
         with pytest.raises(UserError) as error:
             parse_claims([{"quote": "q", "check": OVERFITS}, slip], "here")
         assert str(error.value) == (
-            f"here, claim 2: needs quote and check, may have note; got {sorted(slip)}"
+            "here, claim 2: needs quote (or asked, if it is ours) and check, may have note; "
+            f"got {sorted(slip)}"
         )
 
 
@@ -150,10 +156,10 @@ def test_what_a_claim_speaks_of() -> None:
 @pytest.mark.parametrize(
     ("check", "words"),
     [
-        ({"kind": "about", "b": "y", "value": 2, "within": 1}, "x − y in [+1.00, +3.00] %"),
+        ({"kind": "about", "b": "y", "value": 2, "within": 1}, "x − y in [+1.00, +3.00] points"),
         ({"kind": "about", "value": 2, "within": 1}, "x in [1.00, 3.00] %"),
         ({"kind": "greater", "b": "y"}, "x − y > 0"),
-        ({"kind": "greater", "b": "y", "by": 2}, "x − y ≥ +2.00 %"),
+        ({"kind": "greater", "b": "y", "by": 2}, "x − y ≥ +2.00 points"),
         ({"kind": "at_least", "value": 0}, "x ≥ 0.00 %"),
         ({"kind": "at_most", "value": 62.5}, "x ≤ 62.50 %"),
         ({"kind": "at_most", "value": 25, "metric": "epochs_run"}, "x ≤ 25 epochs"),
@@ -170,7 +176,9 @@ def test_words(check: dict, words: str) -> None:
 
 def test_words_of_a_difference_with_a_ceiling() -> None:
     ceiling = Comparison("x", "y", quantity("val_acc"), -math.inf, 0.02)
-    assert ceiling.says() == "x − y ≤ +2.00 %"
+    assert ceiling.says() == "x − y ≤ +2.00 points"
+    within = Comparison("x", None, quantity("gap"), -math.inf, 0.05)
+    assert within.says() == "x ≤ 5.00 points", "is a difference itself"
 
 
 def test_quantities() -> None:

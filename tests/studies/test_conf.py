@@ -1,5 +1,7 @@
 """The studies and ladders that are shipped, found by glob."""
 
+import re
+
 import pytest
 import yaml
 
@@ -8,7 +10,7 @@ from cifarlab.store.checkpoint import build_net
 from cifarlab.studies.ladder import expand
 from cifarlab.studies.rows import merged, scaled
 from cifarlab.studies.schema import OURS, Study, parse_study
-from tests.conftest import CONF, options, plain
+from tests.conftest import CONF, ROOT, options, plain
 
 
 def load(name: str) -> Study:
@@ -48,7 +50,7 @@ def test_rows_compose_and_pass_the_checks(study: Study) -> None:
 @pytest.mark.parametrize("study", [s for s in ALL if s.source != OURS and s.kind == "study"])
 def test_what_a_report_leaves_open_is_said(study: Study) -> None:
     assert study.assumptions
-    assert all(claim.quote for claim in study.claims)
+    assert all(claim.is_quote for claim in study.claims)
 
 
 def test_rows_of_reports_are_fifty() -> None:
@@ -56,6 +58,21 @@ def test_rows_of_reports_are_fifty() -> None:
     reports = ("group14.", "elfarri.", "boelter.", "tbmi26.", "sapienza.")
     rows = [row.id for study in ALL for row in study.rows if row.id.startswith(reports)]
     assert len(rows) == len(set(rows)) == 50
+
+
+def test_the_page_of_studies_counts_their_rows() -> None:
+    """Each line of its table that has one number for each study that it names."""
+    text = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\| (`[^|]+) \| [^|]+ \| ([^|]+) \|$", text, re.M)
+    rows = {study.id: len(study.rows) for study in ALL}
+    counted = 0
+    for names, numbers in lines:
+        ids = re.findall(r"`(\w+)`", names)
+        said = [int(number) for number in re.findall(r"\d+", numbers)]
+        if ids and len(said) == len(ids):
+            assert said == [rows[name] for name in ids], names
+            counted += len(ids)
+    assert counted >= 20
 
 
 def test_rows_of_one_study_differ() -> None:

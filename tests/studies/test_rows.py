@@ -240,7 +240,8 @@ def reports(**figures: object) -> dict:
         ),
         (
             {"claims": [{"quote": "q"}]},
-            ", claim 1: needs quote and check, may have note; got ['quote']",
+            ", claim 1: needs quote (or asked, if it is ours) and check, may have note; "
+            "got ['quote']",
         ),
     ],
 )

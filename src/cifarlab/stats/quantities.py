@@ -65,7 +65,17 @@ class Quantity:
 
     @property
     def suffix(self) -> str:
-        return f" {self.unit}" if self.unit else ""
+        """The unit as text after a value: points where that is a difference of accuracies."""
+        return self.suffix_of_difference if self.name in _DIFFERENCES else self._after(self.unit)
+
+    @property
+    def suffix_of_difference(self) -> str:
+        """The unit as text after a difference of two values."""
+        return self._after("points" if self.unit == "%" else self.unit)
+
+    @staticmethod
+    def _after(unit: str) -> str:
+        return f" {unit}" if unit else ""
 
 
 @dataclass(frozen=True)
@@ -147,6 +157,7 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("val_acc_swing", "%", "change of validation accuracy an epoch"),
     )
 }  # fmt: skip
+_DIFFERENCES = {"gap", "val_gap", "val_minus_test", "peak_val_minus_test", "val_acc_swing"}
 _EPOCHS_TO = "epochs_to_"
 
 

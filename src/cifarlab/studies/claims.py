@@ -63,21 +63,23 @@ class Comparison:
             )
         if is_difference and (self.low, self.high) == (0.0, _INFINITE):
             bound = "> 0"
-        return f"{of} {bound}{q.suffix if bound != '> 0' else ''}"
+        suffix = q.suffix_of_difference if is_difference else q.suffix
+        return f"{of} {bound}{suffix if bound != '> 0' else ''}"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of a report.
+    """A claim: the words of a report, or what a study of ours asks.
 
-    quote: the words of the report.
-    check: as it is written in the study's file.
-    comparisons: what the check means.
+    says: the words.
+    comparisons: what the check in the study's file means.
+    is_quote: whether they are a report's.
     """
 
-    quote: str
+    says: str
     comparisons: tuple[Comparison, ...]
     note: str = ""
+    is_quote: bool = True
 
     @property
     def rows(self) -> set[str]:
@@ -86,13 +88,15 @@ class Claim:
 
 def parse_claim(plain: Mapping[str, Any], where: str) -> Claim:
     """Read a claim of a study's file: ``{quote, check, note}``, ``check`` being a statement or
-    several.
+    several. What is no report's words has ``asked`` instead of ``quote``.
 
     Raises ``UserError`` beginning with ``where`` for whatever is not the language.
     """
-    unknown = set(plain) - {"quote", "check", "note"}
-    if unknown or not plain.get("quote") or not plain.get("check"):
-        raise UserError(f"{where}: needs quote and check, may have note; got {sorted(plain)}")
+    words = [str(plain[key]) for key in ("quote", "asked") if plain.get(key)]
+    unknown = set(plain) - {"quote", "asked", "check", "note"}
+    if unknown or len(words) != 1 or not plain.get("check"):
+        text = "needs quote (or asked, if it is ours) and check, may have note"
+        raise UserError(f"{where}: {text}; got {sorted(plain)}")
     checks = plain["check"] if isinstance(plain["check"], list) else [plain["check"]]
     comparisons: list[Comparison] = []
     for check in checks:
@@ -102,7 +106,8 @@ def parse_claim(plain: Mapping[str, Any], where: str) -> Claim:
         fields = _Fields({k: v for k, v in check.items() if k != "kind"}, f"{where}, {kind}")
         comparisons += KINDS[kind](fields)
         fields.close()
-    return Claim(str(plain["quote"]), tuple(comparisons), str(plain.get("note", "")))
+    note = str(plain.get("note", ""))
+    return Claim(words[0], tuple(comparisons), note, is_quote=bool(plain.get("quote")))
 
 
 class _Fields:

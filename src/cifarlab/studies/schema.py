@@ -166,7 +166,7 @@ def parse_study(plain: Mapping[str, Any]) -> Study:
     claims = tuple(parse_claims(plain.get("claims") or [], where))
     axis = _axis(plain.get("axis"), where)
     steps = tuple(Step(**step) for step in plain.get("ladder") or [])
-    named = [(f"{where}, claim “{c.quote}”", c.rows) for c in claims]
+    named = [(f"{where}, claim “{c.says}”", c.rows) for c in claims]
     named += [(f"{where}, axis", set(axis.values))] if axis else []
     named += [(f"{where}, row {row.id}, like", {row.like}) for row in rows if row.like]
     for place, names in named:

@@ -10,6 +10,7 @@ from cifarlab.report.facts import link_to, trained_on, when
 from cifarlab.report.study.nets import best_row, mean
 from cifarlab.report.study.results import Line, StudyResults
 from cifarlab.report.study.verdicts import (
+    ALL,
     COMPATIBLE,
     CONTRADICTED,
     NOT_JUDGED,
@@ -38,19 +39,21 @@ TONES = {
 }  # fmt: skip
 FIGURES_NOTE = (
     f"Ours: mean ± 95 % interval over n seeds (Student's t), of fewer than {LEAST} the values "
-    "themselves; difference: ours minus reported. A report's figure is of one run: compatible "
-    "means within the 95 % interval of prediction for one more run of ours (one run; wider where "
-    "the report's accuracy is of other or fewer images), which does "
-    "not say that they are equal; of an accuracy, where that is wider than "
-    f"± {100 * WIDEST:g} points, uninformative. A bound or a range is held against the interval of "
-    "our mean."
+    "themselves; difference: ours minus reported, of accuracies in points. A report's figure is "
+    "of one run: compatible means within the 95 % interval of prediction for one more run of ours "
+    "(one run; wider where the report's accuracy is of other or fewer images), which does not say "
+    f"that they are equal; uninformative where that is wider than ± {100 * WIDEST['%']:g} points "
+    f"of accuracy or ± {WIDEST['nats']:g} nats of loss. A bound or a range is held against the "
+    "interval of our mean."
 )
 CLAIMS_NOTE = (
     "Supported: every interval (95 %, over seeds; differences paired over shared seeds) lies "
     "within what is claimed; contradicted: one lies outside, by Holm's correction over the "
-    "comparisons of the claim, which are its family; else undecided at these seeds. Claims are not "
-    f"corrected for each other. Fewer than {LEAST} seeds decide nothing."
+    "comparisons of the claim, which are its family, and never a source's words by a recipe of "
+    "ours; else undecided at these seeds. Figures and claims are not corrected for each other: of "
+    f"twenty that hold, one may look otherwise. Fewer than {LEAST} seeds decide nothing."
 )
+CLAIMED, ASKED = "What the source claims", "What is asked"
 _ALL = ("val_acc", "test_acc", "train_acc", "gap", "best_epoch", "epochs_run")
 
 
@@ -86,6 +89,8 @@ def judged(results: StudyResults) -> list[Judged]:
 def _judge(claim: Claim, setting: str, results: StudyResults) -> Finding:
     rows = [row for row in results.study.rows if row.id in claim.rows]
     assumed = list(dict.fromkeys(word for row in rows for word in row.assumed))
+    if results.study.source == OURS:
+        assumed = [ALL] if claim.is_quote else []
     return judge(claim, results.of(setting), results.caveats_of(claim.rows), assumed)
 
 
@@ -157,8 +162,13 @@ def winner(results: StudyResults) -> str:
     best = max(lines, key=lambda line: mean(line, "test_acc"))
     text = f"Validation accuracy chooses {first.label} ({mean(first, 'val_acc'):.2%}; "
     text += f"test {mean(first, 'test_acc'):.2%}). "
-    if ties := [line.label for line in lines if line is not first and _is_tie(first, line)]:
+    few = [line.label for line in lines if min(len(first.runs), len(line.runs)) < LEAST]
+    ties = [line.label for line in lines if line.label not in few and _is_tie(first, line)]
+    ties, few = ([label for label in labels if label != first.label] for labels in (ties, few))
+    if ties:
         text += f"Not told apart from it at these seeds: {listed(ties, 6)}. "
+    if few:
+        text += f"Of too few seeds to tell: {listed(few, 6)}. "
     if best is first:
         return text + "It has the highest test accuracy, too."
     less = 100 * (mean(best, "test_acc") - mean(first, "test_acc"))
@@ -299,7 +309,7 @@ def _claims(results: StudyResults, longest: int | None) -> Iterator[Block]:
             row[0] = f"{str(row[0])[: longest - 1]}…"
     if not rows:
         return
-    yield Heading("What the source claims")
+    yield Heading(ASKED if results.study.source == OURS else CLAIMED)
     header = ["claim", "quantity", "checked", "ours", "n", "verdict"]
     yield Grid(header, rows, words=(1, 2, 5), merged=True)
     yield Text(CLAIMS_NOTE, "small")
@@ -308,7 +318,8 @@ def _claims(results: StudyResults, longest: int | None) -> Iterator[Block]:
 def _claim(item: Judged, results: StudyResults) -> Iterator[list[Entry]]:
     """The lines of a claim, one for each comparison; the first one has the verdict."""
     claim, finding = item.claim, item.finding
-    quote = f"“{claim.quote}”" + (f" [{item.setting}]" if item.setting else "")
+    quote = f"“{claim.says}”" if claim.is_quote else claim.says
+    quote += f" [{item.setting}]" if item.setting else ""
     text = " ".join(results.study.short(word) for word in finding.text.split(" "))
     note = "; ".join(filter(None, [claim.note.rstrip("."), text]))
     quote += f" ({note})" if note else ""

@@ -16,11 +16,14 @@ from cifarlab.studies.schema import Reported
 
 TEST_IMAGES = 10_000  # of CIFAR-10
 _OF_VALIDATION = ("val_acc", "peak_val_acc", "first_val_acc", "last_val_acc")
-WIDEST = 0.02  # half the interval of an accuracy, beyond which to lie within it says nothing
+# Half the interval beyond which to lie within it says nothing: of an accuracy, 2 points; of a loss
+WIDEST = {"%": 0.02, "nats": 0.1}
 
 COMPATIBLE, UNINFORMATIVE = "compatible", "uninformative"
 SUPPORTED, CONTRADICTED = "supported", "contradicted"
 UNDECIDED, NOT_MEASURED, NOT_JUDGED = "undecided", "not measured", "not judged"
+ALL = "all"  # of a recipe is ours
+IN_OURS = "in an experiment of ours, not the source's"
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def judge(
 
     caveats: why these runs are not the experiment that the claim is about. Then it is not judged.
     assumed: what of the rows' recipes is ours. Then it is undecided instead of contradicted: with
-        the source's own recipe it might hold.
+        the source's own recipe it might hold. So is a report's claim if all is ours, ``ALL``.
     """
     found = tuple(_estimate(c, runs) for c in claim.comparisons)
     pairs = list(zip(claim.comparisons, found, strict=True))
@@ -86,6 +89,7 @@ def judge(
     if min(holm(outside)) < 1 - LEVEL:
         if assumed:
             text = f"not as claimed, on a recipe whose {', '.join(assumed)} are ours"
+            text = f"not as claimed, {IN_OURS}" if ALL in assumed else text
             return Finding(UNDECIDED, text, estimates=found)
         return Finding(CONTRADICTED, estimates=found)
     if missing:
@@ -119,8 +123,8 @@ def compare(
 
     A report's figure is of one run. So it is compared with the 95 % interval of prediction for one
     more run of ours, which is wider if the report measured on few images. To lie within it is to be
-    compatible, no more; of an accuracy whose interval is wider than ``WIDEST`` to each side it says
-    nothing. A range (``>= 62``) is compared with the interval of our mean.
+    compatible, no more; of one that is wider than ``WIDEST`` of its unit to each side it says
+    nothing. A bound (``>= 62``) or a range is compared with the interval of our mean.
 
     assumed: what of the rows' recipes is ours. If the split is, a validation accuracy of ours is of
         other images than the report's, which widens the interval.
@@ -136,11 +140,14 @@ def compare(
     if reported.is_range:
         if reported.low <= ours.low and ours.high <= reported.high:
             return ours, Finding("reached")
-        outside = ours.high < reported.low or ours.low > reported.high
-        return ours, Finding("not reached" if outside else UNDECIDED)
+        if reported.low <= ours.high and ours.low <= reported.high:
+            return ours, Finding(UNDECIDED)
+        if math.isinf(reported.low) or math.isinf(reported.high):
+            return ours, Finding("not reached")
+        return ours, Finding(f"report is {'higher' if ours.high < reported.low else 'lower'}")
     half = prediction(values, _of_images(reported, runs, ours, assumed))
     if abs(reported.low - ours.value) <= half:
-        wide = q.unit == "%" and half > WIDEST
+        wide = half > WIDEST.get(q.unit, math.inf)
         return ours, Finding(UNINFORMATIVE if wide else COMPATIBLE, half=half)
     side = "higher" if reported.low > ours.value else "lower"
     return ours, Finding(f"report is {side}", half=half)
