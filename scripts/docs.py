@@ -87,7 +87,7 @@ def make_studies(records: Path, out: Path) -> None:
     # Where the pages are made, a run of one's own would lie: so says the command on each
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         shutil.copytree(records, work)
-        write_report(work, read_studies(ROOT / "conf" / "study"))
+        write_report(work, read_studies(ROOT / "conf" / "study"), "../results.html")
         for page in work.rglob("*.html"):
             kept = out / "studies" / page.relative_to(work)
             kept.parent.mkdir(parents=True, exist_ok=True)

@@ -95,7 +95,7 @@ def test_the_page_and_its_appendix(sweeps: Path, tmp_path: Path) -> None:
     assert "Of a toaster." in text and "### Remarks\n\nRow a surprised." in text
     assert re.search(r"a +\| test accuracy .*60.00 ± 2.48 .*\| uninformative", text)
     assert "    python train.py -m study=s 'study.only=[a,b]' seed=0,1,2\n" in text
-    assert text.count("Claims are not corrected for each other") == 1, (
+    assert text.count("claims are not corrected for each other") == 1, (
         "how to read a table is said once"
     )
     assert LINK.findall(text) == [
@@ -162,23 +162,52 @@ def test_all_rows_of_the_reports_at_a_glance(sweeps: Path, tmp_path: Path) -> No
     ]
     text = found(rows)
     assert "figures of 2 rows. 1 of them are measured at full length, 0 only shortened" in text
-    assert "Ours are +0.0 points from the reports' on average, below in 0 of 1" in text
+    assert "printed: of 1 number 0 are compatible, 0 differ, and 1 cannot be told with so" in text
+    assert "Ours are +0.0 points from the reports' on average, below in 0 of 1. " in text
     path = write_page(published, known)
     assert (published / "reported_and_ours.png").read_bytes().startswith(b"\x89PNG")
     page_ = path.read_text()
     assert re.search(
-        r"^\| \[a\]\(#made-up\) +\| test accuracy +\| 60.00 % +\| 60.00 ± 2.48 \| 3 \| ± 4.97 +\| "
-        r"uninformative",
+        r"^\| \[a\]\(#made-up\) +\| 60.00 % +\| 60.00 ± 2.48 \| 3 \| ± 4.97 +\| uninformative +"
+        r"\| test accuracy ",
         page_,
         re.M,
     )
-    assert re.search(r"^\| x +\| validation accuracy +\| 70.00 % +\| not run ", page_, re.M)
+    assert re.search(r"^\| x +\| 70.00 % +\| not run +\| validation accuracy", page_, re.M)
     assert page_.index("reported_and_ours.png") < page_.index("## By study")
     for run in (published / "s").glob("a_*"):
         shutil.rmtree(run)
     rows = every_row(known, read_published(published))
     assert [(r.row.id, r.status) for r in rows] == [("a", "shortened"), ("x", "not run")]
     assert "[a](results_appendix.md)" in page(published, read_published(published), known)
+
+
+def test_bounds_are_counted_apart_and_one_experiment_is_told(sweeps: Path, tmp_path: Path) -> None:
+    """Of a, 60.00 % in the mean, two reports print a number; b is at least half."""
+    content = CONTENT | {"claims": [], "rows": [
+        CONTENT["rows"][0],
+        {"id": "again", "like": "a", "reported": {"test_acc": 75}},
+        {"id": "b", "overrides": ["dropout=0.2"], "reported": {"test_acc": [20, None]}},
+    ]}  # fmt: skip
+    study = parse_study(content)
+    folder = write(tmp_path / "own" / "s", content, CELLS)
+    text = found(every_row([study], [read_study(collect(folder))]))
+    assert (
+        "printed: of 2 numbers 0 are compatible, 1 differ, and 1 cannot be told with so few seeds; "
+        "of 1 bound 1 is reached, 0 not, and 0 cannot be told"
+    ) in text
+    assert "below in 1 of 2 (of 1 experiment, some of which two figures are of)" in text
+
+
+def test_the_index_opens_with_the_rows_and_the_curves_follow(tmp_path: Path) -> None:
+    folder = write(tmp_path / "sweeps" / "s", CONTENT, CELLS)
+    for run in folder.glob("*/result.json"):
+        lines = ["epoch,train_acc,val_acc,train_loss,val_loss", "1,0.5,0.6,1.0,1.0"]
+        (run.parent / "metrics.csv").write_text("\n".join(lines) + "\n")
+    write_report(tmp_path / "sweeps", [parse_study(CONTENT)])
+    text = (tmp_path / "sweeps" / "index.md").read_text()
+    places = [text.index(part) for part in ("reported_and_ours.png", "| row ", "curves.png")]
+    assert places == sorted(places)
 
 
 def test_the_index_has_every_row_of_the_reports(sweeps: Path) -> None:
@@ -191,6 +220,12 @@ def test_the_index_has_every_row_of_the_reports(sweeps: Path) -> None:
     page = (sweeps / "index.html").read_text()
     assert page.count("<img") == 1 and (sweeps / "figures" / "reported_and_ours.png").is_file()
     assert 'href="s/report.html"' in page and ">Studies<" in page
+    assert "sweeps.md" not in page, "there is no such page"
+    sweeps.with_suffix(".md").write_text("# Results\n")
+    write_report(sweeps, [other])
+    assert '<a href="../sweeps.md">sweeps.md</a>' in (sweeps / "index.html").read_text()
+    write_report(sweeps, [other], "../results.html")
+    assert "[results.html](../results.html)" in (sweeps / "index.md").read_text()
 
 
 def test_claims_are_brought_up_to_date_and_recipes_are_not(sweeps: Path, tmp_path: Path) -> None:

@@ -48,10 +48,15 @@ class Heading:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph. tone: ``plain``, ``small``, or ``warn`` for what a reader must not miss."""
+    """A paragraph.
+
+    tone: ``plain``, ``small``, or ``warn`` for what a reader must not miss.
+    link: at its end.
+    """
 
     text: str
     tone: str = "plain"
+    link: Link | None = None
 
 
 @dataclass(frozen=True)
@@ -206,8 +211,9 @@ def _as_markdown(block: Block) -> str:
     match block:
         case Heading(text, level):
             return f"{'#' * level} {as_markdown(text)}"
-        case Text(text, tone):
-            return f"**{as_markdown(text)}**" if tone == "warn" else as_markdown(text)
+        case Text(text, tone, link):
+            shown = f"**{as_markdown(text)}**" if tone == "warn" else as_markdown(text)
+            return f"{shown} {_plain(link)}" if link else shown
         case Items(items):
             return "\n".join(f"- {as_markdown(item)}" for item in items)
         case Code(lines):

@@ -10,6 +10,7 @@ from cifarlab.report.document import (
     Heading,
     Link,
     Picture,
+    Text,
     to_markdown,
     write_document,
 )
@@ -26,6 +27,7 @@ from cifarlab.store.run import Run
 from cifarlab.store.sweep import is_study
 from cifarlab.studies.schema import Study
 
+_CURVES = "curves.png"
 _DEPTH = 3  # of folders that are looked through: outputs/runs/<name>/<time>
 
 
@@ -34,13 +36,15 @@ def indexed(folder: Path) -> bool:
     return folder.is_dir() and any(True for _ in _below(folder, _DEPTH))
 
 
-def write_index(folder: Path, known: Sequence[Study] = ()) -> str:
+def write_index(folder: Path, known: Sequence[Study] = (), words: str = "") -> str:
     """Write the reports of the studies, sweeps and searches below ``folder``, and an index of
     them and of the single runs, ``index.html`` and ``index.md``; return the index.
 
     Where there are studies it opens with every row of the reports beside ours.
 
     known: all studies that there are, so that rows that have not been trained are listed, too.
+    words: the page of the same in words, which is linked to; empty: ``docs/results.md`` of
+        ``docs/results``, if there is one.
     """
     found = list(_below(folder, _DEPTH))
     studies = [read_study(collect(path)) for path in found if is_study(path)]
@@ -50,7 +54,9 @@ def write_index(folder: Path, known: Sequence[Study] = ()) -> str:
     if studies:
         for study in studies:
             write_study(study)
-        blocks += [*_rows(studies, known, folder), Heading("Studies")]
+        beside = folder.resolve().with_suffix(".md")
+        words = words or (f"../{beside.name}" if beside.is_file() else "")
+        blocks += [*_rows(studies, known, folder, words), Heading("Studies")]
         blocks += overview(studies, lambda r: _page(r, folder))
     if sweeps:
         for results in sweeps:
@@ -65,11 +71,18 @@ def write_index(folder: Path, known: Sequence[Study] = ()) -> str:
     return f"{to_markdown(title, shown)}\n{page}"
 
 
-def _rows(studies: Sequence[StudyResults], known: Sequence[Study], folder: Path) -> Iterator[Block]:
-    """Every row of the reports, with its pictures."""
+def _rows(
+    studies: Sequence[StudyResults], known: Sequence[Study], folder: Path, words: str
+) -> Iterator[Block]:
+    """Every row of the reports: the picture, what was found, the tables, then the curves."""
     rows = evidence.every_row(known, studies)
-    yield from save_all(evidence.pictures(rows, "reported_and_ours.png", "curves.png"), folder)
+    pictures = save_all(evidence.pictures(rows, "reported_and_ours.png", _CURVES), folder)
+    yield from (picture for picture in pictures if not picture.file.endswith(_CURVES))
+    if words:
+        text = "Remarks on each study, methods and hardware:"
+        yield Text(text, link=Link(Path(words).name, words))
     yield from evidence.blocks(rows, lambda results: _page(results, folder))
+    yield from (picture for picture in pictures if picture.file.endswith(_CURVES))
 
 
 def _page(results: StudyResults, folder: Path) -> str:

@@ -29,13 +29,14 @@ from cifarlab.studies.schema import Study
 _SPLITS = ("train", "val", "test")
 
 
-def write_report(folder: Path, known: Sequence[Study] = ()) -> str:
+def write_report(folder: Path, known: Sequence[Study] = (), words: str = "") -> str:
     """Write the report of a folder into it and return the text to show.
 
     For a sweep or a study this also writes, at any time, what is written at its end. For a folder
     with such folders below it writes an index.
 
     known: all studies that there are: the index has their rows, too, if nothing has been run yet.
+    words: the page in words that an index links to; empty: the one beside it, if there is one.
 
     Raises ``UserError`` if ``folder`` is none of these.
     """
@@ -46,7 +47,7 @@ def write_report(folder: Path, known: Sequence[Study] = ()) -> str:
     if is_sweep(folder):
         return write_sweep(collect(folder))
     if indexed(folder):
-        return write_index(folder, known)
+        return write_index(folder, known, words)
     raise UserError(
         f"path={folder}: neither a finished run nor a sweep, nor are there any below it"
     )

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from cifarlab.base.durations import counted
 from cifarlab.figures import charts
 from cifarlab.figures.rows import Curve, beside_reported
 from cifarlab.figures.rows import curves as draw_curves
@@ -25,8 +26,15 @@ from cifarlab.studies.schema import OURS, Reported, Row, Study
 WHOLE, SHORTENED, OPEN = "whole", "shortened", "not run"
 _FIRST = ("test_acc", "peak_val_acc", "val_acc")  # a row's figure is the first of these it has
 DRAWN = "test_acc"
-CAPTION = "Test accuracy, reported and ours, of the rows measured at full length."
-CURVES = "Accuracy over the epochs of the rows measured at full length, a line a seed and split."
+CAPTION = (
+    "Test accuracy, reported and ours, of the rows measured at full length. Dots: our means with "
+    "95 % intervals over seeds, a colour a report; diamonds: what the report prints; triangles: at "
+    "least that."
+)
+CURVES = (
+    "Accuracy over the epochs of the rows measured at full length, a line a seed: orange training, "
+    "blue validation, triangles the lowest validation loss."
+)
 
 
 @dataclass(frozen=True)
@@ -98,38 +106,36 @@ def blocks(
     others: list[list[Entry]] = []
     for item in rows:
         q, ours = item.reported.quantity, item.compared
-        shown = [q.label, f"{item.reported.shown}{q.suffix}"]
+        reported = f"{item.reported.shown}{q.suffix}"
         if ours is None or item.results is None:
             link = Link(item.row.id, appendix or target(item.tried)) if item.tried else item.row.id
-            others.append([link, *shown, item.status])
+            others.append([link, reported, item.status, q.label])
             continue
         half = ours.finding.half
         whole.append(
             [
                 Link(item.row.id, target(item.results)),
-                *shown,
+                reported,
                 ours.ours,
                 str(len(ours.line.runs)),
                 "" if half != half else f"± {q.shown(half)}",
                 Chip(ours.finding.verdict, TONES[ours.finding.verdict]),
+                q.label,
                 ", ".join(item.row.assumed),
             ]
         )
-    header = ["row", "quantity", "reported"]
+    header = ["row", "reported"]
     if whole:
-        columns = [*header, "ours", "n", "one run", "verdict", "not in the report"]
-        yield Grid(columns, whole, words=(0, 1, 6, 7))
+        columns = [*header, "ours", "n", "one run", "verdict", "quantity", "not in the report"]
+        yield Grid(columns, whole, words=(0, 5, 6, 7))
     if others:
         yield Text("The other rows, only shortened or not run yet:")
-        yield Grid([*header, "status"], others, words=(0, 1, 3))
+        yield Grid([*header, "status", "quantity"], others, words=(0, 2, 3))
 
 
 def found(rows: Sequence[Evidence]) -> str:
     """What the whole rows say, in a few sentences."""
     whole = [item for item in rows if item.compared is not None]
-    verdicts = Counter(item.compared.finding.verdict for item in whole if item.compared)
-    fit = verdicts[COMPATIBLE] + verdicts["reached"]
-    open_ = verdicts[UNINFORMATIVE] + verdicts[UNDECIDED]
     statuses = Counter(item.status for item in rows)
     text = (
         f"The reports print figures of {len(rows)} rows. {statuses[WHOLE]} of them are measured at "
@@ -138,9 +144,7 @@ def found(rows: Sequence[Evidence]) -> str:
     if not whole:
         return text.strip()
     text += (
-        "Of each, one figure is judged, test accuracy where it is printed: "
-        f"{fit} {'is' if fit == 1 else 'are'} compatible with ours, "
-        f"{len(whole) - fit - open_} differ, and {open_} cannot be told with so few seeds. "
+        f"Of each, one figure is judged, test accuracy where it is printed: {_verdicts(whole)}. "
     )
     gaps = [
         100 * (sum(values) / len(values) - item.reported.low)
@@ -157,14 +161,14 @@ def found(rows: Sequence[Evidence]) -> str:
         mean = f"{sum(gaps) / len(gaps):+.1f}".replace("-", "−")
         text += (
             f"Ours are {mean} points from the reports' on average, below in {below} of "
-            f"{len(gaps)}. "
+            f"{len(gaps)}{_shared(whole)}. "
         )
     if later := _of_the_best_epoch(whole):
         text += (
-            "Everything is measured with the weights of the lowest validation loss; at the epoch "
-            "of highest validation accuracy that is "
-            f"{100 * sum(later) / len(later):.1f} points higher on average, which bounds what the "
-            "choice of the epoch can explain. "
+            "Everything is measured with the weights of the lowest validation loss; in its own "
+            "best epoch, validation accuracy is "
+            f"{100 * sum(later) / len(later):.1f} points higher on average: the choice of the "
+            "epoch explains no more than about that. "
         )
     studies = {id(item.results): item.results for item in whole if item.results is not None}
     claims = Counter(one.finding.verdict for r in studies.values() for one in judged(r))
@@ -173,6 +177,38 @@ def found(rows: Sequence[Evidence]) -> str:
         f"{claims[CONTRADICTED]} contradicted, {claims[UNDECIDED]} undecided and "
         f"{claims[NOT_MEASURED]} not measured."
     )
+
+
+def _verdicts(whole: Sequence[Evidence]) -> str:
+    """How many of the printed numbers, and of the bounds and ranges, have which verdict."""
+    parts = []
+    for is_range, what, fit in ((False, "number", "compatible"), (True, "bound", "reached")):
+        found = [
+            item.compared.finding.verdict
+            for item in whole
+            if item.compared is not None and item.reported.is_range == is_range
+        ]
+        if found:
+            good = sum(verdict in (COMPATIBLE, "reached") for verdict in found)
+            open_ = sum(verdict in (UNINFORMATIVE, UNDECIDED) for verdict in found)
+            parts.append(
+                f"of {counted(len(found), what)} {good} "
+                f"{'is' if good == 1 else 'are'} {fit}, {len(found) - good - open_} "
+                f"{'not' if is_range else 'differ'}, and {open_} cannot be told with so few seeds"
+            )
+    return "; ".join(parts)
+
+
+def _shared(whole: Sequence[Evidence]) -> str:
+    """In brackets, how many experiments the numbers of the reports are of, if fewer."""
+    runs = [
+        frozenset(run.result.config_hash for run in item.compared.line.runs)
+        for item in whole
+        if item.compared is not None and not item.reported.is_range
+    ]
+    if len(set(runs)) == len(runs):
+        return ""
+    return f" (of {counted(len(set(runs)), 'experiment')}, some of which two figures are of)"
 
 
 def _of_the_best_epoch(whole: Sequence[Evidence]) -> list[float]:

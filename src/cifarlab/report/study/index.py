@@ -49,14 +49,16 @@ def overview(studies: Sequence[StudyResults], target: Callable[[StudyResults], s
                 _count(claims[NOT_MEASURED] + claims[NOT_JUDGED], "none"),
             ]
         )
-    header = ["study", "source", "rows", "by seeds", "figures compatible", "differ", "open"]
-    header += ["claims supported", "contradicted", "undecided", "not measured or judged"]
+    header = ["study", "source", "rows", "by seeds", "figures fit", "differ", "open"]
+    header += ["claims supported", "contradicted", "undecided", "not judged"]
     note = (
-        "A figure is compatible if it lies within the 95 % interval of prediction for one more run "
-        "of ours, and open if that interval is too wide to say anything or seeds are too few; "
-        "claims are judged by 95 % intervals over seeds. The tables of each study have the numbers."
+        "A figure fits if it lies within the 95 % interval of prediction for one more run of ours, "
+        "or if our mean with its interval lies within the bound that it is; it is open if that "
+        "interval is too wide to say anything or seeds are too few; claims are judged by 95 % "
+        "intervals over seeds, or not at all where runs are missing or not the experiment. The "
+        "tables of each study have the numbers."
     )
-    return [Grid(header, rows, words=(1,)), Text(note, "small")]
+    return [Grid(header, rows, words=(1, 3)), Text(note, "small")]
 
 
 def order(results: StudyResults) -> tuple[bool, str]:
