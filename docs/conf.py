@@ -113,4 +113,5 @@ def studies():
         name = path.parent.name
         lines = shortened if "__" in name else whole
         lines.append(f'- <a href="studies/{name}/report.html">{title}</a>')
-    return "\n".join(["**Whole runs**\n", *whole, "\n**Shortened runs**\n", *shortened])
+    index = '<a href="studies/index.html">All studies</a>, and every row of the reports beside ours'
+    return "\n".join([index, "\n**Whole runs**\n", *whole, "\n**Shortened runs**\n", *shortened])

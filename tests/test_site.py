@@ -51,6 +51,7 @@ def test_it_has_the_page_of_every_study(site: Path) -> None:
     for name in names:
         assert (site / "studies" / name / "report.html").is_file()
         assert f"studies/{name}/report.html" in listed
+    assert "studies/index.html" in listed
 
 
 def test_docstrings_and_commands_are_in_it(site: Path) -> None:
