@@ -70,12 +70,29 @@ def test_all_batches_have_one_size() -> None:
     assert [len(batch[1]) for batch in train_loader(7, 10)] == [7], "fewer than one batch"
 
 
+def test_a_smaller_last_batch_where_it_is_not_dropped() -> None:
+    loader = train_loader(109, 10, drop_last=False)
+    assert [len(batch[1]) for batch in loader] == [10] * 10 + [9] and len(loader) == 11
+    assert labels(loader)[:100] == labels(train_loader(109, 10)), "else the same batches"
+    assert sorted(labels(loader)) == list(range(109))
+    assert len(list(train_loader(100, 10, drop_last=False))) == 10
+    assert len(list(train_loader(7, 10, drop_last=False))) == 1
+
+
 @pytest.mark.parametrize("world_size", [2, 3, 4])
-@pytest.mark.parametrize("n", [240, 250, 13])
-def test_shards_make_up_the_batches_of_one_process(world_size: int, n: int) -> None:
-    alone = list(train_loader(n, 24))
-    ranks = [list(train_loader(n, 24, rank=r, world_size=world_size)) for r in range(world_size)]
+@pytest.mark.parametrize("n", [240, 243, 250, 13])
+@pytest.mark.parametrize("drop_last", [True, False])
+def test_shards_make_up_the_batches_of_one_process(
+    world_size: int, n: int, drop_last: bool
+) -> None:
+    alone = list(train_loader(n, 24, drop_last=drop_last))
+    ranks = [
+        list(train_loader(n, 24, rank=rank, world_size=world_size, drop_last=drop_last))
+        for rank in range(world_size)
+    ]
     assert len({len(batches) for batches in ranks}) == 1
+    too_few = len(alone[-1][1]) < world_size
+    assert len(ranks[0]) == len(alone) - too_few, "a batch that is too small for all is nobody's"
     for together, *parts in zip(alone, *ranks, strict=False):
         seen = sorted(torch.cat([part[1] for part in parts]).tolist())
         assert set(seen) <= set(together[1].tolist()) and len(seen) == len(set(seen))

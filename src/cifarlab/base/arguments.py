@@ -46,6 +46,7 @@ class Data(TypedDict):
     validation: Validation
     classes: Classes | None
     sampling: Literal["balanced"] | None
+    drop_last: bool
     fraction: Share
     channels: Literal[1, 3]
     normalize: Normalization

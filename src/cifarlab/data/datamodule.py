@@ -63,6 +63,7 @@ class CIFAR10DataModule(LightningDataModule):
         channels: 1 makes the images shades of grey, of which the net gets one channel; 3.
         classes: which of the source's classes there are, in this order; ``None``: all.
         sampling: ``balanced`` for an epoch in which each class comes as often as the others.
+        drop_last: whether images that do not fill a last batch of an epoch are left out of it.
         normalize: ``dataset`` (the source's published statistics), ``imagenet``, ``half`` (mean and
             standard deviation 0.5), ``computed`` (from the training images of the split).
         batch_size: images an optimizer step, over all devices together.
@@ -87,6 +88,7 @@ class CIFAR10DataModule(LightningDataModule):
         channels: int = 3,
         classes: Sequence[str | int] | None = None,
         sampling: str | None = None,
+        drop_last: bool = True,
         normalize: str = "dataset",
         batch_size: int = 64,
         eval_batch_size: int = 500,
@@ -99,7 +101,7 @@ class CIFAR10DataModule(LightningDataModule):
         self.val_size, self.split, self.split_seed = val_size, split, split_seed
         self.folds, self.fold, self.fraction = folds, fold, fraction
         self.validation, self.channels = validation, channels
-        self.only, self.sampling = classes, sampling
+        self.only, self.sampling, self.drop_last = classes, sampling, drop_last
         if classes is not None:  # other data than all of them, and so another name
             self.name = f"{name}[{','.join(map(str, classes))}]"
         self.normalize, self.seed = normalize, seed
@@ -217,6 +219,7 @@ class CIFAR10DataModule(LightningDataModule):
             # trainer.overfit_batches means the same batches over and over
             reorder=not getattr(self.trainer, "overfit_batches", 0),
             balanced=self.sampling == "balanced",
+            drop_last=self.drop_last,
         )
 
     def eval_loader(

@@ -141,10 +141,10 @@ class EvalLoader:
 class TrainLoader:
     """A new order of the images each epoch, augmented, in batches of one size.
 
-    The images that do not fill a last batch are left out of the epoch, others each time. A last
-    batch of 8, say, would weigh its images eight times as much as a batch of 64 does, and it would
-    do so just before validation: docs/measured.md has what that did. Fewer images than
-    ``batch_size`` make one batch.
+    The images that do not fill a last batch are left out of the epoch, others each time, unless
+    ``drop_last`` is ``False``. A last batch of 8, say, weighs its images eight times as much as a
+    batch of 64 does, and it does so just before validation: docs/measured.md has what that did.
+    Fewer images than ``batch_size`` make one batch.
 
     The order of an epoch is a function of (seed, epoch), the augmentation of a batch one of (seed,
     epoch, batch): nothing depends on what was drawn before, so a run can go on from anywhere.
@@ -152,8 +152,8 @@ class TrainLoader:
     ``batch_size`` is that of one optimizer step over all ``world_size`` processes. Each of them
     makes the whole batch, augmented and mixed, and takes turns with the others in it, so that more
     devices change the speed and not the training: their batches together are that of one process,
-    to the last bit. Only where the images make one smaller batch, those too few for a further one
-    to each process are left out of it.
+    to the last bit. Only of a smaller batch those too few for a further one to each process are
+    left out.
 
     Args:
         images: uint8 ``(n, height, width, channels)`` on the device that the batches are for; or
@@ -167,6 +167,7 @@ class TrainLoader:
         num_classes: length of the targets where an operation mixes.
         view: from rows of ``images`` to what the first operation or ``normalize`` takes.
         balanced: an epoch has each class as often as the others, see ``balanced``.
+        drop_last: ``False`` has the images that do not fill a last batch make a smaller one.
         reorder: ``False`` keeps the order of the first epoch, so that each has the same batches.
     """
 
@@ -185,13 +186,14 @@ class TrainLoader:
         view: Callable[[Tensor], Tensor] = channels_first,
         reorder: bool = True,
         balanced: bool = False,
+        drop_last: bool = True,
     ) -> None:
         assert batch_size % world_size == 0, (batch_size, world_size)
         self.images, self.labels, self.view = images, labels, view
         self.augment = Policy(augment, normalize, num_classes)
         self.indices = torch.from_numpy(indices)
         self.batch_size, self.seed = batch_size, seed
-        self.balanced = balanced
+        self.balanced, self.drop_last = balanced, drop_last
         self.rank, self.world_size, self.reorder = rank, world_size, reorder
         self.epoch = 0
         self.batch = 0  # how many of this epoch have been handed out
@@ -200,7 +202,9 @@ class TrainLoader:
         self.choose: Callable[[Tensor], Tensor] | None = None
 
     def __len__(self) -> int:
-        return max(1, len(self.indices) // self.batch_size)
+        whole, rest = divmod(len(self.indices), self.batch_size)
+        has_smaller = not self.drop_last and rest >= self.world_size
+        return max(1, whole + has_smaller)
 
     @property
     def sampler(self) -> "TrainLoader":

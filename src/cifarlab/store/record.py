@@ -81,6 +81,7 @@ LATER_KEYS: dict[str, Any] = {
     "init_from": None,
     "data.classes": None,
     "data.sampling": None,
+    "data.drop_last": True,
     "data.validation": "own",  # of sets with a part to validate on, which there were not
     "data.channels": 3,
     **{
