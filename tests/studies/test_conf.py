@@ -1,15 +1,17 @@
 """The studies and ladders that are shipped, found by glob."""
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 
 from cifarlab.base.checks import check_config
+from cifarlab.base.errors import UserError
 from cifarlab.store.checkpoint import build_net
 from cifarlab.studies.ladder import expand
 from cifarlab.studies.rows import merged, scaled
-from cifarlab.studies.schema import OURS, Study, parse_study
+from cifarlab.studies.schema import OURS, Study, parse_study, read_studies
 from tests.conftest import CONF, ROOT, options, plain
 
 
@@ -80,3 +82,19 @@ def test_rows_of_one_study_differ() -> None:
     for study in ALL:
         seen = [tuple(sorted(merged(row.overrides))) for row in study.rows if not row.like]
         assert len(set(seen)) == len(seen), study.id
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"title: [", r"mine.yaml: not YAML \(while parsing"),
+        (b"title: \xff", r"mine.yaml: not YAML \("),
+        (b"- a list", "mine.yaml: not a study; it holds no keys"),
+        (b"title: mine", "study mine: source is missing"),
+    ],
+)
+def test_a_damaged_study_is_told_in_a_line(tmp_path: Path, text: bytes, message: str) -> None:
+    (tmp_path / "mine.yaml").write_bytes(text)
+    with pytest.raises(UserError, match=message) as caught:
+        read_studies(tmp_path)
+    assert "\n" not in str(caught.value)

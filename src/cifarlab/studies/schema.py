@@ -140,10 +140,18 @@ def of_config(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 def read_studies(folder: Path) -> list[Study]:
     """The studies whose files are in a folder, ``conf/study``, by name; empty if there is none.
 
-    Raises ``UserError``, with the name of the study, for a mistake in one.
+    Raises ``UserError``, with the name of the study or of its file, for a mistake in one.
     """
-    read = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.yaml"))}
-    return [parse_study(of_config(name, yaml.safe_load(text))) for name, text in read.items()]
+    studies = []
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+        if not isinstance(plain, dict):
+            raise UserError(f"{path}: not a study; it holds no keys")
+        studies.append(parse_study(of_config(path.stem, plain)))
+    return studies
 
 
 def parse_study(plain: Mapping[str, Any]) -> Study:
