@@ -128,6 +128,34 @@ def test_the_bare_loop_takes_the_steps_of_the_run(config: dict, monkeypatch) -> 
     assert through == losses[:25] and len(set(through)) > 20
 
 
+def test_what_is_compiled(config: dict, monkeypatch) -> None:
+    """Both ways of ``overhead``, and ours of ``step``."""
+    calls: list[torch.Tensor] = []
+
+    class Counting:
+        def __init__(self, mode: object) -> None:
+            assert mode == "reduce-overhead"
+
+        def __call__(self, net: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+            calls.append(inputs)
+            return net(inputs)
+
+    for module in ("bench.training", "run.build"):
+        monkeypatch.setattr(f"cifarlab.{module}.Compiled", Counting)
+    config["trainer"]["compile"] = "reduce-overhead"
+    steps = 25
+    for case, ours, other in (
+        (training.overhead(config, steps, 0), steps + 1, steps),
+        (training.step(config, 3, 1), 5, 0),
+    ):
+        found = []
+        for once in case.ways.values():
+            calls.clear()
+            once()
+            found.append(len(calls))
+        assert found == [ours, other], case.ways.keys()
+
+
 def test_counterparts_are_those_of_the_operations() -> None:
     from cifarlab.data.augment import Cutout, HFlip, RandomCrop
 
