@@ -22,10 +22,10 @@ test: $(READY)
 	$(RUN) -m mypy
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --dist loadgroup
 
-# With CIFARLAB_GPU_TESTS=cpu before it, the same tests on the CPU: it tries the tests, not the GPU.
 test-slow: $(READY)
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --dist loadgroup -m slow
 
+# With CIFARLAB_GPU_TESTS=cpu before it, the same tests on the CPU: it tries the tests, not the GPU.
 test-gpu: $(READY)
 	$(RUN) -m pytest -m gpu tests/gpu
 

@@ -47,7 +47,7 @@ class BenchmarkConfig(RunConfig):
 def main(cfg: DictConfig) -> None:
     config = plain(cfg)
     recipe = check_config(config, BenchmarkConfig)
-    before = _read(config["compare"]) if config["compare"] else None
+    before = _read(config["compare"], config["what"]) if config["compare"] else None
     import torch
 
     from cifarlab.base import hardware
@@ -111,12 +111,17 @@ def _cases(config: dict[str, Any], recipe: RunConfig, folder: Path) -> Iterator[
         yield one[config["what"]]()
 
 
-def _read(file: str) -> Any:
-    """The cases of another benchmark.json. Raises ``UserError`` where there are none."""
+def _read(file: str, what: str) -> Any:
+    """The cases of another benchmark.json. Raises ``UserError`` where there are none, or where
+    something else was timed: cases have the same names there."""
     try:
-        return json.loads(Path(file).read_text(encoding="utf-8"))["cases"]
+        other = json.loads(Path(file).read_text(encoding="utf-8"))
+        cases, timed = other["cases"], other["what"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"compare={file}: is no benchmark.json of this program: {error}") from error
+    if timed != what:
+        raise UserError(f"compare={file}: is of what={timed}; must be of what={what}")
+    return cases
 
 
 if __name__ == "__main__":

@@ -78,6 +78,10 @@ def test_mistakes_known_without_torch(train, tmp_path, arguments, pattern) -> No
         (["data=synthetic", "aug=hflip", "aug.hflip.p=2"], "aug.hflip.p=2: must be a probability"),
         (["data=synthetic", "data.normalize=dataset"], "no published mean"),
         (["data=synthetic", "trainer=gpu"], "trainer.accelerator=gpu, trainer.devices=1: "),
+        (
+            ["data=synthetic", "trainer=cpu", "trainer.devices=[1,3]"],
+            r"trainer.devices=\[1,3\]: says which GPUs",
+        ),
     ],
 )
 def test_mistakes_known_later(train, tmp_path, arguments, pattern) -> None:

@@ -32,6 +32,8 @@ SPEEDRUN = [
     "model.widths=[8,8,8]",
     "callbacks=[progressive,lookahead,hard_examples,freeze]",
     "callbacks.progressive.from_epochs=[1,3]",
+    "callbacks.freeze.parameters=[first,blocks.0]",
+    "callbacks.freeze.from_epoch=3",
     "batch_size=64",
     "max_epochs=5",
 ]

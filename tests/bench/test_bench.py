@@ -35,12 +35,14 @@ def test_ways_are_timed_in_turns() -> None:
 def test_ratios_are_by_round() -> None:
     timed = Timed("x", "s", {"ours": [1.0, 2.0, 9.0], "theirs": [2.0, 4.0, 3.0], "more": [1.0] * 3})
     assert timed.ratios == {"theirs": [0.5, 0.5, 3.0], "more": [1.0, 2.0, 9.0]}
-    assert timed.cost == 0.5
+    assert timed.cost(["theirs", "more"]) == 0.5 and timed.cost(["more"]) == 2.0
     assert timed.row().split("  ")[-2:] == [
         "by theirs: 0.500 (0.500 to 3.000)", "by more: 2.000 (1.000 to 9.000)"
     ]  # fmt: skip
     alone = Timed("y", "s", {"ours": [3.0, 1.0, 2.0]})
-    assert alone.ratios == {} and alone.cost == 2.0 and alone.row().endswith("  ours 2 s")
+    assert (
+        alone.ratios == {} and alone.cost(["theirs"]) == 2.0 and alone.row().endswith("  ours 2 s")
+    )
 
 
 def test_ten_percent_worse_is_told() -> None:
@@ -54,6 +56,18 @@ def test_ten_percent_worse_is_told() -> None:
     assert list(worse([Timed("x", "s", {"ours": [1.09], "theirs": [2.0]})], before)) == []
     (line,) = worse([Timed("x", "s", {"ours": [1.11], "theirs": [2.0]})], before)
     assert line == "x: 0.555, before 0.5"
+
+
+def test_it_is_compared_beside_what_both_were_timed_with() -> None:
+    """kornia may be missing here or there."""
+    without = [Timed("x", "s", {"ours": [1.0], "theirs": [10.0]})]
+    same = [Timed("x", "s", {"ours": [1.0], "kornia": [2.0], "theirs": [10.0]})]
+    slower = [Timed("x", "s", {"ours": [2.0], "kornia": [2.0], "theirs": [10.0]})]
+    assert list(worse(same, without)) == []
+    assert list(worse(slower, without)) == ["x: 0.2, before 0.1"]
+    assert list(worse([Timed("x", "s", {"ours": [2.0], "theirs": [10.0]})], same)) == [
+        "x: 0.2, before 0.1"
+    ]
 
 
 def test_a_stretch_that_was_disturbed_does_not_count() -> None:
@@ -126,6 +140,34 @@ def test_the_bare_loop_takes_the_steps_of_the_run(config: dict, monkeypatch) -> 
     through, losses[:] = losses[:25], []
     case.ways["bare loop"]()
     assert through == losses[:25] and len(set(through)) > 20
+
+
+def test_what_is_compiled(config: dict, monkeypatch) -> None:
+    """Both ways of ``overhead``, and ours of ``step``."""
+    calls: list[torch.Tensor] = []
+
+    class Counting:
+        def __init__(self, mode: object) -> None:
+            assert mode == "reduce-overhead"
+
+        def __call__(self, net: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+            calls.append(inputs)
+            return net(inputs)
+
+    for module in ("bench.training", "run.build"):
+        monkeypatch.setattr(f"cifarlab.{module}.Compiled", Counting)
+    config["trainer"]["compile"] = "reduce-overhead"
+    steps = 25
+    for case, ours, other in (
+        (training.overhead(config, steps, 0), steps + 1, steps),
+        (training.step(config, 3, 1), 5, 0),
+    ):
+        found = []
+        for once in case.ways.values():
+            calls.clear()
+            once()
+            found.append(len(calls))
+        assert found == [ours, other], case.ways.keys()
 
 
 def test_counterparts_are_those_of_the_operations() -> None:

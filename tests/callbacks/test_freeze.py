@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from cifarlab.base.errors import UserError
 from cifarlab.callbacks import Freeze
 from cifarlab.lit import ImageClassifier
+from tests.lit.test_transfer import fit, module
 
 OPTIONS = ["batch_size=64", "logger=none", "optimizer=adamw", "optimizer.weight_decay=0.1"]
 
@@ -36,12 +37,29 @@ def test_it_trains_until_then_and_no_longer(run_here, tmp_path: Path, monkeypatc
     assert len(stay) > 1 and all(names == set(seen[0]) - stay for names in moved[4:])
 
 
-def test_refused() -> None:
-    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
-    module, trainer = Mock(spec=LightningModule, net=net), Mock(spec=Trainer, world_size=1)
-    with pytest.raises(UserError, match=r"the net has no '1.weigth', but 1.weight"):
-        Freeze(["1.weigth"]).on_train_start(trainer, module)
-    with pytest.raises(UserError, match="the net has no 'head', but 0, 1"):
-        Freeze(["head"]).on_train_start(trainer, module)
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["1.weigth"], r"no parameters '1.weigth', but 1.weight"),
+        (["head"], r"no parameters 'head', but 1, 3$"),
+        (["0"], r"no parameters '0', but 1, 3$"),  # it is there, a layer without any
+        (["1", "3"], r"parameters=\['1', '3'\]: nothing is left that trains in epoch 2"),
+    ],
+)
+def test_names_of_nothing_and_of_all_are_refused(names: list[str], words: str) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
+    trainer = Mock(spec=Trainer, world_size=1, optimizers=[torch.optim.SGD(net.parameters())])
+    with pytest.raises(UserError, match=words):
+        Freeze(names, from_epoch=2).on_train_start(trainer, Mock(spec=LightningModule, net=net))
+
+
+def test_on_several_devices_it_is_refused() -> None:
     with pytest.raises(UserError, match=r"of one device; trainer.devices=1"):
-        Freeze(["0"]).on_train_start(Mock(spec=Trainer, world_size=2), module)
+        Freeze(["0"]).on_train_start(Mock(spec=Trainer, world_size=2), Mock(spec=LightningModule))
+
+
+@pytest.mark.filterwarnings("ignore:Found .* in eval mode")  # what is frozen
+def test_nothing_left_where_the_rest_trains_later(tmp_path: Path) -> None:
+    subject = module(last_block_from=3)
+    with pytest.raises(UserError, match=r"\['head'\]: nothing is left that trains in epoch 2"):
+        fit(subject, tmp_path, Freeze(["head"], from_epoch=2))

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from cifarlab.lit.depthwise import widen_depthwise
-from cifarlab.store.checkpoint import LAST, read_checkpoint
+from cifarlab.run import runner
+from cifarlab.store.checkpoint import LAST, load_run, net_weights, read_checkpoint
+from cifarlab.store.run import stored_config
 
 
 def gradient(net: nn.Module, x: Tensor, bf16: bool) -> tuple[Tensor, Tensor]:
@@ -67,7 +69,12 @@ def test_a_run_of_such_a_net(run_here, tmp_path: Path) -> None:
     options = ["model=torchvision", "model.name=mobilenet_v3_small", "model.resize=null"]
     options += ["callbacks=[default,ema]", "trainer.precision=bf16-mixed"]
     options += ["batch_size=64", "logger=none"]
-    folder = run_here(tmp_path / "run", *options)
-    weights = read_checkpoint(folder / LAST)["state_dict"]
-    assert not any("forward" in name for name in weights)
-    run_here(tmp_path / "run", *options, "max_epochs=3")
+    whole = run_here(tmp_path / "whole", *options, "max_epochs=3")
+    folder = run_here(tmp_path / "parts", *options)
+    config = stored_config(folder) | {"max_epochs": 3}
+    config["trainer"] |= {"max_epochs": 3}
+    record = runner.train(config, folder)
+    assert record is not None and record.epochs_run == 3
+    weights, expected = (net_weights(read_checkpoint(each / LAST)) for each in (folder, whole))
+    assert all(torch.equal(weights[name], value) for name, value in expected.items())
+    assert list(load_run(folder).net.state_dict()) == list(weights)

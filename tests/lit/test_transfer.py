@@ -59,13 +59,13 @@ class Batches:
             yield torch.randn(8, 3, 8, 8, generator=generator), torch.arange(8) % 2
 
 
-def fit(trained: TransferClassifier, folder: Path, epochs: int = 3) -> Watch:
+def fit(trained: TransferClassifier, folder: Path, *more: Callback, epochs: int = 3) -> Watch:
     watch = Watch()
     quiet = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
     trainer = Trainer(
         accelerator="cpu",
         max_epochs=epochs,
-        callbacks=[watch],
+        callbacks=[watch, *more],
         enable_checkpointing=False,
         default_root_dir=folder,
         log_every_n_steps=1000,

@@ -114,6 +114,10 @@ def test_benchmark(cache: Path, tmp_path: Path) -> None:
     before.write_text(json.dumps(result))
     other = start("benchmark.py", *arguments, f"compare={before}", cwd=tmp_path)
     assert other.returncode == 2 and "has none of the cases timed here" in other.stderr
+    before.write_text(json.dumps(result | {"what": "step"}))
+    elsewhere = start("benchmark.py", *arguments, f"compare={before}", cwd=tmp_path)
+    assert elsewhere.returncode == 2
+    assert f"is of what=step; must be of what={result['what']}" in elsewhere.stderr
     none = start("benchmark.py", f"compare={tmp_path / 'x'}", cwd=tmp_path)
     assert none.returncode == 2 and "is no benchmark.json" in none.stderr
 

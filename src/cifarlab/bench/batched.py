@@ -1,4 +1,5 @@
-"""kornia's augmentation, which draws for each image apart, as ours does: an extra, ``bench``."""
+"""kornia's augmentation, which draws for each image apart, as ours does, but the operations of its
+policies once for a batch: an extra, ``bench``."""
 
 import importlib.util
 from collections.abc import Callable, Sequence

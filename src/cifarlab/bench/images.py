@@ -23,8 +23,9 @@ def augmentation(config: RunConfig, steps: int, warmup: int) -> Case:
     Ours: the batch at once, drawn for each image apart. ``one by one``: PIL images through
     torchvision's transforms, as a worker of a ``DataLoader`` does. ``v2 batch``: torchvision's
     transforms on the batch, which draw once for all its images, so that it is another augmentation.
-    ``kornia``: its modules on the batch, drawn for each image apart. Those are left out that have
-    no counterpart, and kornia's where it is not installed (the extra ``bench``).
+    ``kornia``: its modules on the batch, drawn for each image apart, but the operations of its
+    RandAugment and TrivialAugment once for all. Those are left out that have no counterpart, and
+    kornia's where it is not installed (the extra ``bench``).
     """
     device = hardware.find_device(config["trainer"]["accelerator"])
     clock = Clock(device)

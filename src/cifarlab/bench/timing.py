@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,12 +43,11 @@ class Timed:
             for other in others
         }
 
-    @property
-    def cost(self) -> float:
-        """What to compare with another day's: the median of the first ratios, or where there is one
-        way, of its figures."""
-        figures = next(iter(self.ratios.values()), next(iter(self.values.values())))
-        return statistics.median(figures)
+    def cost(self, beside: Iterable[str]) -> float:
+        """What to compare with another day's: the median of the ratios by the first way that is
+        among ``beside``, or where there is none, of the figures of the first way."""
+        shared = [ratios for other, ratios in self.ratios.items() if other in beside]
+        return statistics.median(shared[0] if shared else next(iter(self.values.values())))
 
     def row(self) -> str:
         parts = [f"{way} {statistics.median(each):.4g}" for way, each in self.values.items()]
@@ -97,8 +96,12 @@ def from_data(rows: Sequence[Mapping[str, Any]]) -> list[Timed]:
 
 
 def worse(now: Sequence[Timed], before: Sequence[Timed]) -> Iterator[str]:
-    """A line for each case that costs ``WORSE`` times what it did, or more."""
-    then = {timed.name: timed.cost for timed in before}
+    """A line for each case that costs ``WORSE`` times what it did, or more, beside a way that both
+    were timed with."""
+    then = {timed.name: timed for timed in before}
     for timed in now:
-        if timed.name in then and timed.cost >= WORSE * then[timed.name]:
-            yield f"{timed.name}: {timed.cost:.4g}, before {then[timed.name]:.4g}"
+        if (old := then.get(timed.name)) is None:
+            continue
+        cost, was = timed.cost(old.values), old.cost(timed.values)
+        if cost >= WORSE * was:
+            yield f"{timed.name}: {cost:.4g}, before {was:.4g}"

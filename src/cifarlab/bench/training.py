@@ -20,6 +20,7 @@ from cifarlab.base.errors import UserError
 from cifarlab.base.kinds import shown
 from cifarlab.bench import textbook
 from cifarlab.bench.timing import Case, Clock, in_stretches
+from cifarlab.lit import Compiled
 from cifarlab.lit.depthwise import widen_depthwise
 from cifarlab.lit.optim import fused
 from cifarlab.run.build import build, build_trainer, precision, without_noise
@@ -100,7 +101,7 @@ def overhead(config: RunConfig, steps: int, warmup: int) -> Case:
             with autocast(config, device):
                 if module.look is not None:
                     module.look(images)
-                loss = module.compute_loss(module.net(images), labels)
+                loss = module.compute_loss(module(images), labels)
             loss.backward()
             optimizer.step()
             schedule.step()
@@ -144,8 +145,8 @@ def pipeline(config: RunConfig, folder: Path, steps: int, warmup: int, workers: 
 
 def step(config: RunConfig, steps: int, warmup: int) -> Case:
     """A net's step on one batch: forward, loss, backward, optimizer. Ours: channels last, the
-    precision of ``trainer.precision``, depthwise convolutions in 32 bits where those are quicker,
-    Adam in one kernel. Textbook: contiguous memory, 32 bits."""
+    precision of ``trainer.precision``, ``trainer.compile``, depthwise convolutions in 32 bits where
+    those are quicker, Adam in one kernel. Textbook: contiguous memory, 32 bits."""
     device = hardware.find_device(config["trainer"]["accelerator"])
     clock = Clock(device)
 
@@ -156,6 +157,8 @@ def step(config: RunConfig, steps: int, warmup: int) -> Case:
         net = net.to(memory_format=layout)
         if not plainly:
             widen_depthwise(net)
+        mode = config["trainer"]["compile"]
+        answer = net if plainly or not mode else partial(Compiled(mode), net)
         images = torch.randn(config["batch_size"], 3, 32, 32, device=device)
         images = images.contiguous(memory_format=layout)
         labels = torch.randint(10, (config["batch_size"],), device=device)
@@ -168,7 +171,7 @@ def step(config: RunConfig, steps: int, warmup: int) -> Case:
                 moments.append(clock())
             optimizer.zero_grad()
             with cast:
-                loss = F.cross_entropy(net(images).float(), labels)
+                loss = F.cross_entropy(answer(images).float(), labels)
             loss.backward()
             optimizer.step()
         return 1e3 * in_stretches(moments, 1)

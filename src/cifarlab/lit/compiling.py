@@ -15,7 +15,7 @@ class Compiled:
     """``net(inputs)``, compiled for each net and shape that it meets.
 
     The net alone and not its loss: that is simplest, since nothing but the call differs, and what
-    a loss of 10 classes takes beside a net is too little to tell apart (docs/use.md has the times).
+    a loss of 10 classes takes beside a net is too little to tell apart.
     The net itself stays as it is, so that whatever looks at it, copies it or keeps its weights
     finds the same names and layers as in a run without.
 

@@ -27,6 +27,7 @@ from cifarlab.base import hardware, labs
 from cifarlab.base.checks import check_loggers, loggers_of
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
+from cifarlab.base.kinds import shown
 from cifarlab.base.seeding import derive
 from cifarlab.base.weights import digest
 from cifarlab.callbacks import Tracker, WholeBatch
@@ -301,6 +302,11 @@ def build_trainer(
                 "callbacks: two of one class and with the same settings, whose states checkpoints "
                 "cannot tell apart; a ModelCheckpoint needs another monitor, mode or "
                 "every_n_epochs than those that keep best.ckpt (val/loss) and last.ckpt (none)"
+            ) from error
+        if isinstance(error.__cause__, TypeError) and isinstance(options["devices"], list):
+            raise UserError(
+                f"trainer.devices={shown(options['devices'])}: says which GPUs, and there are none "
+                f"here; trainer.devices={len(options['devices'])} says how many"
             ) from error
         if isinstance(error.__cause__, MisconfigurationException):
             asked = ", ".join(f"trainer.{k}={options[k]}" for k in ("accelerator", "devices"))
