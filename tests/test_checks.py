@@ -52,10 +52,6 @@ from tests.conftest import plain
         ("callbacks=ema callbacks.ema.update_every_n_steps=0", "must be a whole number, 1 or more"),
         ("callbacks=swa callbacks.swa.start_epoch=0", "must be a whole number, 1 or more"),
         ("callbacks=swa max_epochs=5", "start_epoch=6: nothing would be averaged.*max_epochs=5"),
-        (
-            "callbacks=freeze callbacks.freeze.parameters=[a] callbacks.freeze.from_epoch=11",
-            "freeze.from_epoch=11: nothing would be frozen; must be at most max_epochs=10",
-        ),
         ("callbacks.early_stopping.monitor=test/acc", "may only be steered by validation"),
     ],
 )

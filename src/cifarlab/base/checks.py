@@ -289,11 +289,11 @@ def _averages(config: RunConfig) -> None:
         raise UserError(
             "callbacks.keep_zeros: goes with init_from=<pruned.pt>, whose zeros it keeps"
         )
-    for name, key, done in (("swa", "start_epoch", "averaged"), ("freeze", "from_epoch", "frozen")):
-        start, last = chosen.get(name, {}).get(key, 1), config["max_epochs"]
+    if "swa" in chosen:
+        start, last = chosen["swa"]["start_epoch"], config["max_epochs"]
         if start > last:
             raise UserError(
-                f"callbacks.{name}.{key}={start}: nothing would be {done}; must be at most "
+                f"callbacks.swa.start_epoch={start}: nothing would be averaged; must be at most "
                 f"max_epochs={last}"
             )
 
