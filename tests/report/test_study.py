@@ -194,6 +194,16 @@ def test_before_and_while_it_runs(tmp_path: Path) -> None:
     assert "one seed" in text and "no run of b" in text
 
 
+def test_the_rows_of_an_axis_are_drawn_once_there_are_some(tmp_path: Path) -> None:
+    """Else, with ``study.only`` of the others, there is nothing to draw."""
+    content = CONTENT | {"axis": {"name": "dropout", "values": {"b": 0.2, "c": 0.3}}}
+    write_report(write(tmp_path / "a", content, dict([row("a", 0.1, 0, 0.6)])))
+    assert (tmp_path / "a" / "figures" / "reported.png").exists()
+    assert not (tmp_path / "a" / "figures" / "swept.png").exists()
+    write_report(write(tmp_path / "b", content, dict([row("b", 0.2, 0, 0.6)])))
+    assert (tmp_path / "b" / "figures" / "swept.png").exists()
+
+
 def test_index(tmp_path: Path) -> None:
     write(tmp_path / "s", CONTENT, CELLS)
     write(tmp_path / "t", CONTENT | {"title": "Another", "source": "ours"}, {})

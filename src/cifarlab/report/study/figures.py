@@ -34,7 +34,8 @@ def figures(results: StudyResults) -> Iterator[Drawn]:
         caption += " Diamonds: the report's figures; triangles: at least, or at most that."
     charts_ = charts.beside_reported(shown, panels)
     yield Drawn("reported.png", caption, rows.beside_reported(shown, panels, note), charts_)
-    if (axis := results.study.axis) is not None:
+    axis = results.study.axis
+    if axis is not None and any(line.row.id in axis.values for line in lines):
         yield Drawn("swept.png", f"Accuracy over {axis.name}.", _swept(results, names))
     train, test = ([_mean(line, f"{split}_acc") for line in lines] for split in ("train", "test"))
     caption = "The gap: accuracy on training and on test images, same weights, no augmentation."
