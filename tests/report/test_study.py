@@ -110,6 +110,9 @@ def test_rows_of_too_few_seeds_are_no_ties(tmp_path: Path) -> None:
     text = write_report(write(tmp_path / "s", CONTENT, dict([*CELLS.items()][:4])))
     assert "Of too few seeds to tell: b. It has the highest" in text
     assert "Not told apart" not in text
+    cells = dict([*CELLS.items()][2:])  # one run of a
+    text = write_report(write(tmp_path / "t", CONTENT, cells))
+    assert "chooses a (62.00%; test 61.00%). Its seeds are too few to tell it from others." in text
 
 
 def test_two_seeds_are_shown_as_they_are(tmp_path: Path) -> None:

@@ -167,7 +167,9 @@ def winner(results: StudyResults) -> str:
     ties, few = ([label for label in labels if label != first.label] for labels in (ties, few))
     if ties:
         text += f"Not told apart from it at these seeds: {listed(ties, 6)}. "
-    if few:
+    if len(first.runs) < LEAST:
+        text += "Its seeds are too few to tell it from others. "
+    elif few:
         text += f"Of too few seeds to tell: {listed(few, 6)}. "
     if best is first:
         return text + "It has the highest test accuracy, too."
