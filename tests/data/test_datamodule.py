@@ -38,6 +38,14 @@ def test_training_images_are_augmented_and_no_others(cache) -> None:
     assert all(torch.equal(a[0], b[0]) for a, b in plain)
 
 
+def test_a_small_last_batch_is_dropped_or_kept(cache) -> None:
+    """Of training images; all others are seen in any case."""
+    for drop_last, sizes in ((True, [128, 128]), (False, [128, 128, 14])):
+        data = module(cache, batch_size=128, val_size=30, drop_last=drop_last)
+        assert [len(labels) for _, labels in data.train_dataloader()] == sizes
+        assert sum(len(labels) for _, labels in data.val_dataloader()) == 30
+
+
 def test_mixing_is_told_the_classes(cache) -> None:
     data = module(cache, augment={"hflip": HFlip(), "mixup": MixUp()})
     _, targets = next(iter(data.train_dataloader()))
