@@ -182,8 +182,9 @@ def test_a_tenth_epoch_is_ten(see, browser, tmp_path: Path) -> None:
         for split in ("train", "val")
         for what in ("loss", "acc")
     }
-    png = curves.png(curves.draw(columns))
-    page = to_html("Ten", [Picture("curves", png, charts=charts.curves(columns))])
+    curve = curves.Curve(columns, 1)
+    png = curves.png(curves.draw(curve))
+    page = to_html("Ten", [Picture("curves", png, charts=charts.curves(curve))])
     (tmp_path / "ten.html").write_text(page, encoding="utf-8")
     see(f"file://{tmp_path / 'ten.html'}", "epoch", "1", "9", "10")
 

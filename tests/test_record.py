@@ -9,7 +9,7 @@ import pytest
 
 from cifarlab.base.errors import UserError
 from cifarlab.store.files import SUMS, SUMS_LOCK, write_atomic
-from cifarlab.store.record import RunRecord, config_hash, is_finished, now
+from cifarlab.store.record import RunRecord, best_row, config_hash, is_finished, now
 from cifarlab.store.run import Run
 
 RECORD = RunRecord(
@@ -104,3 +104,14 @@ def test_hash_ignores_order_and_neutral_keys() -> None:
 def test_the_record_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         RECORD.seed = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("monitor, best", [("val/loss", 2), ("val/acc", 1)])
+def test_the_first_of_equal_epochs_is_the_best(monitor, best: int) -> None:
+    rows = [
+        {"epoch": 1, "val_loss": 1.5, "val_acc": 0.6},
+        {"epoch": 2, "val_loss": 1.0, "val_acc": 0.5},
+        {"epoch": 3, "val_loss": 1.0, "val_acc": 0.6},
+    ]
+    assert best_row(rows, monitor) is rows[best - 1]
+    assert best_row([], monitor) is None

@@ -48,9 +48,9 @@ class Run:
             "gap: training minus test accuracy": lambda: acc["train"] - acc["test"],
             "gap: training minus validation accuracy": lambda: acc["train"] - acc["val"],
             "validation minus test accuracy": lambda: acc["val"] - acc["test"],
-            "epoch of lowest validation loss": lambda: losses.argmin() + 1,
+            "best epoch": lambda: losses.argmin() + 1,
             "epochs trained": lambda: len(val),
-            "validation accuracy, best epoch": lambda: val[peak],
+            "highest validation accuracy": lambda: val[peak],
             "validation loss at the highest accuracy": lambda: losses[peak],
             "rise of validation loss from its lowest": lambda: losses[-1] - losses.min(),
             "parameters": lambda: self.record["num_params"],
@@ -133,7 +133,7 @@ def test_rows_are_means_over_their_seeds(title: str) -> None:
     columns = {
         "val acc %": "validation accuracy", "test acc %": "test accuracy",
         "train acc %": "training accuracy", "gap": "gap: training minus test accuracy",
-        "best epoch": "epoch of lowest validation loss", "epochs": "epochs trained",
+        "best epoch": "best epoch", "epochs": "epochs trained",
         "parameters": "parameters",
     }  # fmt: skip
     counted = 0
@@ -426,7 +426,7 @@ def test_what_the_choice_of_the_epoch_can_explain() -> None:
         for run in rows.get(name, {}).values()
     }
     later = [
-        run.measure("validation accuracy, best epoch") - run.measure("validation accuracy")
+        run.measure("highest validation accuracy") - run.measure("validation accuracy")
         for run in runs.values()
     ]
     said = re.search(r"validation accuracy is (\S+) points higher", first)

@@ -14,7 +14,13 @@ from cifarlab.callbacks.epochs import COLUMNS
 from cifarlab.store.checkpoint import BEST, LAST, load_run, read_checkpoint
 from cifarlab.store.files import SUMS, SUMS_LOCK
 from cifarlab.store.lock import RunLock
-from cifarlab.store.record import CHANGES, EVENT_PARTS, RunRecord, config_hash
+from cifarlab.store.record import (
+    CHANGES,
+    EVENT_PARTS,
+    RunRecord,
+    config_hash,
+    read_metrics,
+)
 from tests.conftest import TINY, launch, plain
 
 OPTIONS = ["aug=crop_flip", "max_epochs=3", "data.eval_batch_size=20"]
@@ -138,6 +144,31 @@ def test_last_is_the_last_epoch_even_if_it_is_not_the_best(run_here, tmp_path) -
     assert RunRecord.load(folder).best_epoch < 4
     assert read_checkpoint(folder / LAST)["global_step"] == 16
     assert read_checkpoint(folder / BEST)["epoch"] + 1 == RunRecord.load(folder).best_epoch
+
+
+def test_best_epoch_by_validation_accuracy(run_here, tmp_path, caplog) -> None:
+    """The same training to the bit, of which another epoch is kept and marked."""
+    options = ["optimizer.lr=0.3", "seed=1", "max_epochs=6", "callbacks=none"]
+    caplog.set_level("INFO")
+    by_loss, by_acc = (
+        run_here(tmp_path / name, *options, f"monitor=val/{name}") for name in ("loss", "acc")
+    )
+    rows, same = (read_metrics(folder / "metrics.csv") for folder in (by_loss, by_acc))
+    assert [row["val_acc"] for row in rows] == [row["val_acc"] for row in same]
+    lowest = 1 + int(np.argmin([row["val_loss"] for row in rows]))
+    highest = 1 + int(np.argmax([row["val_acc"] for row in rows]))
+    assert lowest != highest, "else this tests nothing"
+    one, other = (RunRecord.load(folder) for folder in (by_loss, by_acc))
+    assert (one.best_epoch, other.best_epoch) == (lowest, highest)
+    assert one.config_hash != other.config_hash
+    assert other.metrics["val"]["acc"] == pytest.approx(rows[highest - 1]["val_acc"], abs=1e-6)
+    assert read_checkpoint(by_acc / BEST)["epoch"] + 1 == highest
+    lines = [line for line in caplog.messages if line.startswith("epoch ")]
+    starred = [i for i, line in enumerate(lines[6:], 1) if " * " in line]
+    accuracies = [row["val_acc"] for row in rows]
+    assert starred == [
+        i for i in range(1, 7) if accuracies[i - 1] > max([-1, *accuracies[: i - 1]])
+    ]
 
 
 def test_tensorboard_has_the_scalars(folder, rows) -> None:

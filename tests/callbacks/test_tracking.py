@@ -237,7 +237,7 @@ EPOCHS = [
 def tracked(tmp_path: Path, *works: bool) -> tuple[Broken, Tracking]:
     broken = Broken([*works])
     recorder, told = (
-        EpochRecorder(tmp_path / "metrics.csv"),
+        EpochRecorder(tmp_path / "metrics.csv", "val/loss"),
         Told.of(plain(), tmp_path, is_cell=False),
     )
     return broken, Tracking({"mine": broken}, recorder, told)

@@ -61,6 +61,15 @@ def test_each_kind_of_cell_is_a_row(sweep: Path) -> None:
     assert watch.standing(["sweeps/rates"]).startswith("sweeps/rates: 2/6 done, 1 failed, best 70")
 
 
+@pytest.mark.parametrize("monitor, acc", [("val/loss", 0.3), ("val/acc", 0.4), ("what", 0.3)])
+def test_a_running_one_shows_the_epoch_that_it_keeps(sweep: Path, monitor: str, acc: float) -> None:
+    (sweep / "run" / "config.yaml").write_text(f"max_epochs: 5\nmonitor: {monitor}\n")
+    rows = "1,1,0.1,2,0.1,1.0,0.3,30,9\n2,2,0.1,2,0.1,1.2,0.4,30,9\n"
+    (sweep / "run" / "metrics.csv").write_text(HEAD + rows)
+    running, *_ = Watch(sweep.parents[1]).runs(["sweeps/rates"])
+    assert running.val_acc == acc
+
+
 def test_values_have_the_digits_that_tell_them_apart(tmp_path: Path) -> None:
     rates = {"near": ("0.0818176426332", "0.0818176426339"), "far": ("0.0818176426332", "0.024")}
     for name, values in rates.items():

@@ -8,9 +8,10 @@ import pytest
 
 from cifarlab.figures import charts
 from cifarlab.figures.axis import Point
+from cifarlab.figures.curves import Curve
 from cifarlab.figures.forest import Mark, Row
 from cifarlab.figures.reliability import Panel
-from cifarlab.figures.rows import Curve, Pair
+from cifarlab.figures.rows import Pair
 from cifarlab.figures.style import (
     ALL,
     COLOURS,
@@ -43,13 +44,13 @@ def colours(chart: dict, layer: int) -> dict[str, str]:
 
 
 def test_curves() -> None:
-    loss, accuracy = charts.curves(COLUMNS)
+    loss, accuracy = charts.curves(Curve(COLUMNS, 1))
     assert [v["value"] for v in values(loss)] == [2.0, 1.0, 1.5, None], "NaN is not drawn"
     assert [v["value"] for v in values(accuracy)] == [0.2, 0.5, 0.2, 0.45]
     assert values(loss, 0)[0]["epoch"] == 1, "the best epoch"
     assert colours(loss, 1) == {"training": TRAINING, "validation": VALIDATION}
     assert loss["layer"][1]["encoding"]["x"]["axis"]["values"] == [1, 2], "no epoch 1.5"
-    one, _ = charts.overlay({"A x": COLUMNS, "B y": COLUMNS})
+    one, _ = charts.overlay({"A x": Curve(COLUMNS, 2), "B y": Curve(COLUMNS, 2)})
     assert colours(one, 0) == {"A x": COLOURS[0], "B y": COLOURS[1]}
 
 
@@ -211,7 +212,7 @@ def test_a_name_is_data_and_nothing_else() -> None:
     made = [
         charts.confusion(np.eye(2, dtype=int), [name, "b"]),
         charts.parallel({name: ["1", "2"]}, [0.1, 0.2], [name, "b"]),
-        *charts.overlay({name: COLUMNS}),
+        *charts.overlay({name: Curve(COLUMNS, 1)}),
         *charts.over_epochs({name: [Curve(COLUMNS, 1)]}, "acc"),
         *charts.levels(name, [name, "b"], {"": {name: [Point(0.5, 0.1, [0.5])] * 2}}),
         charts.gaps([name, "b"], [0.9, 0.8], [0.8, 0.7]),

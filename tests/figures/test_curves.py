@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from cifarlab.figures.curves import draw, overlay, png, save
+from cifarlab.figures.curves import Curve, draw, overlay, png, save
 from cifarlab.figures.predictions import contact_sheet
 
 COLUMNS = {
@@ -15,7 +15,7 @@ COLUMNS = {
 
 
 def test_lines_are_the_columns_and_the_best_epoch_is_marked(tmp_path) -> None:
-    figure = draw(COLUMNS, title="a run")
+    figure = draw(Curve(COLUMNS, 2), title="a run")
     loss, accuracy = figure.axes
     for axes, metric in ((loss, "loss"), (accuracy, "acc")):
         lines = {line.get_label(): line for line in axes.lines}
@@ -30,7 +30,7 @@ def test_lines_are_the_columns_and_the_best_epoch_is_marked(tmp_path) -> None:
 def test_a_name_is_no_formula(name: str, tmp_path) -> None:
     sheet = contact_sheet([np.zeros((8, 8, 3), np.uint8)], [(name, 0.5)], [name], name)
     save(sheet, tmp_path / "sheet.png")
-    figure = draw(COLUMNS, title=name)
+    figure = draw(Curve(COLUMNS, 2), title=name)
     axes = figure.axes[0]
     axes.set_xticks([1, 2], [name, "x"])
     assert png(figure).startswith(b"\x89PNG")
@@ -40,7 +40,7 @@ def test_a_name_is_no_formula(name: str, tmp_path) -> None:
 
 def test_a_single_epoch() -> None:
     """One tick, at 1; training is a point, since a line of one would not be seen."""
-    once = {name: values[:1] for name, values in COLUMNS.items()}
+    once = Curve({name: values[:1] for name, values in COLUMNS.items()}, 1)
     for figure in (draw(once), overlay({"a": once, "b": once})):
         png(figure)
         for axes in figure.axes:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cifarlab.figures import classes, confusion, curves, pictures, reliability
+from cifarlab.figures.curves import Curve
 from cifarlab.figures.evaluation import Sheet, Shown, draw
 from cifarlab.figures.reliability import Panel
 
@@ -72,7 +73,9 @@ def test_images_and_captions_belong_together() -> None:
 def test_several_runs_over_each_other() -> None:
     columns = {"epoch": [1, 2], "val_loss": [2.0, 1.0], "train_loss": [2.0, 0.5]}
     columns |= {"val_acc": [0.1, 0.5], "train_acc": [0.2, 0.7]}
-    figure = curves.overlay({"A x": columns, "B y": columns | {"val_acc": [0.3, 0.4]}})
+    figure = curves.overlay(
+        {"A x": Curve(columns, 2), "B y": Curve(columns | {"val_acc": [0.3, 0.4]}, 2)}
+    )
     _, accuracy = figure.axes
     drawn = [list(line.get_ydata()) for line in accuracy.lines if line.get_ls() == "-"]
     assert drawn == [[0.1, 0.5], [0.3, 0.4]]

@@ -6,7 +6,8 @@ import pytest
 
 from cifarlab.figures import ladder, rows, swept
 from cifarlab.figures.axis import Point
-from cifarlab.figures.rows import Curve, Pair
+from cifarlab.figures.curves import Curve
+from cifarlab.figures.rows import Pair
 from cifarlab.figures.style import COLOURS
 
 

@@ -53,7 +53,7 @@ def no_fallbacks(monkeypatch) -> None:
         lambda: per_class.draw(SHARES, SHARES, NASTY),
         lambda: pictures.draw(IMAGES, NASTY, 8, NASTY[2]),
         lambda: predictions.contact_sheet([*IMAGES], [(n, 0.5) for n in NASTY], NASTY, NASTY[2]),
-        lambda: curves.overlay(dict.fromkeys(NASTY, COLUMNS)),
+        lambda: curves.overlay(dict.fromkeys(NASTY, curves.Curve(COLUMNS, 1))),
         lambda: axis.draw(
             NASTY[1], NASTY, {"val": {n: [Point(0.5, 0.1, [0.5])] * len(NASTY) for n in NASTY}}
         ),

@@ -26,7 +26,7 @@ from cifarlab.base.kinds import (
     Whole,
     differ,
 )
-from cifarlab.base.options import Normalization, Resize, Split, Validation
+from cifarlab.base.options import Monitor, Normalization, Resize, Split, Validation
 
 Activation = Literal["relu", "tanh", "leaky_relu", "silu", "gelu", "none"]
 Init = Literal["default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal"]
@@ -323,7 +323,7 @@ class Mix(Chance, total=False):
 
 
 class EarlyStopping(TypedDict, total=False):
-    monitor: Required[Literal["val/loss", "val/acc"]]
+    monitor: Required[Monitor]
     mode: Literal["min", "max"]
     patience: Count
     min_delta: NotNegative
@@ -331,7 +331,7 @@ class EarlyStopping(TypedDict, total=False):
 
 
 class KeepBest(TypedDict, total=False):
-    monitor: Literal["val/loss", "val/acc"]
+    monitor: Monitor
     mode: Literal["min", "max"]
     save_top_k: Count | Literal[-1]
     every_n_epochs: Count

@@ -11,12 +11,11 @@ from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.base.kinds import Folder, Name, Positive
 from cifarlab.base.labs import check_found, code_of
-from cifarlab.base.options import EXPORT_FORMATS
+from cifarlab.base.options import BETTER, EXPORT_FORMATS
 from cifarlab.base.schema import Key, keys
 
 GROUPS = ("data", "model", "optimizer", "scheduler", "transfer", "loss", "trainer")
 _MAY_BE_EMPTY = ("aug", "callbacks", "metrics", "logger")
-_BEST = {"val/loss": "min", "val/acc": "max"}
 _INSTEAD = {  # options of Lightning's Trainer that a run has not, and what has it
     "fast_dev_run": "a quick look: experiment=smoke, or +trainer.limit_train_batches=2",
     "enable_checkpointing": "a run keeps its best and its last epoch",
@@ -203,10 +202,10 @@ def _monitors(config: Mapping[str, Any]) -> None:
                 f"callbacks.{name}.monitor={monitor}: training may only be steered by validation "
                 "metrics (val/loss, val/acc)"
             )
-        if monitor in _BEST and callback.get("mode", "min") != _BEST[monitor]:
+        if monitor in BETTER and callback.get("mode", "min") != BETTER[monitor]:
             raise UserError(
                 f"callbacks.{name}.mode={callback.get('mode', 'min')}: the best {monitor} is its "
-                f"{_BEST[monitor]}; callbacks.{name}.mode={_BEST[monitor]}"
+                f"{BETTER[monitor]}; callbacks.{name}.mode={BETTER[monitor]}"
             )
 
 

@@ -20,7 +20,7 @@ from cifarlab.base.kinds import (
     Time,
     Whole,
 )
-from cifarlab.base.options import CompileMode, Precision, TTAViews
+from cifarlab.base.options import CompileMode, Monitor, Precision, TTAViews
 
 Options = dict[str, Any]  # ``_target_`` and the arguments of the class that it names
 
@@ -66,6 +66,7 @@ class RunConfig(TypedDict):
     evaluation: bool
     tta: TTAViews | None
     target: Inside | None
+    monitor: Monitor
     name: Name
     output_root: Folder
     init_from: str | None

@@ -11,9 +11,11 @@ Split = Literal["random", "stratified", "tail"]
 Validation = Literal["own", "split"]
 Resize = Literal["squash", "crop"]
 TTAViews = Literal["flip", "flip_shift"]
+Monitor = Literal["val/loss", "val/acc"]
 Normalization = Literal["dataset", "imagenet", "half", "computed"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 TTA_VIEWS: tuple[TTAViews, ...] = get_args(TTAViews)
+BETTER: dict[str, Literal["min", "max"]] = {"val/loss": "min", "val/acc": "max"}  # what is best
 EXPORT_FORMATS = {  # and the packages that each needs
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "torch_export": (),

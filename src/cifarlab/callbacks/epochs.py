@@ -12,8 +12,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from cifarlab.base import hardware
 from cifarlab.base.errors import UserError
+from cifarlab.base.options import Monitor
 from cifarlab.store.files import write_atomic
-from cifarlab.store.record import read_metrics
+from cifarlab.store.record import best_row, read_metrics
 
 log = logging.getLogger("cifarlab")
 
@@ -37,10 +38,12 @@ class EpochRecorder(Callback):
     dropped, while a checkpoint without a row would leave a gap.
 
     Raises ``UserError`` if a loss is not finite.
+
+    monitor: by which the best epoch is marked.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, monitor: Monitor) -> None:
+        self.path, self.monitor = path, monitor
         self.rows: list[dict[str, float]] = []
         self.resumed_rows: list[dict[str, float]] = []  # of earlier sessions of this run
 
@@ -89,7 +92,6 @@ class EpochRecorder(Callback):
         }
         hardware.wait(pl_module.device)
         seconds = time.perf_counter() - self._began
-        best = min((row["val_loss"] for row in self.rows), default=float("inf"))
         row = {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
@@ -108,7 +110,7 @@ class EpochRecorder(Callback):
         if not trainer.is_global_zero:
             return
         self._write()
-        log.info(_line(row, trainer.max_epochs, is_best=row["val_loss"] < best))
+        log.info(_line(row, trainer.max_epochs, is_best=best_row(self.rows, self.monitor) is row))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self.rows:  # resumed after its last epoch: nothing was left to train

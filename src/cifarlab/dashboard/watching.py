@@ -15,8 +15,9 @@ from typing import Any
 
 from cifarlab.base.durations import duration
 from cifarlab.base.errors import UserError, told
+from cifarlab.base.options import Monitor
 from cifarlab.report.sweep.results import brief
-from cifarlab.store.record import CONFIG, NEUTRAL_KEYS, RESULT
+from cifarlab.store.record import CONFIG, NEUTRAL_KEYS, RESULT, best_row
 from cifarlab.store.run import FINISHED, UNFINISHED, Epochs, Run, as_typed, read_config
 from cifarlab.store.sweep import Sweep, is_sweep
 from cifarlab.sweep.standing import standing
@@ -33,12 +34,14 @@ class Seen:
     run: what ``Run.read`` says of it.
     epochs: the rows of its ``metrics.csv``; none if the run is damaged.
     max_epochs: how many epochs it is to train; ``None`` if it is not known yet.
+    monitor: by which its best epoch is chosen.
     """
 
     of: str
     run: Run
     epochs: Epochs
     max_epochs: int | None
+    monitor: Monitor = "val/loss"
 
     @property
     def key(self) -> str:
@@ -52,8 +55,8 @@ class Seen:
 
     @cached_property
     def best(self) -> Mapping[str, float] | None:
-        """The epoch with the lowest validation loss so far; ``None`` before the first."""
-        return min(self.epochs, key=lambda row: row["val_loss"], default=None)
+        """The best epoch so far, see ``best_row``; ``None`` before the first."""
+        return best_row(self.epochs, self.monitor)
 
     @property
     def val_acc(self) -> float:
@@ -143,8 +146,9 @@ class Watch:
     def _seen(self, name: str, run: Run) -> Seen:
         config = run.config or read_config(run.folder) or {}
         epochs = config.get("max_epochs")
+        monitor: Monitor = "val/acc" if config.get("monitor") == "val/acc" else "val/loss"
         rows = [] if run.status == "damaged" else run.epochs
-        return Seen(name, run, rows, epochs if isinstance(epochs, int) else None)
+        return Seen(name, run, rows, epochs if isinstance(epochs, int) else None, monitor)
 
 
 def names(seen: Sequence[Seen], *, values_only: bool = False) -> list[str]:

@@ -3,6 +3,7 @@
 import io
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,52 +18,64 @@ from cifarlab.figures.style import COLOURS, SPLITS, Figure, in_legend, percent, 
 _NAMES = {"train": "training", "val": "validation"}
 
 
-def draw(columns: Mapping[str, Sequence[float]], title: str = "") -> Figure:
+@dataclass(frozen=True)
+class Curve:
+    """The epochs of a run.
+
+    columns: of a ``metrics.csv``, all of one length: ``epoch``, ``train_loss``, ``val_loss``
+        (nats), ``train_acc``, ``val_acc`` (fractions).
+    best_epoch: the one whose weights are kept, counted from 1.
+    """
+
+    columns: Mapping[str, Sequence[float]]
+    best_epoch: int
+
+    @property
+    def best(self) -> list[int]:
+        """Where in the columns the best epoch is; empty if it is not there."""
+        return [i for i, epoch in enumerate(self.columns["epoch"]) if epoch == self.best_epoch]
+
+
+def draw(curve: Curve, title: str = "") -> Figure:
     """``draw_on`` in a figure of its own, with a title above both panels."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
-    draw_on(figure, columns)
+    draw_on(figure, curve)
     if title:
         figure.suptitle(title)
     return figure
 
 
-def draw_on(figure: FigureBase, columns: Mapping[str, Sequence[float]]) -> None:
-    """Two panels, loss and accuracy, training and validation in each, best epoch marked.
-
-    Args:
-        columns: of a ``metrics.csv``, all of one length: ``epoch``, ``train_loss``, ``val_loss``
-            (nats), ``train_acc``, ``val_acc`` (fractions).
-    """
-    best = min(range(len(columns["epoch"])), key=lambda i: columns["val_loss"][i])
-    best_epoch = columns["epoch"][best]
+def draw_on(figure: FigureBase, curve: Curve) -> None:
+    """Two panels, loss and accuracy, training and validation in each, best epoch marked."""
+    columns, best = curve.columns, curve.best_epoch
     for axes, metric in zip(figure.subplots(1, 2), ("loss", "acc"), strict=True):
         for split, name in _NAMES.items():
             values = columns[f"{split}_{metric}"]
             marker = "o" if len(values) < 40 else None
             axes.plot(columns["epoch"], values, color=SPLITS[name], marker=marker, ms=3, label=name)
-        axes.axvline(best_epoch, color="0.6", lw=1, ls=":", label=f"best epoch ({best_epoch:g})")
+        axes.axvline(best, color="0.6", lw=1, ls=":", label=f"best epoch ({best})")
         _frame(axes, metric)
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
 
 
-def overlay(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+def overlay(runs: Mapping[str, Curve]) -> Figure:
     """The same two panels with several runs: a colour each, validation drawn through and training
     dashed, a ring at the best epoch.
 
-    Args:
-        runs: name to columns, see ``draw_on``.
+    runs: by their names.
     """
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     panels = figure.subplots(1, 2)
     for axes, metric in zip(panels, ("loss", "acc"), strict=True):
-        for colour, columns in zip(itertools.cycle(COLOURS), runs.values()):
-            best = min(range(len(columns["epoch"])), key=lambda i: columns["val_loss"][i])
+        for colour, curve in zip(itertools.cycle(COLOURS), runs.values()):
+            columns, best = curve.columns, curve.best
             values = columns[f"val_{metric}"]
             axes.plot(columns["epoch"], values, color=colour, lw=1.8)
             (line,) = axes.plot(columns["epoch"], columns[f"train_{metric}"], color=colour)
             line.set(lw=1.2, ls="--", marker="." if len(values) == 1 else "")  # one point, no line
-            axes.plot(columns["epoch"][best], values[best], "o", mec=colour, mfc="white", ms=7)
+            ring = [columns["epoch"][i] for i in best], [values[i] for i in best]
+            axes.plot(*ring, "o", mec=colour, mfc="white", ms=7)
         _frame(axes, metric)
     handles = [
         Line2D([], [], color=c, lw=1.8, label=in_legend(n))

@@ -1,6 +1,6 @@
 """All that a run's folder says of how good its net is, on one sheet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ from matplotlib.figure import SubFigure
 
 from cifarlab.figures import classes as per_class
 from cifarlab.figures import confusion, curves, pictures, reliability
+from cifarlab.figures.curves import Curve
 from cifarlab.figures.reliability import Panel
 from cifarlab.figures.style import Figure
 
@@ -28,12 +29,12 @@ class Sheet:
     """What is on the sheet. The arrays are those of the single figures.
 
     facts: lines below the title.
-    columns: of ``metrics.csv``; ``None`` if it is not there.
+    curve: ``None`` if there is no ``metrics.csv``.
     """
 
     title: str
     facts: Sequence[str]
-    columns: Mapping[str, Sequence[float]] | None
+    curve: Curve | None
     counts: np.ndarray
     precision: np.ndarray
     recall: np.ndarray
@@ -52,8 +53,8 @@ def draw(sheet: Sheet) -> Figure:
     ).flat
     head.text(0.01, 0.9, sheet.title, fontsize=16, fontweight="bold", va="top")
     head.text(0.01, 0.48, "\n".join(sheet.facts), fontsize=10.5, va="top", linespacing=1.5)
-    if sheet.columns:
-        curves.draw_on(line, sheet.columns)
+    if sheet.curve:
+        curves.draw_on(line, sheet.curve)
     else:
         _say(line, "no metrics.csv")
     left, right = middle.subfigures(1, 2, squeeze=False, width_ratios=(1.25, 1)).flat

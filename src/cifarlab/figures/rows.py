@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from cifarlab.figures.axis import Point
+from cifarlab.figures.curves import Curve
 from cifarlab.figures.style import (
     REPORT,
     TEST,
@@ -101,14 +102,6 @@ def gaps(rows: Sequence[str], train: Sequence[float], test: Sequence[float], not
     return figure
 
 
-@dataclass(frozen=True)
-class Curve:
-    """The curve of a run: the columns of its metrics.csv, and its best epoch."""
-
-    columns: Mapping[str, Sequence[float]]
-    best_epoch: int
-
-
 def curves(rows: Mapping[str, Sequence[Curve]], metric: str, note: str = "") -> Figure:
     """A panel for each row, all on one scale: training and validation over the epochs, with a line
     for each run, on which its best epoch is marked.
@@ -129,8 +122,8 @@ def curves(rows: Mapping[str, Sequence[Curve]], metric: str, note: str = "") -> 
             for values, colour in lines:
                 axes.plot(epochs, values, marker=mark, color=colour, lw=1, alpha=0.8)
                 drawn += values
-            best = [i for i, epoch in enumerate(epochs) if epoch == run.best_epoch]
-            axes.plot([epochs[i] for i in best], [value[i] for i in best], "v", color="0.1", ms=5)
+            at = [epochs[i] for i in run.best], [value[i] for i in run.best]
+            axes.plot(*at, "v", color="0.1", ms=5)
         axes.set_title(short(name, 34), fontsize=9)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
         plain(axes)
@@ -146,7 +139,7 @@ def curves(rows: Mapping[str, Sequence[Curve]], metric: str, note: str = "") -> 
     first = grid[0, 0]
     first.plot([], [], color=TRAINING, label="training, while it runs")
     first.plot([], [], color=VALIDATION, label="validation")
-    first.plot([], [], "v", color="0.1", ms=5, ls="none", label="lowest validation loss")
+    first.plot([], [], "v", color="0.1", ms=5, ls="none", label="best epoch")
     handles, labels = first.get_legend_handles_labels()
     columns = 3 if across > 1 else 2
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)

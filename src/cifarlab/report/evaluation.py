@@ -13,6 +13,7 @@ from cifarlab.figures import confusion as confusion_figure
 from cifarlab.figures import evaluation as sheet_figure
 from cifarlab.figures import reliability as reliability_figure
 from cifarlab.figures.confusion import MOST
+from cifarlab.figures.curves import Curve
 from cifarlab.figures.evaluation import Sheet, Shown
 from cifarlab.figures.reliability import Panel
 from cifarlab.figures.sheet import bars_by_class
@@ -92,7 +93,7 @@ def make_sheet(run: Run, evaluation: Evaluation) -> Sheet:
     return Sheet(
         run.result.title,
         _facts(run.result, evaluation),
-        run.columns or None,
+        Curve(run.columns, run.result.best_epoch) if run.columns else None,
         evaluation.counts,
         evaluation.precision,
         evaluation.recall,
@@ -123,11 +124,10 @@ def blocks(run: Run, evaluation: Evaluation, sheet: Sheet) -> list[Block]:
         "Loss and accuracy of each epoch. Training is the mean over the epoch's steps, with "
         "augmentation and dropout on."
     )
-    drawn = (
-        [_picture("curves", curves.draw(run.columns), below, charts.curves(run.columns))]
-        if run.columns
-        else []
-    )
+    drawn = []
+    if run.columns:
+        curve = Curve(run.columns, run.result.best_epoch)
+        drawn = [_picture("curves", curves.draw(curve), below, charts.curves(curve))]
     return [
         Picture(SHEET.stem, file=SHEET.as_posix()),
         Heading("Training"),

@@ -11,6 +11,7 @@ import numpy as np
 from cifarlab.base.durations import duration
 from cifarlab.base.errors import UserError
 from cifarlab.figures import charts, curves, pictures
+from cifarlab.figures.curves import Curve
 from cifarlab.figures.style import class_labels
 from cifarlab.report.document import Block, Grid, Heading, Picture, Text, write_page
 from cifarlab.report.facts import link_to, provenance, when
@@ -57,10 +58,13 @@ def write_comparison(folders: Sequence[Path], out: Path | None) -> str:
     curves_file.unlink(missing_ok=True)
     drawn: list[Block] = []
     if all(run.columns for run in runs):
-        columns = {name: run.columns for name, run in zip(names, runs, strict=True)}
-        curves.save(curves.overlay(columns), curves_file)
+        shown = {
+            name: Curve(run.columns, run.result.best_epoch)
+            for name, run in zip(names, runs, strict=True)
+        }
+        curves.save(curves.overlay(shown), curves_file)
         below = "Loss and accuracy of each epoch; validation drawn through, training dashed."
-        drawn = [Picture.read(curves_file, out, below, charts.overlay(columns))]
+        drawn = [Picture.read(curves_file, out, below, charts.overlay(shown))]
     blocks: list[Block] = [
         *provenance(runs),
         Grid(("", "run folder", "seed", "finished"), where, words=(1,)),

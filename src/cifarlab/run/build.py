@@ -301,7 +301,7 @@ def build_trainer(
             raise UserError(
                 "callbacks: two of one class and with the same settings, whose states checkpoints "
                 "cannot tell apart; a ModelCheckpoint needs another monitor, mode or "
-                "every_n_epochs than those that keep best.ckpt (val/loss) and last.ckpt (none)"
+                "every_n_epochs than those that keep best.ckpt (monitor) and last.ckpt (none)"
             ) from error
         if isinstance(error.__cause__, TypeError) and isinstance(options["devices"], list):
             raise UserError(

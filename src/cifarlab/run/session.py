@@ -22,6 +22,7 @@ from cifarlab.base.config import RunConfig
 from cifarlab.base.energy import Meter
 from cifarlab.base.errors import UserError
 from cifarlab.base.labs import changed, code_of
+from cifarlab.base.options import BETTER, Monitor
 from cifarlab.base.plain import device_count
 from cifarlab.inspection import calls, count_macs, first_layer
 from cifarlab.lit import VIEWS, Evaluation, evaluate
@@ -93,7 +94,8 @@ class Session:
                 log.warning("%s", latest.remark)
         self.metrics = build_metrics(config)
         self.macs = count_macs(self.module.net, self.data.image_size)
-        self.recorder = callbacks.EpochRecorder(folder / EPOCHS)
+        monitor = config.get("monitor", "val/loss")
+        self.recorder = callbacks.EpochRecorder(folder / EPOCHS, monitor)
         chosen = [
             callbacks.apart(instantiate(part), name, folder)
             for name, part in (config["callbacks"] or {}).items()
@@ -105,9 +107,9 @@ class Session:
             callbacks.SeedEachStep(config["seed"]),
             self.recorder,
             callbacks.Panels(self.recorder),
-            callbacks.Curves(folder),
+            callbacks.Curves(folder, monitor),
             callbacks.StopOnSignal(folder / LAST),
-            *best_and_last(folder),
+            *best_and_last(folder, monitor),
         ]
         if callbacks.has_terminal():
             always.append(callbacks.ProgressBar())
@@ -443,8 +445,8 @@ def normalises(net: torch.nn.Module) -> bool:
     return any(isinstance(module, kinds) and module.training for module in net.modules())
 
 
-def best_and_last(folder: Path) -> list[callbacks.ModelCheckpoint]:
-    """The callbacks that keep the epoch with the lowest validation loss, and the last one.
+def best_and_last(folder: Path, monitor: Monitor) -> list[callbacks.ModelCheckpoint]:
+    """The callbacks that keep the best epoch, by ``monitor``, and the last one.
 
     They are two, since ``save_last`` (Lightning 2.6) writes the last one only if it is also the
     best.
@@ -455,7 +457,9 @@ def best_and_last(folder: Path) -> list[callbacks.ModelCheckpoint]:
         "enable_version_counter": False,
     }
     return [
-        callbacks.ModelCheckpoint(filename=BEST.stem, monitor="val/loss", mode="min", **common),
+        callbacks.ModelCheckpoint(
+            filename=BEST.stem, monitor=monitor, mode=BETTER[monitor], **common
+        ),
         callbacks.ModelCheckpoint(filename=LAST.stem, **common),
     ]
 

@@ -130,13 +130,13 @@ def _of_splits(metric: Metric, digits: int) -> list[Quantity]:
 QUANTITIES: dict[str, Quantity] = {
     q.name: q
     for q in (
-        # Of the record: the weights of the epoch of lowest validation loss
+        # Of the record: the weights of the best epoch, see monitor
         # (means over seeds, hence fewer digits)
         *(q for metric in METRICS.values() for q in _of_splits(metric, min(metric.digits, 3))),
         Quantity("gap", "%", "gap: training minus test accuracy"),
         Quantity("val_gap", "%", "gap: training minus validation accuracy"),
         Quantity("val_minus_test", "%", "validation minus test accuracy"),
-        Quantity("best_epoch", "epochs", "epoch of lowest validation loss", digits=1),
+        Quantity("best_epoch", "epochs", "best epoch", digits=1),
         Quantity("epochs_run", "epochs", "epochs trained", digits=1),
         Quantity("images_per_s", "images/s", "training speed", digits=0),
         Quantity("params", "", "parameters", digits=0, is_exact=True),
@@ -145,10 +145,10 @@ QUANTITIES: dict[str, Quantity] = {
         Quantity("mce", "%", "mean corruption error, unnormalised"),
         # Of the epochs. val_loss_rise: of the last above the lowest; val_acc_swing: mean of the
         # absolute changes over the second half of the run
-        Quantity("peak_val_acc", "%", "validation accuracy, best epoch"),
+        Quantity("peak_val_acc", "%", "highest validation accuracy"),
         Quantity("peak_val_loss", "nats", "validation loss at the highest accuracy", digits=3),
         Quantity("peak_epoch", "epochs", "epoch of highest validation accuracy", digits=1),
-        Quantity("peak_val_minus_test", "%", "best validation accuracy minus test accuracy"),
+        Quantity("peak_val_minus_test", "%", "highest validation minus test accuracy"),
         Quantity("epochs_after_peak", "epochs", "epochs after the highest validation accuracy"),
         Quantity("first_val_acc", "%", "validation accuracy after the first epoch"),
         Quantity("last_val_acc", "%", "validation accuracy after the last epoch"),

@@ -11,13 +11,14 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.options import BETTER, Monitor
 from cifarlab.base.plain import device_count
 from cifarlab.store.files import read_checked, write_atomic
 
@@ -75,6 +76,7 @@ LATER_KEYS: dict[str, Any] = {
     "optimizer.adamw_bias_lr": None,
     "optimizer.normalize": False,
     "target": None,
+    "monitor": "val/loss",
     "loss._target_": "cifarlab.lit.losses.CrossEntropy",
     "loss.class_weights": None,
     "metrics": {},
@@ -248,6 +250,16 @@ def read_pruned(folder: str | Path) -> tuple[str, float]:
         raise
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path}: damaged ({type(error).__name__}: {error})") from error
+
+
+def best_row(rows: Sequence[Mapping[str, float]], monitor: Monitor) -> Mapping[str, float] | None:
+    """Of the rows of a ``metrics.csv`` that of the best epoch, the first of equals; ``None`` where
+    there are none.
+
+    monitor: what is compared, see ``monitor`` of a configuration.
+    """
+    best = {"min": min, "max": max}[BETTER[monitor]]
+    return best(rows, key=lambda row: row[monitor.replace("/", "_")], default=None)
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:

@@ -8,8 +8,9 @@ import numpy as np
 from cifarlab.figures.charts import vega
 from cifarlab.figures.charts.vega import Chart
 from cifarlab.figures.confusion import MOST, PAIRS, most_confused, row_shares
+from cifarlab.figures.curves import Curve
 from cifarlab.figures.reliability import FEW, Panel
-from cifarlab.figures.rows import Curve, scale_of
+from cifarlab.figures.rows import scale_of
 from cifarlab.figures.style import (
     ALL,
     COLOURS,
@@ -26,11 +27,11 @@ _DOTTED = 200  # points of a small chart, at most, that are seen one by one
 _NAMES = {"train": "training", "val": "validation"}
 
 
-def curves(columns: Mapping[str, Sequence[float]]) -> list[Chart]:
+def curves(curve: Curve) -> list[Chart]:
     """Loss and accuracy over the epochs, see ``cifarlab.figures.curves.draw``."""
-    best = min(range(len(columns["epoch"])), key=lambda i: columns["val_loss"][i])
+    columns = curve.columns
     rule = {
-        "data": {"values": [{"epoch": columns["epoch"][best], "what": "best epoch"}]},
+        "data": {"values": [{"epoch": curve.best_epoch, "what": "best epoch"}]},
         "mark": {"type": "rule", "strokeDash": [2, 3], "color": "#888888", "size": 2},
         "encoding": {
             "x": {"field": "epoch", "type": "quantitative"},
@@ -49,16 +50,18 @@ def curves(columns: Mapping[str, Sequence[float]]) -> list[Chart]:
     return charts
 
 
-def overlay(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> list[Chart]:
+def overlay(runs: Mapping[str, Curve]) -> list[Chart]:
     """The curves of several runs, see ``cifarlab.figures.curves.overlay``."""
     colours = {name: colour_of("", i) for i, name in enumerate(runs)}
     charts = []
     for metric in ("loss", "acc"):
         values: list[Chart] = [
             {"epoch": epoch, "series": run, "split": name, "value": vega.number(value)}
-            for run, columns in runs.items()
+            for run, curve in runs.items()
             for split, name in _NAMES.items()
-            for epoch, value in zip(columns["epoch"], columns[f"{split}_{metric}"], strict=True)
+            for epoch, value in zip(
+                curve.columns["epoch"], curve.columns[f"{split}_{metric}"], strict=True
+            )
         ]
         lines = _lines(metric, colours, [value["epoch"] for value in values])
         lines["encoding"]["strokeDash"] = {

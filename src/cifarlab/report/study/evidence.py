@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from cifarlab.base.durations import counted
 from cifarlab.figures import charts
-from cifarlab.figures.rows import Curve, beside_reported
+from cifarlab.figures.curves import Curve
+from cifarlab.figures.rows import beside_reported
 from cifarlab.figures.rows import curves as draw_curves
 from cifarlab.report.document import Block, Chip, Entry, Grid, Link, Text
 from cifarlab.report.pictures import Drawn
@@ -33,7 +34,7 @@ CAPTION = (
 )
 CURVES = (
     "Accuracy over the epochs of the rows measured at full length, a line a seed: orange training, "
-    "blue validation, triangles the lowest validation loss."
+    "blue validation, triangles the best epochs."
 )
 
 
@@ -165,8 +166,8 @@ def found(rows: Sequence[Evidence]) -> str:
         )
     if later := _of_the_best_epoch(whole):
         text += (
-            "Everything is measured with the weights of the lowest validation loss; in its own "
-            "best epoch, validation accuracy is "
+            "Everything is measured with the weights of the lowest validation loss; in the "
+            "epoch where it is highest, validation accuracy is "
             f"{100 * sum(later) / len(later):.1f} points higher on average: the choice of the "
             "epoch explains no more than about that. "
         )

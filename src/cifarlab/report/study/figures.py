@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from cifarlab.figures import charts, ladder, rows, swept
 from cifarlab.figures.axis import Point
-from cifarlab.figures.curves import Figure
+from cifarlab.figures.curves import Curve, Figure
 from cifarlab.figures.forest import Mark, Row
-from cifarlab.figures.rows import Curve, Pair
+from cifarlab.figures.rows import Pair
 from cifarlab.report.pictures import Drawn
 from cifarlab.report.study.nets import pictures
 from cifarlab.report.study.results import Line, StudyResults
@@ -44,7 +44,7 @@ def figures(results: StudyResults) -> Iterator[Drawn]:
     drawn = {line.label: _curves(line.runs) for line in lines if not line.row.like}
     drawn = {name: runs for name, runs in drawn.items() if runs}
     if drawn:
-        caption = "Accuracy over the epochs, one line a run; markers: lowest validation loss."
+        caption = "Accuracy over the epochs, one line a run; markers: best epochs."
         charts_ = charts.over_epochs(drawn, "acc")
         yield Drawn("curves_acc.png", caption, rows.curves(drawn, "acc", note), charts_)
         caption = "Loss over the epochs. Training's is the mean while it ran, with augmentation on."

@@ -9,7 +9,7 @@ import numpy as np
 
 from cifarlab.figures import axis, charts, effects, heatmap, pareto, search
 from cifarlab.figures.axis import Point
-from cifarlab.figures.curves import overlay
+from cifarlab.figures.curves import Curve, overlay
 from cifarlab.report.document import Picture
 from cifarlab.report.pictures import Drawn, save_all
 from cifarlab.report.sweep.results import REPLICATES, Results, brief
@@ -256,7 +256,7 @@ def _curves(results: Results, cells: Sequence[Run]) -> Iterator[Drawn]:
     best = [cell for _, cell in middle[:_MOST_CURVES]]
     if len(best) < 2:
         return
-    shown = {_label(results, cell): cell.columns for cell in best}
+    shown = {_label(results, cell): Curve(cell.columns, cell.result.best_epoch) for cell in best}
     of = "all" if len(best) == len(middle) else f"the {len(best)} best by validation of all"
     caption = f"Loss and accuracy over the epochs: {of} {len(middle)} rows"
     caption += ", the middle run of each." if len(cells) > len(middle) else "."
