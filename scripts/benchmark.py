@@ -24,7 +24,6 @@ from cifarlab.base.options import CompileMode
 
 log = logging.getLogger("cifarlab")
 ROOT = Path(__file__).parents[1]
-BATCHES = (16, 32, 128, 256, 512)
 
 
 class BenchmarkConfig(RunConfig):
@@ -32,13 +31,14 @@ class BenchmarkConfig(RunConfig):
 
     what: Literal[
         "pipeline", "overhead", "step", "compile", "data", "evaluation", "scaling", "start",
-        "memory", "sweep",
+        "memory", "sweep", "seeds",
     ]  # fmt: skip
     modes: list[Literal[False] | CompileMode]
     rounds: Count
     steps: Count
     warmup: Whole
     workers: Whole
+    seeds: Count
     threads: Count | None
     compare: str | None
 
@@ -85,7 +85,7 @@ def main(cfg: DictConfig) -> None:
 
 def _cases(config: dict[str, Any], recipe: RunConfig, folder: Path) -> Iterator[Any]:
     """What ``what`` names."""
-    from cifarlab.bench import images, processes, training
+    from cifarlab.bench import images, processes, seeds, training
 
     program, overrides = ROOT / "train.py", list(config["overrides"])
     own = {*BenchmarkConfig.__annotations__} - {*RunConfig.__annotations__}
@@ -94,6 +94,7 @@ def _cases(config: dict[str, Any], recipe: RunConfig, folder: Path) -> Iterator[
     one: dict[str, Callable[[], Any]] = {
         "pipeline": partial(training.pipeline, recipe, folder, workers=config["workers"], **span),
         "overhead": partial(training.overhead, recipe, **span),
+        "seeds": partial(seeds.seeds, recipe, config["seeds"], **span),
         "step": partial(training.step, recipe, **span),
         "data": partial(images.augmentation, recipe, **span),
         "evaluation": partial(images.evaluation, recipe),
@@ -105,8 +106,7 @@ def _cases(config: dict[str, Any], recipe: RunConfig, folder: Path) -> Iterator[
     elif config["what"] == "compile":
         yield from training.compiled(recipe, folder, config["modes"], **span)
     elif config["what"] == "scaling":
-        for batch in BATCHES:
-            yield training.scaling(recipe, batch, **span)
+        yield from training.scaling(recipe, **span)
     else:
         yield one[config["what"]]()
 

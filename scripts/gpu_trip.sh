@@ -41,7 +41,7 @@ mixed=trainer.precision=bf16-mixed
 several=(hydra/launcher=parallel) # what runs several at once
 families=mlp,baseline,sapienza_convnet,tbmi26_resnet,resnet18,preact_resnet18,wide_resnet,densenet,vgg11_bn,torchvision,timm
 models=(baseline sapienza_convnet resnet18)
-modes='[false,reduce-overhead,true]'
+modes='[false,reduce-overhead,true,whole-step]'
 timed=(rounds=3 steps=100 warmup=20)
 shares=(1 2 4 8 12)
 sharing=(max_epochs=4)

@@ -68,7 +68,8 @@ def test_step(typed: str) -> None:
     labels = torch.zeros(4, dtype=torch.long, device="meta")
     for step in (1, 2, 3):
         trainer.global_step = step
-        loss, _ = module._measure((images, labels), "train")
+        loss, logits = module._compute(images, labels)
+        module._count("train", loss, logits, labels)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)

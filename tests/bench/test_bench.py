@@ -1,16 +1,21 @@
 """What is timed, and what is made of the times."""
 
+import contextlib
+import copy
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hydra.utils import instantiate
+from torch import nn
 from torchvision.transforms import v2
 
 from cifarlab.base.errors import UserError
-from cifarlab.bench import batched, images, page, processes, textbook, training
+from cifarlab.bench import batched, images, page, processes, seeds, textbook, training
 from cifarlab.bench.timing import Case, Timed, as_data, from_data, in_stretches, measure, worse
+from cifarlab.store.checkpoint import build_net
 from tests.conftest import ROOT, options, plain
 
 SPAN = {"steps": 50, "warmup": 2}
@@ -79,13 +84,80 @@ def test_training_is_timed(config: dict, tmp_path: Path) -> None:
         training.overhead(config, **SPAN),
         training.pipeline(config, tmp_path, workers=0, **SPAN),
         training.step(config, 2, 1),
-        training.scaling(config, 16, 2, 1),
         images.augmentation(config, 3, 1),
         images.evaluation(config),
     ):
         timed = measure(case, 1)
         assert all(values[0] > 0 for values in timed.values.values()), case.name
         assert timed.ratios
+
+
+def test_what_an_image_costs_as_things_grow(config: dict, monkeypatch) -> None:
+    """Other batches, widths where the net has some, parts of the training images."""
+    monkeypatch.setattr(training, "BATCHES", (16,))
+    monkeypatch.setattr(training, "WIDTHS", (0.5,))
+    monkeypatch.setattr(training, "FRACTIONS", (0.02,))
+    cases = [*training.scaling(config, 2, 1)]
+    assert [case.name for case in cases] == ["mlp batch 16", "mlp 2% of the images"]
+    for case in cases:
+        assert all(values[0] > 0 for values in measure(case, 1).values.values()), case.name
+    config["model"] = plain("model=resnet18", "model.widths=[8,8,16,16]")["model"]
+    sizes, build = [], training.build_net
+
+    def seen(*arguments: Any) -> nn.Module:
+        net = build(*arguments)
+        sizes.append(sum(p.numel() for p in net.parameters()))
+        return net
+
+    monkeypatch.setattr(training, "build_net", seen)
+    (wider,) = (c for c in training.scaling(config, 2, 1) if "widths" in c.name)
+    assert wider.name.endswith(" widths x 0.5")
+    assert all(values[0] > 0 for values in measure(wider, 1).values.values())
+    small, whole = sizes
+    assert 3 < whole / small < 4.5
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_stacked_nets_step_as_each_by_itself(optimizer: str) -> None:
+    chosen = instantiate(plain(f"optimizer={optimizer}", "optimizer.lr=0.01")["optimizer"])
+    torch.manual_seed(0)
+    # of a bias before batch norm the gradient is rounding, whose sign Adam follows
+    normed = f"model.batchnorm={'true' if optimizer == 'sgd' else 'false'}"
+    model = plain("model=tbmi26_cnn", normed, "dropout=0")["model"]
+    nets = [build_net(model, 10, 32).train() for _ in range(3)]
+    alone = copy.deepcopy(nets)
+    images, labels = torch.randn(3, 16, 3, 32, 32), torch.randint(10, (3, 16))
+    kept: list[dict] = []
+    original = torch.func.stack_module_state
+
+    def stack(models: list[nn.Module]) -> Any:
+        kept[:] = found = original(models)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.func, "stack_module_state", stack)
+        take = seeds.stacked(nets, chosen, contextlib.nullcontext())
+    each = seeds.apart(alone, chosen, contextlib.nullcontext())
+    for _ in range(2):
+        take(images, labels)
+        each(images, labels)
+    weights, buffers = kept
+    for index, net in enumerate(alone):
+        for name, value in net.named_parameters():
+            torch.testing.assert_close(weights[name][index], value, rtol=1e-3, atol=1e-4)
+        for name, value in net.named_buffers():
+            torch.testing.assert_close(buffers[name][index], value, rtol=1e-3, atol=1e-4)
+
+
+def test_seeds_are_timed(config: dict) -> None:
+    timed = measure(seeds.seeds(config, 2, 2, 1), 1)
+    assert all(values[0] > 0 for values in timed.values.values())
+
+
+def test_a_net_that_cannot_be_stacked(config: dict, monkeypatch) -> None:
+    monkeypatch.setattr(nn.Linear, "forward", lambda self, x: x[:, :10] * float(x.mean()))
+    with pytest.raises(UserError, match=r"what=seeds: this net cannot be stacked \("):
+        seeds.seeds(config, 2, 2, 1).ways["stacked"]()
 
 
 def test_a_small_data_set_is_gone_through_again(config: dict) -> None:

@@ -82,7 +82,8 @@ def test_soft_targets_by_hand() -> None:
     module = ImageClassifier(Constant([2.0, 0.0]), 2, SGD, lambda **_: None)
     module.log_dict = lambda *args, **kwargs: None
     targets = torch.tensor([[0.7, 0.3], [0.7, 0.3], [0.6, 0.4], [0.2, 0.8]])
-    loss, _ = module._measure((torch.zeros(4, 3, 2, 2), targets), "train")
+    loss, logits = module._compute(torch.zeros(4, 3, 2, 2), targets)
+    module._count("train", loss, logits, targets)
     low, high = math.log(1 + math.exp(-2)), math.log(1 + math.exp(2))
     assert loss.item() == pytest.approx(0.55 * low + 0.45 * high)
     assert module.metrics["train/acc"].compute().item() == pytest.approx(0.75)

@@ -12,6 +12,7 @@ from cifarlab.base.errors import UserError
 from cifarlab.base.kinds import Folder, Name, Positive
 from cifarlab.base.labs import check_found, code_of
 from cifarlab.base.options import BETTER, EXPORT_FORMATS
+from cifarlab.base.plain import device_count
 from cifarlab.base.schema import Key, keys
 
 GROUPS = ("data", "model", "optimizer", "scheduler", "transfer", "loss", "trainer")
@@ -229,11 +230,20 @@ def _optimizer(config: RunConfig) -> None:
 
 def _compile(config: RunConfig) -> None:
     mode, batches = config["trainer"]["compile"], config["trainer"]["accumulate_grad_batches"]
-    if mode in ("reduce-overhead", "max-autotune") and batches > 1:
+    if mode in ("reduce-overhead", "max-autotune", "whole-step") and batches > 1:
         raise UserError(
             f"trainer.compile={mode}: its CUDA graphs write each batch's gradients over the last "
             f"one's, so it goes with trainer.accumulate_grad_batches=1; take trainer.compile=true"
         )
+    if mode == "whole-step":
+        devices = device_count(config["trainer"]["devices"])
+        if config["trainer"]["num_nodes"] > 1 or (isinstance(devices, int) and devices > 1):
+            raise UserError("trainer.compile=whole-step: is of one device; trainer.devices=1")
+        if config["trainer"]["precision"] == "16-mixed":
+            raise UserError(
+                "trainer.compile=whole-step: 16-mixed looks after each step whether it overflowed, "
+                "which a graph cannot; take trainer.precision=bf16-mixed"
+            )
 
 
 def _stages(config: RunConfig) -> None:

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 Statistics = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 Precision = Literal["auto", "32-true", "16-mixed", "bf16-mixed"]
-CompileMode = Literal[True, "reduce-overhead", "max-autotune"]
+CompileMode = Literal[True, "reduce-overhead", "max-autotune", "whole-step"]
 Split = Literal["random", "stratified", "tail"]
 Validation = Literal["own", "split"]
 Resize = Literal["squash", "crop"]

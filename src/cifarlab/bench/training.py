@@ -4,7 +4,7 @@ import contextlib
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -28,6 +28,9 @@ from cifarlab.run.session import Session
 from cifarlab.store.checkpoint import build_net
 
 STRETCH = 25  # steps between two looks at the clock
+BATCHES = (16, 32, 128, 256, 512)
+WIDTHS = (0.25, 0.5, 2.0)
+FRACTIONS = (0.02, 0.1, 0.3)  # of the training images
 
 
 class Stopwatch(Callback):
@@ -44,6 +47,19 @@ class Stopwatch(Callback):
     def look(self, step: int) -> None:
         if step >= self.first and (step - self.first) % STRETCH == 0:
             self.moments.append(self.clock())
+
+
+class Epochs(Callback):
+    """Reads a clock when an epoch begins, and when the last one has ended."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock, self.moments = clock, list[float]()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.moments.append(self.clock())
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.moments.append(self.clock())
 
 
 class FirstStep(Callback):
@@ -210,16 +226,46 @@ def compiled(
     ]
 
 
-def scaling(config: RunConfig, batch: int, steps: int, warmup: int) -> Case:
-    """What an image costs in a batch of ``batch``, beside one of ``config["batch_size"]``."""
+def scaling(config: RunConfig, steps: int, warmup: int) -> Iterator[Case]:
+    """What an image costs in batches of other sizes, in a net of other widths, and in an epoch of
+    fewer images, its beginning and validation included; each beside the same as typed.
 
-    def an_image(size: int) -> float:
-        case = step(config | {"batch_size": size}, steps, warmup)
-        return 1e3 * case.ways["ours"]() / size
+    Widths are those of a net that has ``model.widths``; of others there is no such case.
+    """
+    name, size = config["choices"]["model"], config["batch_size"]
+    widths: Sequence[int] = config["model"].get("widths") or ()
 
-    size = config["batch_size"]
-    ways = {"this batch": lambda: an_image(batch), f"batch {size}": lambda: an_image(size)}
-    return Case(f"{config['choices']['model']} batch {batch}", "us an image", ways)
+    def an_image(**changed: Any) -> float:
+        case = step(cast(RunConfig, config | changed), steps, warmup)
+        return 1e3 * case.ways["ours"]() / changed.get("batch_size", size)
+
+    def case(of: str, so: Callable[[], float], typed: Callable[[], float]) -> Case:
+        return Case(f"{name} {of}", "us an image", {"so": so, "as typed": typed})
+
+    for batch in BATCHES:
+        yield case(f"batch {batch}", partial(an_image, batch_size=batch), an_image)
+    for factor in WIDTHS if widths else ():
+        wider = config["model"] | {"widths": [round(factor * width) for width in widths]}
+        yield case(f"widths x {factor:g}", partial(an_image, model=wider), an_image)
+    for fraction in FRACTIONS:
+        so, whole = (partial(an_epoch, config, part) for part in (fraction, 1.0))
+        yield case(f"{fraction:.0%} of the images", so, whole)
+
+
+def an_epoch(config: RunConfig, fraction: float) -> float:
+    """Microseconds an image of an epoch of a part of the training images, after one that warms up:
+    from the first batch to the end of validation, with all callbacks and checkpoints."""
+    clock = Clock(hardware.find_device(config["trainer"]["accelerator"]))
+    limited: Any = config | {"max_epochs": 2, "evaluation": False}
+    limited |= {"trainer": config["trainer"] | {"max_epochs": 2}}
+    limited |= {"data": config["data"] | {"fraction": fraction}}
+    watch = Epochs(clock)
+    with tempfile.TemporaryDirectory() as folder:
+        session = Session(limited, Path(folder))
+        cast(Any, session.trainer).callbacks.append(watch)
+        session.fit()
+        images = session.sizes["num_train"]
+    return 1e6 * (watch.moments[-1] - watch.moments[-2]) / images
 
 
 def autocast(config: RunConfig, device: torch.device) -> contextlib.AbstractContextManager:

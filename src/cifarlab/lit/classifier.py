@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
+from cifarlab.base.errors import UserError
 from cifarlab.lit.compiling import Compiled
 from cifarlab.lit.losses import CrossEntropy, Labels
 from cifarlab.lit.optim import Part, param_groups
+from cifarlab.lit.whole_step import WholeStep
 
 # images (or features of images, see transfer), and labels
 Batch = tuple[Float[Tensor, "batch ..."], Labels]
@@ -89,6 +91,7 @@ class ImageClassifier(LightningModule):
         # what a callback wants to see of training answers, with their labels
         self.watch: Callable[[Tensor, Tensor], None] | None = None
         self.compiled: Compiled | None = None  # in training, see ``trainer.compile``
+        self.whole_step: WholeStep | None = None  # the same
         self._logs_training = False  # a run may go on in the middle of an epoch
         self.metrics = nn.ModuleDict()
         for split in ("train", "val"):
@@ -113,7 +116,16 @@ class ImageClassifier(LightningModule):
         return self.loss(logits.float(), labels)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
-        loss, _ = self._measure(batch, "train")
+        images, labels = batch
+        if self.whole_step is None:
+            loss, logits = self._compute(images, labels)
+        else:
+            optimizer: Any = self.optimizers(use_pl_optimizer=False)
+            loss, logits = self.whole_step(self._take_step, self.net, optimizer, images, labels)
+            loss = loss.clone()  # a logger may look at it later
+        self._count("train", loss, logits.detach(), labels)
+        if self.watch is not None:
+            self.watch(logits.detach(), labels)
         if batch_idx == 0 or not self._logs_training:
             self._log_epoch("train")
             self._logs_training = True
@@ -124,28 +136,72 @@ class ImageClassifier(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, "batch classes"]:
         """The logits, for callbacks that look at them."""
-        _, logits = self._measure(batch, "val")
+        images, labels = batch
+        loss, logits = self._compute(images, labels)
+        self._count("val", loss, logits, labels)
         if batch_idx == 0:
             self._log_epoch("val")
         return logits
 
-    def _measure(
-        self, batch: Batch, split: str
+    def _compute(
+        self, images: Tensor, labels: Tensor
     ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch classes"]]:
-        images, labels = batch
+        """The loss of a batch, and what the net answers."""
         logits = self(images)
         if self.look is not None and self.training:
             self.look(images)
-        loss = self.compute_loss(logits, labels)
+        return self.compute_loss(logits, labels), logits
+
+    def _take_step(
+        self, images: Tensor, labels: Tensor
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch classes"]]:
+        """All that Lightning does with a batch when nothing is recorded, in its order."""
+        optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        loss, logits = self._compute(images, labels)
+        with torch.autocast(
+            images.device.type, enabled=False
+        ):  # as ever, of the forward pass alone
+            optimizer.zero_grad()
+            loss.backward()
+            self.configure_gradient_clipping(
+                optimizer,
+                self.trainer.gradient_clip_val,
+                self.trainer.gradient_clip_algorithm,
+            )
+            optimizer.step()
+        return loss.detach(), logits.detach()
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Any,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """Lightning's, but where the whole step is one: that has taken the optimizer's, too."""
+        if self.whole_step is None:
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        elif optimizer_closure is not None:
+            optimizer_closure()
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any) -> None:
+        """See ``optimizer_step``."""
+        if self.whole_step is None:
+            super().optimizer_zero_grad(epoch, batch_idx, optimizer)
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """See ``optimizer_step``."""
+        if self.whole_step is None:
+            super().backward(loss, *args, **kwargs)
+
+    def _count(self, split: str, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Add a batch to the epoch's means."""
         mean_loss, accuracy = self.metrics[f"{split}/loss"], self.metrics[f"{split}/acc"]
         assert isinstance(mean_loss, Mean) and isinstance(accuracy, Mean)
         with torch.no_grad():
             right = logits.argmax(1) == (labels.argmax(1) if labels.ndim == 2 else labels)
             mean_loss.update(loss.detach() * len(labels), len(labels))
             accuracy.update(right.sum(), len(labels))
-        if self.watch is not None and self.training:
-            self.watch(logits.detach(), labels)
-        return loss, logits.detach()
 
     def _log_epoch(self, split: str) -> None:
         """Have Lightning log the means at the end of the epoch; once an epoch, since it takes 2 ms
@@ -160,7 +216,14 @@ class ImageClassifier(LightningModule):
 
     def build_optimizer(self) -> torch.optim.Optimizer:
         lr = self.optimizer.keywords["lr"]
-        return self.optimizer(param_groups(self.optimizer_parts(), lr=lr, decay_all=self.decay_all))
+        optimizer = self.optimizer(
+            param_groups(self.optimizer_parts(), lr=lr, decay_all=self.decay_all)
+        )
+        if self.whole_step is not None:
+            if self.trainer.world_size > 1:
+                raise UserError("trainer.compile=whole-step: is of one device; trainer.devices=1")
+            self.whole_step.prepare(optimizer)
+        return optimizer
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = self.build_optimizer()

@@ -136,7 +136,11 @@ class Muon(Optimizer):
                 if self.normalize:
                     parameter.mul_(len(parameter) ** 0.5 / parameter.norm())
                 parameter.mul_(1 - lr * group["weight_decay"])
-                parameter.add_(update.view(parameter.shape), alpha=-adjusted)
+                update = update.view(parameter.shape)
+                if isinstance(lr, Tensor):  # as a whole step that is recorded has it
+                    parameter.sub_(update * adjusted)
+                else:
+                    parameter.add_(update, alpha=-adjusted)
 
 
 # Factors of the rate for a matrix (a, b)

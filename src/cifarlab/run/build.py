@@ -31,7 +31,7 @@ from cifarlab.base.kinds import shown
 from cifarlab.base.seeding import derive
 from cifarlab.base.weights import digest
 from cifarlab.callbacks import Tracker, WholeBatch
-from cifarlab.lit import Compiled, ImageClassifier
+from cifarlab.lit import Compiled, ImageClassifier, WholeStep
 from cifarlab.lit.depthwise import widen_depthwise
 from cifarlab.lit.distillation import Distillation, Teacher
 from cifarlab.lit.losses import CrossEntropy
@@ -137,7 +137,10 @@ def build(config: RunConfig, *, pretrained: bool = True) -> tuple[Any, ImageClas
         decay_all=config["decay_all"],
         identity=identity,
     )
-    if mode := config["trainer"].get("compile", False):
+    mode = config["trainer"].get("compile", False)
+    if mode == "whole-step":
+        module.whole_step = WholeStep()
+    elif mode:
         module.compiled = Compiled(mode)
     if getattr(module, "cache_features", False):
         data.keep_features(module.encode)
