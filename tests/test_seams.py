@@ -17,7 +17,41 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import scalar
 
 from cifarlab.base import seams
+from tests.conftest import ROOT
 from tests.test_imports import loaded_by
+
+
+def test_hydra_lists_options_from_one_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hydra._internal import config_loader_impl
+    from hydra._internal.utils import create_config_search_path
+
+    monkeypatch.setattr(  # what the seam sets is put back after the test
+        config_loader_impl.ConfigLoaderImpl,
+        name := "_parse_overrides_and_create_caching_repo",
+        getattr(config_loader_impl.ConfigLoaderImpl, name),
+    )
+    made: list[Any] = []
+    copied = config_loader_impl.CachingConfigRepository.__init__
+
+    def copy(self: Any, delegate: Any) -> None:
+        made.append(delegate)
+        copied(self, delegate)
+
+    monkeypatch.setattr(config_loader_impl.CachingConfigRepository, "__init__", copy)
+
+    def listed() -> dict[str, list[str]]:
+        made.clear()
+        path = create_config_search_path(str(ROOT / "conf"))
+        loader = config_loader_impl.ConfigLoaderImpl(path)
+        found = {group: loader.get_group_options(group) for group in loader.list_groups("")}
+        (override,) = loader.load_configuration("run", ["model=mlp"], "RUN").hydra.overrides.task
+        return found | {"overrides": [override]}
+
+    by_itself, copies = listed(), len(made)
+    seams.list_options_once()
+    assert listed() == by_itself
+    assert by_itself["overrides"] == ["model=mlp"] and "vgg11_bn" in by_itself["model"]
+    assert copies > 10 and len(made) == 2, "one to list, one to compose"
 
 
 def test_gamma_is_drawn_by_the_generator_alone() -> None:

@@ -42,10 +42,11 @@ from cifarlab.base.kinds import rule, shown
 from cifarlab.base.plain import device_count
 from cifarlab.base.reading import free_memory, in_bytes, run_folders
 from cifarlab.base.schema import keys
-from cifarlab.base.seams import is_refused_call
+from cifarlab.base.seams import is_refused_call, list_options_once
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 _IN_RESOLVER = "UserError raised while resolving interpolation: "
+_HELP = {"--help", "-h", "--hydra-help"}
 _OURS = "CIFARLAB_FULL_ERROR"  # tells the variable we set from the one a user sets
 _MOVED = {  # keys of earlier versions, and what they are called now
     "logger.images_every": "logger.tensorboard.images_every",
@@ -80,6 +81,8 @@ def app(config_dir: Path, config_name: str) -> Callable[[Callable], Callable[[],
         @functools.wraps(task)
         def main() -> None:
             say_anything()
+            if _HELP & {*sys.argv}:
+                list_options_once()
             labs.use()
             register_resolvers()
             verbose = os.environ.get(_FULL_ERROR) == "1" and _OURS not in os.environ

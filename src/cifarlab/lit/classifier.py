@@ -41,8 +41,8 @@ class Mean(Metric):
 
     def update(self, total: Real[Tensor, ""], images: int) -> None:
         """``total``: sum over the ``images`` images of a batch."""
-        self.total += total
-        self.images += images
+        self.total.add_(total)  # not +=: a Metric looks at whatever is set
+        self.images.add_(images)
 
     def compute(self) -> Float[Tensor, ""]:
         return self.total / self.images
