@@ -43,17 +43,18 @@ families=mlp,baseline,sapienza_convnet,tbmi26_resnet,resnet18,preact_resnet18,wi
 models=(baseline sapienza_convnet resnet18)
 modes='[false,reduce-overhead,true,whole-step]'
 timed=(rounds=3 steps=100 warmup=20)
+stacked=(seeds=8 rounds=3 steps=50 warmup=10)
 shares=(1 2 4 8 12)
 sharing=(max_epochs=4)
 tested=()
 if [[ $QUICK ]]; then
 	few=(data=synthetic data.num_train=90 data.num_test=20)
 	families=mlp,baseline,tbmi26_resnet models=(mlp) timed=(rounds=1 steps=25 warmup=1)
-	modes='[false,true]' shares=(1 2) sharing=(max_epochs=2 data.fraction=0.05)
+	modes='[false,true]' stacked=(seeds=2 rounds=1 steps=3 warmup=1) shares=(1 2) sharing=(max_epochs=2 data.fraction=0.05)
 	tested=(-k "augmentation or 32-true")
 fi
 if [[ $DEVICE == cpu ]]; then
-	mixed=trainer.precision=32-true
+	mixed=trainer.precision=32-true modes='[false,true]' # a CPU has no graphs
 	export CIFARLAB_GPU_TESTS=cpu
 fi
 
@@ -138,6 +139,10 @@ if [[ $what == all ]]; then
 	for model in "${models[@]}"; do
 		part "steps_$model" 150 "$PYTHON" scripts/benchmark.py what=compile "${data[@]}" "${on[@]}" $mixed "model=$model" \
 			aug=crop_flip "modes=$modes" "${timed[@]}"
+	done
+	for model in mlp tbmi26_cnn; do
+		part "seeds_$model" 60 "$PYTHON" scripts/benchmark.py what=seeds "${data[@]}" "${on[@]}" $mixed "model=$model" \
+			"${stacked[@]}"
 	done
 	for number in "${shares[@]}"; do
 		part "share_$number" 90 "$PYTHON" train.py -m "${data[@]}" "${on[@]}" "${quiet[@]}" $mixed \

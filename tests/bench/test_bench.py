@@ -98,7 +98,7 @@ def test_what_an_image_costs_as_things_grow(config: dict, monkeypatch) -> None:
     monkeypatch.setattr(training, "WIDTHS", (0.5,))
     monkeypatch.setattr(training, "FRACTIONS", (0.02,))
     cases = [*training.scaling(config, 2, 1)]
-    assert [case.name for case in cases] == ["mlp batch 16", "mlp 2% of the images"]
+    assert [case.name for case in cases] == ["mlp batch 16", "mlp 72 of 3,600 images"]
     for case in cases:
         assert all(values[0] > 0 for values in measure(case, 1).values.values()), case.name
     config["model"] = plain("model=resnet18", "model.widths=[8,8,16,16]")["model"]

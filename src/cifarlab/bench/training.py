@@ -16,6 +16,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from cifarlab.base import hardware
 from cifarlab.base.config import RunConfig
+from cifarlab.base.durations import counted
 from cifarlab.base.errors import UserError
 from cifarlab.base.kinds import shown
 from cifarlab.bench import textbook
@@ -156,7 +157,7 @@ def pipeline(config: RunConfig, folder: Path, steps: int, warmup: int, workers: 
 
     name = f"{config['choices']['model']} {config['choices']['aug'] or '-'.join(config['aug'])}"
     ways = {"ours": lambda: train(False), "textbook": lambda: train(True)}
-    return Case(name, "s an epoch", ways)
+    return Case(f"{name}, {counted(workers, 'worker')}", "s an epoch", ways)
 
 
 def step(config: RunConfig, steps: int, warmup: int) -> Case:
@@ -247,18 +248,19 @@ def scaling(config: RunConfig, steps: int, warmup: int) -> Iterator[Case]:
     for factor in WIDTHS if widths else ():
         wider = config["model"] | {"widths": [round(factor * width) for width in widths]}
         yield case(f"widths x {factor:g}", partial(an_image, model=wider), an_image)
+    images = len(build(config)[0].train_indices)
     for fraction in FRACTIONS:
         so, whole = (partial(an_epoch, config, part) for part in (fraction, 1.0))
-        yield case(f"{fraction:.0%} of the images", so, whole)
+        yield case(f"{fraction * images:,.0f} of {images:,} images", so, whole)
 
 
 def an_epoch(config: RunConfig, fraction: float) -> float:
-    """Microseconds an image of an epoch of a part of the training images, after one that warms up:
+    """Microseconds an image of an epoch of a part of the images typed, after one to warm up:
     from the first batch to the end of validation, with all callbacks and checkpoints."""
     clock = Clock(hardware.find_device(config["trainer"]["accelerator"]))
     limited: Any = config | {"max_epochs": 2, "evaluation": False}
     limited |= {"trainer": config["trainer"] | {"max_epochs": 2}}
-    limited |= {"data": config["data"] | {"fraction": fraction}}
+    limited |= {"data": config["data"] | {"fraction": fraction * config["data"]["fraction"]}}
     watch = Epochs(clock)
     with tempfile.TemporaryDirectory() as folder:
         session = Session(limited, Path(folder))
