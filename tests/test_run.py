@@ -11,6 +11,7 @@ import yaml
 from cifarlab.base.errors import UserError, told
 from cifarlab.callbacks import EpochRecorder
 from cifarlab.callbacks.epochs import COLUMNS
+from cifarlab.run.session import never
 from cifarlab.store.checkpoint import BEST, LAST, load_run, read_checkpoint
 from cifarlab.store.files import SUMS, SUMS_LOCK
 from cifarlab.store.lock import RunLock
@@ -202,6 +203,28 @@ def test_same_seed_same_result_other_seed_other(run_here, tmp_path) -> None:
     other = RunRecord.load(run_here(tmp_path / "c", "seed=4", "dropout=0.2", "aug=crop_flip"))
     assert one.metrics == two.metrics != other.metrics
     assert one.data == two.data == other.data, "seeds share one split"
+
+
+@pytest.mark.parametrize(
+    "options, told",
+    [
+        (["callbacks=[hard_examples]", "callbacks.hard_examples.from_epoch=3"], "from_epoch=3"),
+        (["callbacks=[progressive]", "callbacks.progressive.from_epochs=[1,4]"], "epochs=[1,4]"),
+        (["callbacks=[freeze]", "callbacks.freeze.parameters=[head]"], ""),
+    ],
+)
+def test_what_begins_after_the_last_epoch_is_told(
+    options: list[str], told: str, run_here, tmp_path, caplog
+) -> None:
+    caplog.set_level("INFO")
+    net = ["model=resnet18", "model.widths=[8,8,8,8]"]
+    config = plain(*net, "max_epochs=2", *options)
+    lines = [*never(config)]
+    assert len(lines) == bool(told)
+    if told:
+        assert f"{told}: the run ends with epoch 2 (max_epochs), before it comes" in lines[0]
+        run_here(tmp_path / "run", *net, *options)
+        assert lines[0] in caplog.messages
 
 
 def test_early_stopping(run_here, tmp_path) -> None:

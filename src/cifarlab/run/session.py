@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import harmonic_mean
 from typing import Any
@@ -21,6 +21,7 @@ from cifarlab.base.compose import to_type
 from cifarlab.base.config import RunConfig
 from cifarlab.base.energy import Meter
 from cifarlab.base.errors import UserError
+from cifarlab.base.kinds import shown
 from cifarlab.base.labs import changed, code_of
 from cifarlab.base.options import BETTER, Monitor
 from cifarlab.base.plain import device_count
@@ -204,6 +205,8 @@ class Session:
             log.warning(
                 "data   %s: mirrored, these are other shapes: aug=crop flips none", self.data.name
             )
+        for line in never(self.config):
+            log.warning("%s", line)
         log.info(
             "model  %s: %s parameters, %.1f million multiply-accumulates an image",
             self.config["choices"]["model"],
@@ -430,6 +433,20 @@ def time_to(accuracy: float | None, rows: Sequence[Mapping[str, float]]) -> dict
         if row["val_acc"] >= accuracy:
             return {"val_acc": accuracy, "epoch": int(row["epoch"]), "fit_s": seconds}
     return {"val_acc": accuracy, "epoch": None, "fit_s": None}
+
+
+def never(config: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each callback that would begin something after the last epoch."""
+    last = config["max_epochs"]
+    for name, part in (config["callbacks"] or {}).items():
+        for key in ("from_epoch", "from_epochs", "start_epoch"):
+            value = part.get(key)
+            firsts = value if isinstance(value, list) else [value]
+            if any(isinstance(first, int) and first > last for first in firsts):
+                yield (
+                    f"callbacks.{name}.{key}={shown(value)}: the run ends with epoch {last} "
+                    "(max_epochs), before it comes to that"
+                )
 
 
 def flips(config: Mapping[str, Any]) -> bool:
