@@ -96,3 +96,20 @@ def test_one_hot_targets_are_labels() -> None:
     labels, logits = torch.tensor([0, 1, 2, 2]), torch.randn(4, 3)
     hard = module.compute_loss(logits, labels)
     torch.testing.assert_close(module.compute_loss(logits, torch.eye(3)[labels]), hard)
+
+
+def test_attributes_are_set_as_torch_sets_them() -> None:
+    """Past ``nn.Module`` go only words that take the place of others, or of nothing."""
+    module = ImageClassifier(nn.Linear(2, 2), 2, SGD, lambda **_: None)
+    module.word = "a"
+    module.word = "b"
+    assert module.__dict__["word"] == "b"
+    module.word = nn.Linear(1, 1)
+    assert "word" in module._modules and "word" not in module.__dict__
+    with pytest.raises(TypeError, match="cannot assign"):
+        module.net = "a word"
+    module.net = None
+    assert module._modules["net"] is None and "net" not in module.__dict__
+    module.register_buffer("kept", torch.zeros(1))
+    module.kept = None
+    assert module._buffers["kept"] is None

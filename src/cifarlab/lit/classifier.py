@@ -97,6 +97,14 @@ class ImageClassifier(LightningModule):
         for split in ("train", "val"):
             self.metrics[f"{split}/loss"], self.metrics[f"{split}/acc"] = Mean(), Mean()
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Words that replace others go past torch's search for weights and layers, which takes a
+        microsecond: Lightning notes which hook is under way 44 times a step."""
+        if (value is None or type(value) is str) and name in self.__dict__:
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     def forward(
         self, images: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch classes"]:
