@@ -107,14 +107,23 @@ def same(one: Session, other: Session) -> bool:
 @pytest.mark.parametrize(
     "options",
     [
-        ["optimizer=sgd", "optimizer.momentum=0.9", "decay_all=false", "dropout=0.2"],
-        ["optimizer=adam"],
-        ["optimizer=adamw", "trainer.gradient_clip_val=0.5", "trainer.precision=bf16-mixed"],
-        ["optimizer=muon", "optimizer.normalize=true", "optimizer.adamw_bias_lr=0.01"],
-        ["optimizer=muon", "callbacks=[default,ema,lookahead]", "label_smoothing=0.1"],
-        ["aug=mixup", "callbacks=none"],
+        pytest.param(["optimizer.momentum=0.9", "decay_all=false", "dropout=0.2"], id="sgd"),
+        pytest.param(
+            ["optimizer=adamw", "trainer.gradient_clip_val=0.5", "trainer.precision=bf16-mixed"],
+            id="adamw-clipped-bf16",
+        ),
+        pytest.param(
+            ["optimizer=muon", "callbacks=[default,ema,lookahead]", "label_smoothing=0.1"],
+            id="muon-averages",
+        ),
+        pytest.param(["optimizer=adam"], id="adam", marks=pytest.mark.slow),
+        pytest.param(
+            ["optimizer=muon", "optimizer.normalize=true", "optimizer.adamw_bias_lr=0.01"],
+            id="muon-normalised",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(["aug=mixup", "callbacks=none"], id="mixup", marks=pytest.mark.slow),
     ],
-    ids=["sgd", "adam", "adamw", "muon", "muon-callbacks", "mixup"],
 )
 def test_what_is_replayed_is_what_is_computed_without(train, options: list[str]) -> None:
     """To the bit where nothing is replayed but all else is alike, learning rates that change from
@@ -147,7 +156,7 @@ def test_each_state_of_the_net_is_recorded_by_itself(train) -> None:
     growing = ["callbacks=[progressive]", "callbacks.progressive.sizes=[16,32]"]
     growing += ["callbacks.progressive.from_epochs=[1,2]", "model=resnet18"]
     growing += ["model.widths=[8,8,8,8]"]
-    frozen = [*NET, "callbacks=[freeze]", "callbacks.freeze.parameters=[features.0]"]
+    frozen = [*NET, "callbacks=[freeze]", "callbacks.freeze.parameters=[features.conv1]"]
     frozen += ["callbacks.freeze.from_epoch=2"]
     for name, options in (("growing", growing), ("frozen", frozen)):
         one, recorder = train(name, WHOLE, *options)

@@ -22,7 +22,7 @@ from cifarlab.base.kinds import shown
 from cifarlab.bench import textbook
 from cifarlab.bench.timing import Case, Clock, in_stretches
 from cifarlab.lit import Compiled
-from cifarlab.lit.depthwise import widen_depthwise
+from cifarlab.lit.convolutions import mend_strided, widen_depthwise
 from cifarlab.lit.optim import fused
 from cifarlab.run.build import build, build_trainer, precision, without_noise
 from cifarlab.run.session import Session
@@ -174,6 +174,7 @@ def step(config: RunConfig, steps: int, warmup: int) -> Case:
         net = net.to(memory_format=layout)
         if not plainly:
             widen_depthwise(net)
+            mend_strided(net)
         mode = config["trainer"]["compile"]
         answer = net if plainly or not mode else partial(Compiled(mode), net)
         images = torch.randn(config["batch_size"], 3, 32, 32, device=device)

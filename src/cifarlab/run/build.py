@@ -32,7 +32,7 @@ from cifarlab.base.seeding import derive
 from cifarlab.base.weights import digest
 from cifarlab.callbacks import Tracker, WholeBatch
 from cifarlab.lit import Compiled, ImageClassifier, WholeStep
-from cifarlab.lit.depthwise import widen_depthwise
+from cifarlab.lit.convolutions import mend_strided, widen_depthwise
 from cifarlab.lit.distillation import Distillation, Teacher
 from cifarlab.lit.losses import CrossEntropy
 from cifarlab.lit.optim import fused
@@ -113,6 +113,7 @@ def build(config: RunConfig, *, pretrained: bool = True) -> tuple[Any, ImageClas
     if prepare is not None:
         prepare(data.examples(_PREPARING))
     widen_depthwise(net)
+    mend_strided(net)
     if pretrained and (source := config.get("init_from")):
         log.info("begin  %s", begin_from(net, Path(source)))
     loss = build_loss(config, data)
