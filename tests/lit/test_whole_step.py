@@ -17,10 +17,12 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from cifarlab.base.checks import check_config
 from cifarlab.base.errors import UserError
 from cifarlab.lit import whole_step
+from cifarlab.run import lr_find
+from cifarlab.run.batch_find import find_batch_size
 from cifarlab.run.session import Session
 from cifarlab.store.checkpoint import LAST, net_weights, read_checkpoint
 from cifarlab.store.record import RunRecord
-from tests.conftest import plain
+from tests.conftest import TINY, plain
 
 WHOLE = "trainer.compile=whole-step"
 NET = ["model=tbmi26_cnn", "model.batchnorm=true"]
@@ -200,3 +202,48 @@ def test_the_cpu_has_none(cache: Path, tmp_path: Path) -> None:
 def test_what_it_does_not_go_with(option: str, told: str) -> None:
     with pytest.raises(UserError, match=told):
         check_config(plain(WHOLE, option))
+
+
+def test_another_optimizer_is_recorded_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a module that is fitted again, as the search for a batch size does."""
+    recorder = Traced(replays=False)
+    monkeypatch.setitem(whole_step.RECORDERS, "cpu", recorder)
+    net, whole = nn.Linear(3, 2), whole_step.WholeStep()
+    images, labels = torch.randn(4, 3), torch.zeros(4, dtype=torch.long)
+    for count in (1, 2):
+        optimizer = torch.optim.Adam(net.parameters())
+
+        def step(x: Tensor, y: Tensor, own: Any = optimizer) -> tuple[Tensor, Tensor]:
+            logits = net(x)
+            loss = nn.functional.cross_entropy(logits, y)
+            own.zero_grad()
+            loss.backward()
+            own.step()
+            return loss.detach(), logits.detach()
+
+        for _ in range(6):
+            whole(step, net, optimizer, images, labels)
+        assert recorder.recorded == count
+        assert optimizer.state[net.bias]["step"] == 6
+
+
+def test_the_programs_that_look_for_a_rate_and_a_batch(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Traced()
+    monkeypatch.setitem(whole_step.RECORDERS, "cpu", recorder)
+    config = plain(*TINY, f"data.cache_dir={cache}", WHOLE, "optimizer=adam")
+    monkeypatch.setattr(lr_find, "STEPS", 30)
+    lr_find.find_lr(config, tmp_path)
+    assert recorder.recorded == 1
+    find_batch_size(config, tmp_path, 32)
+    assert recorder.recorded == 3
+
+
+def test_a_recording_that_memory_is_too_small_for(train, monkeypatch: pytest.MonkeyPatch) -> None:
+    def record(self: Traced, step: Any, *inputs: Tensor) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(Traced, "record", record)
+    with pytest.raises(UserError, match="batch_size=27: out of memory; python scripts/batch_find"):
+        train("large", WHOLE, *NET)

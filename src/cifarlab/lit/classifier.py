@@ -224,16 +224,11 @@ class ImageClassifier(LightningModule):
 
     def build_optimizer(self) -> torch.optim.Optimizer:
         lr = self.optimizer.keywords["lr"]
-        optimizer = self.optimizer(
-            param_groups(self.optimizer_parts(), lr=lr, decay_all=self.decay_all)
-        )
-        if self.whole_step is not None:
-            if self.trainer.world_size > 1:
-                raise UserError("trainer.compile=whole-step: is of one device; trainer.devices=1")
-            self.whole_step.prepare(optimizer)
-        return optimizer
+        return self.optimizer(param_groups(self.optimizer_parts(), lr=lr, decay_all=self.decay_all))
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        if self.whole_step is not None and self.trainer.world_size > 1:
+            raise UserError("trainer.compile=whole-step: is of one device; trainer.devices=1")
         optimizer = self.build_optimizer()
         total = int(self.trainer.estimated_stepping_batches)
         batches, taken = self.trainer.num_training_batches, self.trainer.accumulate_grad_batches
