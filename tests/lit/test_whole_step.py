@@ -11,6 +11,7 @@ from typing import Any
 import jaxtyping
 import pytest
 import torch
+from lightning.pytorch.callbacks import LambdaCallback
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -225,6 +226,14 @@ def test_another_optimizer_is_recorded_anew(monkeypatch: pytest.MonkeyPatch) -> 
             whole(step, net, optimizer, images, labels)
         assert recorder.recorded == count
         assert optimizer.state[net.bias]["step"] == 6
+
+
+def test_what_wants_to_be_called_within_a_step(train, monkeypatch: pytest.MonkeyPatch) -> None:
+    callback = "+callbacks.mine._target_=lightning.pytorch.callbacks.LambdaCallback"
+    train("outside", WHOLE, "model=mlp", "max_epochs=1", "callbacks=none", callback)
+    monkeypatch.setattr(LambdaCallback, "on_before_optimizer_step", lambda *arguments: None)
+    with pytest.raises(UserError, match="LambdaCallback.on_before_optimizer_step is to be called"):
+        train("within", WHOLE, "model=mlp", "max_epochs=1", "callbacks=none", callback)
 
 
 def test_the_programs_that_look_for_a_rate_and_a_batch(
