@@ -19,7 +19,7 @@ from cifarlab.base.checks import check_config
 from cifarlab.base.errors import UserError
 from cifarlab.lit import whole_step
 from cifarlab.run import lr_find
-from cifarlab.run.batch_find import find_batch_size
+from cifarlab.run.batch_find import Clock, find_batch_size
 from cifarlab.run.session import Session
 from cifarlab.store.checkpoint import LAST, net_weights, read_checkpoint
 from cifarlab.store.record import RunRecord
@@ -176,7 +176,7 @@ def test_a_run_that_goes_on_ends_with_the_same_bits(train) -> None:
 
 
 def test_where_there_are_no_graphs(train, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whole_step, "_EAGER", 1)
+    monkeypatch.setattr(whole_step, "EAGER", 1)
     with pytest.raises(UserError, match="ASGD cannot be recorded, but sgd, adam, adamw, muon can"):
         train("asgd", WHOLE, *NET, "optimizer=asgd")
     monkeypatch.setattr(nn.Dropout, "forward", lambda self, x: x * float(x.mean() > -9))
@@ -245,8 +245,18 @@ def test_the_programs_that_look_for_a_rate_and_a_batch(
     monkeypatch.setattr(lr_find, "STEPS", 30)
     lr_find.find_lr(config, tmp_path)
     assert recorder.recorded == 1
-    find_batch_size(config, tmp_path, 32)
-    assert recorder.recorded == 3
+    recorded = []  # when the clock begins for the last time
+
+    def began(self: Clock, *arguments: Any) -> None:
+        was = self.__dict__.get("began")
+        start(self, *arguments)
+        if self.began != was:
+            recorded.append(recorder.recorded)
+
+    start = Clock.on_train_batch_start
+    monkeypatch.setattr(Clock, "on_train_batch_start", began)
+    find_batch_size(config, tmp_path, 16)
+    assert recorder.recorded == 2 and recorded[-1] == 2, "the recording is not timed"
 
 
 def test_a_recording_that_memory_is_too_small_for(train, monkeypatch: pytest.MonkeyPatch) -> None:

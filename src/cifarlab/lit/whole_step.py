@@ -14,7 +14,7 @@ from cifarlab.base.errors import UserError
 from cifarlab.lit.muon import Muon
 
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-_EAGER = 3  # steps of each kind before one is recorded: libraries and optimizers allocate in them
+EAGER = 3  # steps of each kind before one is recorded: libraries and optimizers allocate in them
 _RECORDABLE = (SGD, Adam, AdamW, Muon)
 _REFUSED = "trainer.compile=whole-step: {}; take trainer.compile=false"
 
@@ -107,7 +107,7 @@ class Recording:
     def __call__(self, step: Step, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         self.steps += 1
         recorder = RECORDERS[images.device.type]
-        if self.steps <= _EAGER:
+        if self.steps <= EAGER:
             with recorder.beside():
                 return step(images, labels)
         if self._replay is None:
