@@ -234,6 +234,16 @@ def test_what_wants_to_be_called_within_a_step(train, monkeypatch: pytest.Monkey
     monkeypatch.setattr(LambdaCallback, "on_before_optimizer_step", lambda *arguments: None)
     with pytest.raises(UserError, match="LambdaCallback.on_before_optimizer_step is to be called"):
         train("within", WHOLE, "model=mlp", "max_epochs=1", "callbacks=none", callback)
+    scheduled = "+callbacks.mine._target_=lightning.pytorch.callbacks.GradientAccumulationScheduler"
+    with pytest.raises(UserError, match="goes without GradientAccumulationScheduler"):
+        train(
+            "by",
+            WHOLE,
+            "model=mlp",
+            "callbacks=none",
+            scheduled,
+            "+callbacks.mine.scheduling={0:2}",
+        )
 
 
 def test_the_programs_that_look_for_a_rate_and_a_batch(

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Real
 from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLRSchedulerConfig
 from torch import Tensor, nn
@@ -252,6 +253,11 @@ class ImageClassifier(LightningModule):
             raise UserError("trainer.compile=whole-step: is of one device; trainer.devices=1")
         callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]  # as above
         for part in (self, *callbacks):
+            if isinstance(part, GradientAccumulationScheduler):
+                raise UserError(
+                    "trainer.compile=whole-step: each batch makes a step of its own, so it goes "
+                    "without GradientAccumulationScheduler"
+                )
             for hook in WITHIN:
                 if is_overridden(hook, part):
                     raise UserError(
