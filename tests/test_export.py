@@ -101,6 +101,25 @@ def test_the_card_has_the_numbers_of_the_record(run: LoadedNet, tmp_path: Path) 
     assert "output_root" not in body, "where it was trained is nobody's business"
 
 
+@pytest.mark.parametrize(
+    "monitor, members, best",
+    [
+        ({}, [], "lowest\nvalidation loss (epoch "),
+        ({"monitor": "val/acc"}, [], "highest\nvalidation accuracy (epoch "),
+        ({"monitor": "val/acc"}, [{}, {}], "highest\nvalidation accuracy (of each of the 2"),
+        ({}, [{}, {}], "best\nepoch (of each of the 2"),
+    ],
+)
+def test_the_card_says_which_epoch_is_the_best(
+    monitor: dict, members: list, best: str, run: LoadedNet, tmp_path: Path
+) -> None:
+    assert run.run is not None
+    config = {key: value for key, value in run.config.items() if key != "monitor"} | monitor
+    result = dataclasses.replace(run.record, members=members)
+    there = dataclasses.replace(run, config=config, run=dataclasses.replace(run.run, record=result))
+    assert f"The weights are those of the {best}" in card(there, tmp_path / "model.onnx")
+
+
 def test_the_card_has_every_format_that_was_exported(run: LoadedNet, tmp_path: Path) -> None:
     for format in ("safetensors", "torch_export", "safetensors"):
         export(run, format, tmp_path)

@@ -149,6 +149,20 @@ def test_stacked_nets_step_as_each_by_itself(optimizer: str) -> None:
             torch.testing.assert_close(buffers[name][index], value, rtol=1e-3, atol=1e-4)
 
 
+def test_narrow_layers_stay_layers(config: dict, monkeypatch) -> None:
+    monkeypatch.setattr(training, "WIDTHS", (0.25,))
+    config["model"] = plain("model=resnet18", "model.widths=[1,2,2,4]")["model"]
+    (narrow,) = (c for c in training.scaling(config, 2, 1) if "widths" in c.name)
+    assert narrow.ways["so"]() > 0
+
+
+def test_muon_is_not_stacked(config: dict) -> None:
+    assert seeds.seeds(config, 1, 2, 1).name == "mlp 1 seed"
+    config["optimizer"] = plain("optimizer=muon")["optimizer"]
+    with pytest.raises(UserError, match="stacked weights are other matrices to muon"):
+        seeds.seeds(config, 2, 2, 1)
+
+
 def test_seeds_are_timed(config: dict) -> None:
     timed = measure(seeds.seeds(config, 2, 2, 1), 1)
     assert all(values[0] > 0 for values in timed.values.values())

@@ -11,16 +11,19 @@ from typing import Any
 import jaxtyping
 import pytest
 import torch
+from lightning.pytorch.callbacks import LambdaCallback
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from cifarlab.base.checks import check_config
 from cifarlab.base.errors import UserError
 from cifarlab.lit import whole_step
+from cifarlab.run import lr_find
+from cifarlab.run.batch_find import Clock, find_batch_size
 from cifarlab.run.session import Session
 from cifarlab.store.checkpoint import LAST, net_weights, read_checkpoint
 from cifarlab.store.record import RunRecord
-from tests.conftest import plain
+from tests.conftest import TINY, plain
 
 WHOLE = "trainer.compile=whole-step"
 NET = ["model=tbmi26_cnn", "model.batchnorm=true"]
@@ -173,7 +176,7 @@ def test_a_run_that_goes_on_ends_with_the_same_bits(train) -> None:
 
 
 def test_where_there_are_no_graphs(train, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whole_step, "_EAGER", 1)
+    monkeypatch.setattr(whole_step, "EAGER", 1)
     with pytest.raises(UserError, match="ASGD cannot be recorded, but sgd, adam, adamw, muon can"):
         train("asgd", WHOLE, *NET, "optimizer=asgd")
     monkeypatch.setattr(nn.Dropout, "forward", lambda self, x: x * float(x.mean() > -9))
@@ -200,3 +203,76 @@ def test_the_cpu_has_none(cache: Path, tmp_path: Path) -> None:
 def test_what_it_does_not_go_with(option: str, told: str) -> None:
     with pytest.raises(UserError, match=told):
         check_config(plain(WHOLE, option))
+
+
+def test_another_optimizer_is_recorded_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a module that is fitted again, as the search for a batch size does."""
+    recorder = Traced(replays=False)
+    monkeypatch.setitem(whole_step.RECORDERS, "cpu", recorder)
+    net, whole = nn.Linear(3, 2), whole_step.WholeStep()
+    images, labels = torch.randn(4, 3), torch.zeros(4, dtype=torch.long)
+    for count in (1, 2):
+        optimizer = torch.optim.Adam(net.parameters())
+
+        def step(x: Tensor, y: Tensor, own: Any = optimizer) -> tuple[Tensor, Tensor]:
+            logits = net(x)
+            loss = nn.functional.cross_entropy(logits, y)
+            own.zero_grad()
+            loss.backward()
+            own.step()
+            return loss.detach(), logits.detach()
+
+        for _ in range(6):
+            whole(step, net, optimizer, images, labels)
+        assert recorder.recorded == count
+        assert optimizer.state[net.bias]["step"] == 6
+
+
+def test_what_wants_to_be_called_within_a_step(train, monkeypatch: pytest.MonkeyPatch) -> None:
+    callback = "+callbacks.mine._target_=lightning.pytorch.callbacks.LambdaCallback"
+    train("outside", WHOLE, "model=mlp", "max_epochs=1", "callbacks=none", callback)
+    monkeypatch.setattr(LambdaCallback, "on_before_optimizer_step", lambda *arguments: None)
+    with pytest.raises(UserError, match="LambdaCallback.on_before_optimizer_step is to be called"):
+        train("within", WHOLE, "model=mlp", "max_epochs=1", "callbacks=none", callback)
+    scheduled = "+callbacks.mine._target_=lightning.pytorch.callbacks.GradientAccumulationScheduler"
+    with pytest.raises(UserError, match="goes without GradientAccumulationScheduler"):
+        train(
+            "by",
+            WHOLE,
+            "model=mlp",
+            "callbacks=none",
+            scheduled,
+            "+callbacks.mine.scheduling={0:2}",
+        )
+
+
+def test_the_programs_that_look_for_a_rate_and_a_batch(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Traced()
+    monkeypatch.setitem(whole_step.RECORDERS, "cpu", recorder)
+    config = plain(*TINY, f"data.cache_dir={cache}", WHOLE, "optimizer=adam")
+    monkeypatch.setattr(lr_find, "STEPS", 30)
+    lr_find.find_lr(config, tmp_path)
+    assert recorder.recorded == 1
+    recorded = []  # when the clock begins for the last time
+
+    def began(self: Clock, *arguments: Any) -> None:
+        was = self.__dict__.get("began")
+        start(self, *arguments)
+        if self.began != was:
+            recorded.append(recorder.recorded)
+
+    start = Clock.on_train_batch_start
+    monkeypatch.setattr(Clock, "on_train_batch_start", began)
+    find_batch_size(config, tmp_path, 16)
+    assert recorder.recorded == 2 and recorded[-1] == 2, "the recording is not timed"
+
+
+def test_a_recording_that_memory_is_too_small_for(train, monkeypatch: pytest.MonkeyPatch) -> None:
+    def record(self: Traced, step: Any, *inputs: Tensor) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(Traced, "record", record)
+    with pytest.raises(UserError, match="batch_size=27: out of memory; python scripts/batch_find"):
+        train("large", WHOLE, *NET)

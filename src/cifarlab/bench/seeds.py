@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from cifarlab.base import hardware
 from cifarlab.base.config import RunConfig
+from cifarlab.base.durations import counted
 from cifarlab.base.errors import UserError
 from cifarlab.bench.timing import Case, Clock, in_stretches
 from cifarlab.bench.training import autocast
+from cifarlab.lit.muon import Muon
 from cifarlab.lit.optim import fused
 from cifarlab.store.checkpoint import build_net
 
@@ -70,8 +72,13 @@ def seeds(config: RunConfig, number: int, steps: int, warmup: int) -> Case:
     """Nets of one architecture in one process, each with weights and images of its own: a step of
     all of them at once, their weights stacked (``torch.func.vmap``), beside one after the other.
 
-    Raises ``UserError`` for a net that cannot be stacked.
+    Raises ``UserError`` for a net that cannot be stacked, and for Muon, which looks at matrices.
     """
+    make = fused(instantiate(config["optimizer"]))
+    if make.func is Muon:
+        raise UserError(
+            "what=seeds: stacked weights are other matrices to muon; take optimizer=sgd"
+        )
     device = hardware.find_device(config["trainer"]["accelerator"])
     clock = Clock(device)
 
@@ -81,7 +88,6 @@ def seeds(config: RunConfig, number: int, steps: int, warmup: int) -> Case:
         shape = (number, config["batch_size"])
         images = torch.randn(*shape, 3, 32, 32, device=device)
         labels = torch.randint(10, shape, device=device)
-        make = fused(instantiate(config["optimizer"]))
         try:
             take = (stacked if are_stacked else apart)(nets, make, autocast(config, device))
             moments = []
@@ -95,4 +101,4 @@ def seeds(config: RunConfig, number: int, steps: int, warmup: int) -> Case:
         return 1e3 * in_stretches(moments, 1)
 
     ways = {"stacked": lambda: timed(True), "one by one": lambda: timed(False)}
-    return Case(f"{config['choices']['model']} {number} seeds", "ms a step of all", ways)
+    return Case(f"{config['choices']['model']} {counted(number, 'seed')}", "ms a step of all", ways)

@@ -247,7 +247,7 @@ def scaling(config: RunConfig, steps: int, warmup: int) -> Iterator[Case]:
     for batch in BATCHES:
         yield case(f"batch {batch}", partial(an_image, batch_size=batch), an_image)
     for factor in WIDTHS if widths else ():
-        wider = config["model"] | {"widths": [round(factor * width) for width in widths]}
+        wider = config["model"] | {"widths": [max(1, round(factor * width)) for width in widths]}
         yield case(f"widths x {factor:g}", partial(an_image, model=wider), an_image)
     images = len(build(config)[0].train_indices)
     for fraction in FRACTIONS:
@@ -257,7 +257,8 @@ def scaling(config: RunConfig, steps: int, warmup: int) -> Iterator[Case]:
 
 def an_epoch(config: RunConfig, fraction: float) -> float:
     """Microseconds an image of an epoch of a part of the images typed, after one to warm up:
-    from the first batch to the end of validation, with all callbacks and checkpoints."""
+    from the first batch to the end of validation, with all callbacks and checkpoints. Images that
+    ``data.drop_last`` leaves out of the epoch count, too."""
     clock = Clock(hardware.find_device(config["trainer"]["accelerator"]))
     limited: Any = config | {"max_epochs": 2, "evaluation": False}
     limited |= {"trainer": config["trainer"] | {"max_epochs": 2}}

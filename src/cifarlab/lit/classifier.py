@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Real
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from lightning.pytorch.utilities.types import LRSchedulerConfigType, OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -19,6 +21,8 @@ from cifarlab.lit.losses import CrossEntropy, Labels
 from cifarlab.lit.optim import Part, param_groups
 from cifarlab.lit.whole_step import WholeStep
 
+# Lightning's hooks between the parts of a step
+WITHIN = ("on_before_backward", "on_after_backward", "on_before_optimizer_step")
 # images (or features of images, see transfer), and labels
 Batch = tuple[Float[Tensor, "batch ..."], Labels]
 
@@ -224,16 +228,11 @@ class ImageClassifier(LightningModule):
 
     def build_optimizer(self) -> torch.optim.Optimizer:
         lr = self.optimizer.keywords["lr"]
-        optimizer = self.optimizer(
-            param_groups(self.optimizer_parts(), lr=lr, decay_all=self.decay_all)
-        )
-        if self.whole_step is not None:
-            if self.trainer.world_size > 1:
-                raise UserError("trainer.compile=whole-step: is of one device; trainer.devices=1")
-            self.whole_step.prepare(optimizer)
-        return optimizer
+        return self.optimizer(param_groups(self.optimizer_parts(), lr=lr, decay_all=self.decay_all))
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        if self.whole_step is not None:
+            self._check_whole_step()
         optimizer = self.build_optimizer()
         total = int(self.trainer.estimated_stepping_batches)
         batches, taken = self.trainer.num_training_batches, self.trainer.accumulate_grad_batches
@@ -248,6 +247,23 @@ class ImageClassifier(LightningModule):
             # a run resumed from there would have lost a step of the schedule
             when |= {"monitor": "val/loss", "frequency": int(batches)}
         return {"optimizer": optimizer, "lr_scheduler": when}
+
+    def _check_whole_step(self) -> None:
+        if self.trainer.world_size > 1:
+            raise UserError("trainer.compile=whole-step: is of one device; trainer.devices=1")
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]  # as above
+        for part in (self, *callbacks):
+            if isinstance(part, GradientAccumulationScheduler):
+                raise UserError(
+                    "trainer.compile=whole-step: each batch makes a step of its own, so it goes "
+                    "without GradientAccumulationScheduler"
+                )
+            for hook in WITHIN:
+                if is_overridden(hook, part):
+                    raise UserError(
+                        f"trainer.compile=whole-step: {type(part).__name__}.{hook} is to be called "
+                        "within a step, which a graph cannot; take trainer.compile=false"
+                    )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["cifarlab"] = self.identity

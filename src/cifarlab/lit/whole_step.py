@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
+from lightning.pytorch.utilities.memory import is_oom_error
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
@@ -13,7 +14,7 @@ from cifarlab.base.errors import UserError
 from cifarlab.lit.muon import Muon
 
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-_EAGER = 3  # steps of each kind before one is recorded: libraries and optimizers allocate in them
+EAGER = 3  # steps of each kind before one is recorded: libraries and optimizers allocate in them
 _RECORDABLE = (SGD, Adam, AdamW, Muon)
 _REFUSED = "trainer.compile=whole-step: {}; take trainer.compile=false"
 
@@ -30,8 +31,9 @@ class WholeStep:
     own, recorded at its fourth step. Learning rates may change from step to step: the optimizer
     reads them from tensors that are filled before each step.
 
-    Raises ``UserError``, when it is called, on a device that has no such graphs, and for a net or
-    a loss whose step cannot be recorded, since it reads values of its tensors in Python.
+    Raises ``UserError``, when it is called, on a device that has no such graphs, for a kind of
+    optimizer that cannot be recorded, and for a net or a loss whose step cannot, since it reads
+    values of its tensors in Python.
 
     Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#whole-network-capture
     """
@@ -39,16 +41,18 @@ class WholeStep:
     def __init__(self) -> None:
         self._recordings: dict[Any, Recording] = {}
         self._rates: list[Tensor] = []
+        self._optimizer: Optimizer | None = None  # that what is recorded steps with
 
-    def prepare(self, optimizer: Optimizer) -> None:
-        """Have the optimizer keep its count of steps on the device and take rates as tensors.
-
-        Raises ``UserError`` for a kind of optimizer that cannot.
-        """
+    def _prepare(self, optimizer: Optimizer) -> None:
+        """Have the optimizer keep its count of steps on the device and take rates as tensors, and
+        forget what was recorded with another one."""
         if not isinstance(optimizer, _RECORDABLE):
             names = ", ".join(kind.__name__.lower() for kind in _RECORDABLE)
             told = f"optimizer {type(optimizer).__name__} cannot be recorded, but {names} can"
             raise UserError(_REFUSED.format(told))
+        self._recordings.clear()
+        self._rates.clear()
+        self._optimizer = optimizer
         for group in optimizer.param_groups:
             if not group.get("muon", False):
                 group |= {"fused": True, "foreach": False}
@@ -66,6 +70,8 @@ class WholeStep:
         device = images.device.type
         if device not in RECORDERS:
             raise UserError(_REFUSED.format(f"is of CUDA GPUs, and this run is on the {device}"))
+        if optimizer is not self._optimizer:
+            self._prepare(optimizer)
         groups = optimizer.param_groups
         if len(self._rates) != len(groups):
             self._rates = [torch.zeros((), device=images.device) for _ in groups]
@@ -81,7 +87,7 @@ class WholeStep:
             try:
                 return recording(step, images, labels)
             except RuntimeError as error:
-                if not recording.is_being_made:
+                if not recording.is_being_made or is_oom_error(error):
                     raise
                 told = str(error).strip().partition("\n")[0]
                 told = f"this step cannot be recorded ({told})"
@@ -101,7 +107,7 @@ class Recording:
     def __call__(self, step: Step, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         self.steps += 1
         recorder = RECORDERS[images.device.type]
-        if self.steps <= _EAGER:
+        if self.steps <= EAGER:
             with recorder.beside():
                 return step(images, labels)
         if self._replay is None:

@@ -14,12 +14,13 @@ from lightning.pytorch.utilities.memory import garbage_collection_cuda, is_oom_e
 from cifarlab.base import hardware
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
+from cifarlab.lit.whole_step import EAGER
 from cifarlab.run.build import build, build_trainer, check_batch, without_noise
 
 log = logging.getLogger("cifarlab")
 
 SMALLEST = 16
-WARM_UP, TIMED = 2, 5  # optimizer steps of each size
+WARM_UP, TIMED = EAGER + 1, 5  # optimizer steps of each size; a whole step is recorded before
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from cifarlab.store.checkpoint import LoadedNet
 from cifarlab.store.record import NEUTRAL_KEYS, RunRecord
 
 _MOST_NAMES = 20  # of classes, in a card
+_BEST = {"val/loss": "lowest\nvalidation loss", "val/acc": "highest\nvalidation accuracy"}
 
 
 def card(loaded: LoadedNet, *files: Path) -> str:
@@ -48,7 +49,10 @@ def card(loaded: LoadedNet, *files: Path) -> str:
         ],
     }
     chosen = f"epoch {record.best_epoch} of {record.epochs_run}"
+    best = _BEST[loaded.config.get("monitor", "val/loss")]
     if record.members:
+        if "monitor" not in loaded.config:  # the members have not the same
+            best = "best\nepoch"
         chosen = f"of each of the {len(record.members)} members, whose probabilities are averaged"
     mean, std = (", ".join(f"{x:.4f}" for x in values) for values in (loaded.mean, loaded.std))
     size, named = loaded.image_size, ", ".join(f"`{file.name}`" for file in files)
@@ -68,8 +72,8 @@ It tells {len(loaded.classes)} classes apart: {_names(loaded.classes)}.
 |---|---|---|---|
 {_rows(record)}
 
-One run, seed {record.seed}: another seed gives another figure. The weights are those of the lowest
-validation loss ({chosen}); the test set was read
+One run, seed {record.seed}: another seed gives another figure. The weights are those of the \
+{best} ({chosen}); the test set was read
 {times(record.test_reads)} and chose nothing.
 
 ## How it was trained

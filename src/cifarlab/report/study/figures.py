@@ -17,7 +17,7 @@ from cifarlab.store.run import Run
 from cifarlab.studies.schema import Step
 
 _PANELS = ("peak_val_acc", "val_acc", "test_acc", "train_acc")  # shown where somebody reports them
-_WORDS = {"val_acc": "validation", "peak_val_acc": "validation, best epoch", "test_acc": "test"}
+_WORDS = {"val_acc": "validation", "peak_val_acc": "validation, highest", "test_acc": "test"}
 
 
 def figures(results: StudyResults) -> Iterator[Drawn]:
