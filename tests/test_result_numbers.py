@@ -38,6 +38,7 @@ class Run:
             there = np.flatnonzero(val >= float(level[1]) / 100)
             return there[0] + 1 if len(there) else len(val) + 1
         peak, losses = int(val.argmax()), self.epochs["val_loss"]
+        by_accuracy = "monitor=val/acc" in self.record["overrides"]
         found: dict[str, Callable[[], float]] = {
             "training accuracy": lambda: acc["train"],
             "validation accuracy": lambda: acc["val"],
@@ -48,7 +49,7 @@ class Run:
             "gap: training minus test accuracy": lambda: acc["train"] - acc["test"],
             "gap: training minus validation accuracy": lambda: acc["train"] - acc["val"],
             "validation minus test accuracy": lambda: acc["val"] - acc["test"],
-            "best epoch": lambda: losses.argmin() + 1,
+            "best epoch": lambda: (peak if by_accuracy else losses.argmin()) + 1,
             "epochs trained": lambda: len(val),
             "highest validation accuracy": lambda: val[peak],
             "validation loss at the highest accuracy": lambda: losses[peak],
@@ -537,3 +538,39 @@ def test_the_remarks_of_the_shortfall() -> None:
         assert said == pytest.approx(measured, abs=0.00501)
     lacks = 78.119 - 100 * np.mean([run.measure("test accuracy") for run in model1.values()])
     assert f"the {lacks:.1f} points" in text
+
+
+def test_the_remarks_of_the_best_epoch() -> None:
+    """What both epochs of the same trainings have on test, and that they are the same trainings."""
+    rows = RUNS["The best epoch by validation loss, or by validation accuracy"]
+    text = (ROOT / "docs" / "results" / "best_epoch" / "remarks.md").read_text(encoding="utf-8")
+    names = ("tbmi26_cnn", "elfarri_model2", "baseline")
+    said = re.search(r"weights of the\nhighest validation accuracy: (.*) points, (\S+) on", text)
+    rises = re.search(r"validation accuracy rises by (\S+) points", text)
+    assert said is not None and rises is not None
+    several = [
+        student([100 * (a - b) for a, b in paired(rows[f"{n}_acc"], rows[n])]) for n in names
+    ]
+    shown = re.split(r", | and ", said[1])
+    assert shown == [f"{mean:+.2f} ± {width:.2f}".replace("-", "−") for mean, width in several]
+    gained: dict[str, list[float]] = {"validation accuracy": [], "test accuracy": []}
+    same = 0
+    for name in (*names, "mlp"):
+        for seed, run in rows[name].items():
+            other = rows[f"{name}_acc"][seed]
+            assert np.array_equal(run.epochs["val_loss"], other.epochs["val_loss"])
+            if name == "mlp":
+                continue
+            same += run.record["best_epoch"] == other.record["best_epoch"]
+            for label, each in gained.items():
+                each.append(100 * (other.measure(label) - run.measure(label)))
+    assert f"{np.mean(gained['test accuracy']):.2f}" == said[2].replace("−", "-")
+    assert f"{np.mean(gained['validation accuracy']):.2f}" == rises[1]
+    assert same == 3 and "In three of the nine" in text
+    better = re.search(r"The MLP is better by (\S+) ± (\S+) points", text)
+    losses = re.search(r"is higher for it, (\S+) in place of (\S+)\.", text)
+    assert better is not None and losses is not None
+    mean, width = student([100 * (a - b) for a, b in paired(rows["mlp_acc"], rows["mlp"])])
+    assert better.groups() == (f"{mean:.2f}", f"{width:.2f}")
+    for row, loss in zip(("mlp_acc", "mlp"), losses.groups(), strict=True):
+        assert f"{np.mean([run.measure('test loss') for run in rows[row].values()]):.2f}" == loss
