@@ -170,9 +170,7 @@ class ImageClassifier(LightningModule):
         """All that Lightning does with a batch when nothing is recorded, in its order."""
         optimizer: Any = self.optimizers(use_pl_optimizer=False)
         loss, logits = self._compute(images, labels)
-        with torch.autocast(
-            images.device.type, enabled=False
-        ):  # as ever, of the forward pass alone
+        with torch.autocast(images.device.type, enabled=False):  # is of the forward pass
             optimizer.zero_grad()
             loss.backward()
             self.configure_gradient_clipping(

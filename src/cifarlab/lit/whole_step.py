@@ -41,9 +41,12 @@ class WholeStep:
     def __init__(self) -> None:
         self._recordings: dict[Any, Recording] = {}
         self._rates: list[Tensor] = []
+        self._filled: list[float] = []  # what the rates hold
         self._optimizer: Optimizer | None = None  # that what is recorded steps with
+        self._weights: list[nn.Parameter]  # of the net, which takes a while to go through
+        self._modules: list[nn.Module]
 
-    def _prepare(self, optimizer: Optimizer) -> None:
+    def _prepare(self, net: nn.Module, optimizer: Optimizer, device: torch.device) -> None:
         """Have the optimizer keep its count of steps on the device and take rates as tensors, and
         forget what was recorded with another one."""
         if not isinstance(optimizer, _RECORDABLE):
@@ -51,8 +54,10 @@ class WholeStep:
             told = f"optimizer {type(optimizer).__name__} cannot be recorded, but {names} can"
             raise UserError(_REFUSED.format(told))
         self._recordings.clear()
-        self._rates.clear()
         self._optimizer = optimizer
+        self._weights, self._modules = [*net.parameters()], [*net.modules()]
+        self._rates = [torch.zeros((), device=device) for _ in optimizer.param_groups]
+        self._filled = [0.0 for _ in optimizer.param_groups]
         for group in optimizer.param_groups:
             if not group.get("muon", False):
                 group |= {"fused": True, "foreach": False}
@@ -71,16 +76,16 @@ class WholeStep:
         if device not in RECORDERS:
             raise UserError(_REFUSED.format(f"is of CUDA GPUs, and this run is on the {device}"))
         if optimizer is not self._optimizer:
-            self._prepare(optimizer)
+            self._prepare(net, optimizer, images.device)
         groups = optimizer.param_groups
-        if len(self._rates) != len(groups):
-            self._rates = [torch.zeros((), device=images.device) for _ in groups]
-        for rate, group in zip(self._rates, groups, strict=True):
-            rate.fill_(group["lr"])
+        for index, group in enumerate(groups):
+            if self._filled[index] != group["lr"]:
+                self._rates[index].fill_(group["lr"])
+                self._filled[index] = group["lr"]
         state = (
             *((x.shape, x.dtype, x.stride()) for x in (images, labels)),
-            *(parameter.requires_grad for parameter in net.parameters()),
-            *(module.training for module in net.modules()),
+            *[weight.requires_grad for weight in self._weights],
+            *[module.training for module in self._modules],
         )
         recording = self._recordings.setdefault(state, Recording())
         with _as_lr(self._rates, groups):
