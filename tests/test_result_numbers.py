@@ -574,3 +574,27 @@ def test_the_remarks_of_the_best_epoch() -> None:
     assert better.groups() == (f"{mean:.2f}", f"{width:.2f}")
     for row, loss in zip(("mlp_acc", "mlp"), losses.groups(), strict=True):
         assert f"{np.mean([run.measure('test loss') for run in rows[row].values()]):.2f}" == loss
+
+
+def test_the_remarks_of_transfer() -> None:
+    """The differences between rows that they give, over the same seeds."""
+    (title,) = (name for name in RUNS if name.startswith("EfficientNet"))
+    rows, folder = RUNS[title], ROOT / "docs" / "results" / "transfer_efficientnet"
+    text = (folder / "remarks.md").read_text(encoding="utf-8")
+    told = [(float(a.replace("−", "-")), float(b)) for a, b in re.findall(r"(\S+) ± (\S+\d)", text)]
+    pairs = [
+        ("last_block_112", "frozen_112"), ("last_block_224", "frozen_224"),
+        ("finetune_224", "frozen_224"), ("finetune_224", "last_block_224"),
+        ("finetune_112", "last_block_112"), ("scratch_112", "scratch_32"),
+    ]  # fmt: skip
+    for said, (one, other) in zip(told, pairs, strict=True):
+        differences = [100 * (a - b) for a, b in paired(rows[one], rows[other])]
+        assert len(differences) == 3
+        assert said == pytest.approx(student(differences), abs=0.00501)
+    means = {
+        row: 100 * np.mean([run.measure("test accuracy") for run in runs.values()])
+        for row, runs in rows.items()
+    }
+    assert f"comes to {means['frozen_224']:.2f} %" in text
+    assert f"{means['scratch_224']:.2f} % at 224 with its one seed" in text
+    assert max((r for r in means if r.endswith("_32")), key=means.__getitem__) == "finetune_32"
