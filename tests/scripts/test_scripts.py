@@ -101,7 +101,7 @@ def test_benchmark(cache: Path, tmp_path: Path) -> None:
     (path,) = tmp_path.glob("outputs/benchmarks/*/benchmark.json")
     result = json.loads(path.read_text())
     (case,) = result["cases"]
-    assert case["case"] == "mlp crop_flip" and case["unit"] == "s an epoch"
+    assert case["case"] == "mlp crop_flip, 1 worker" and case["unit"] == "s an epoch"
     assert case["values"]["ours"][0] > 0 and case["values"]["textbook"][0] > 0
     assert result["hardware"]["threads"] == 1
     # of another time, when ours was ten times as quick
