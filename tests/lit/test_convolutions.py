@@ -99,7 +99,12 @@ class Strides(TorchDispatchMode):
 
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
 @pytest.mark.parametrize(
-    "options", [{"stride": 2}, {"stride": (1, 3), "bias": False}, {"stride": 2, "groups": 2}]
+    "options",
+    [
+        {"stride": 2, "padding": "valid"},
+        {"stride": (1, 3), "bias": False},
+        {"stride": 2, "groups": 2},
+    ],
 )
 def test_a_stride_is_taken_before_a_convolution_of_few_inputs(options: dict, layout) -> None:
     torch.manual_seed(0)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 import torch.nn.functional as F
 from hydra.utils import instantiate
+from lightning.pytorch.utilities.memory import is_oom_error
 from torch import Tensor, nn
 
 from cifarlab.base import hardware
@@ -96,6 +97,8 @@ def seeds(config: RunConfig, number: int, steps: int, warmup: int) -> Case:
                     moments.append(clock())
                 take(images, labels)
         except RuntimeError as error:
+            if not are_stacked or is_oom_error(error):
+                raise
             told = str(error).partition("\n")[0]
             raise UserError(f"what=seeds: this net cannot be stacked ({told})") from error
         return 1e3 * in_stretches(moments, 1)

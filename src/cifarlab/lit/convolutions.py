@@ -40,7 +40,8 @@ def mend_strided(net: nn.Module) -> None:
 
 def _overruns(layer: nn.Conv2d) -> bool:
     is_strided = max(layer.kernel_size) == 1 and max(layer.stride) > 1
-    return is_strided and layer.padding == (0, 0) and layer.in_channels // layer.groups < 16
+    is_padded = layer.padding not in ((0, 0), "valid")
+    return is_strided and not is_padded and layer.in_channels // layer.groups < 16
 
 
 def _of_some(
