@@ -82,12 +82,13 @@ def test_fail_fast(sweep, folder) -> None:
     assert without.returncode == 0 and set(by_seed(folder)) == {0, 1}, "nothing is left of the stop"
 
 
-def test_a_stopped_sweep_goes_on_to_the_same_end(sweep, folder, cache, tmp_path) -> None:
-    """SIGTERM in the middle: the cell writes its checkpoint; the command typed again ends alike."""
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_sweep_goes_on_to_the_same_end(sweep, folder, cache, tmp_path, signum) -> None:
+    """In the middle: the cell writes its checkpoint; the command typed again ends alike."""
     process = begin(cache, tmp_path, *SLOW, "seed=0,1")
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(signum)
     output = process.communicate(timeout=60)[0]
-    assert process.returncode == 128 + signal.SIGTERM, output
+    assert process.returncode == 128 + signum, output
     assert "SIGTERM, to be continued" in output and "broke down" not in output
     assert not list(folder.glob("*/result.json")) and not list(folder.glob(f"*/{FAILURE}"))
     done = sweep(*SLOW, "seed=0,1")

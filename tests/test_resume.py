@@ -1,5 +1,6 @@
 """A run that was cut off, wherever, ends as if it had not been."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -267,6 +268,8 @@ def test_killed_for_real_and_resumed_by_command(cache, train, tmp_path) -> None:
 
 
 def test_interrupted_by_the_keyboard(cache, tmp_path) -> None:
+    """It stops after a step, whose checkpoint is written, and not wherever it is: in the lock of a
+    thread, for instance, which then waits for two minutes."""
     options = [*TINY, f"data.cache_dir={cache}", "data.num_train=3000", "max_epochs=1000"]
     folder = tmp_path / "run"
     process = programs.start(ROOT / "train.py", *options, f"hydra.run.dir={folder}", cwd=tmp_path)
@@ -278,7 +281,75 @@ def test_interrupted_by_the_keyboard(cache, tmp_path) -> None:
     assert process.returncode == 130, err
     assert "interrupted; to go on: python train.py resume=run" in out
     assert "Traceback" not in err
-    assert (folder / LAST).exists()
+    assert read_checkpoint(folder / LAST)["global_step"] >= 2700 // 64
+
+
+@pytest.mark.parametrize("step", [7, 8, 16])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_signals_lose_no_step(
+    run_here, undisturbed, tmp_path, monkeypatch, signum: int, step: int
+) -> None:
+    """Within an epoch, in its last step, in the last of all; then the signal does again what it
+    did before. SIGTERM is too late there: the run is measured and finished."""
+    from cifarlab.callbacks import SeedEachStep
+
+    def send(self: Callback, trainer, *_) -> None:
+        if trainer.global_step == step:
+            signal.raise_signal(signum)
+
+    folder, before = tmp_path / "cut", signal.getsignal(signum)
+    is_late = step == 16 and signum == signal.SIGTERM
+    with monkeypatch.context() as patch:
+        patch.setattr(SeedEachStep, "on_train_batch_end", send, raising=False)
+        ends = (
+            contextlib.nullcontext()
+            if is_late
+            else pytest.raises(SystemExit, match=str(128 + signum))
+        )
+        with ends:
+            run_here(folder, *OPTIONS)
+    assert signal.getsignal(signum) is before
+    assert (folder / "result.json").exists() == is_late
+    assert read_checkpoint(folder / LAST)["global_step"] == step
+    run_here(folder, *OPTIONS)
+    same(undisturbed, folder)
+
+
+def test_a_signal_stops_a_run_whose_epochs_have_one_step(run_here, tmp_path, monkeypatch) -> None:
+    from cifarlab.callbacks import SeedEachStep
+
+    def send(self: Callback, trainer, *_) -> None:
+        if trainer.current_epoch == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    options = [*OPTIONS, "+trainer.limit_train_batches=1"]
+    whole, folder = run_here(tmp_path / "whole", *options), tmp_path / "cut"
+    with monkeypatch.context() as patch:
+        patch.setattr(SeedEachStep, "on_train_batch_end", send, raising=False)
+        with pytest.raises(SystemExit):
+            run_here(folder, *options)
+    assert read_checkpoint(folder / LAST)["global_step"] == 2
+    run_here(folder, *options)
+    same(whole, folder)
+
+
+def test_a_second_ctrl_c_ends_the_process_at_once(tmp_path) -> None:
+    script = tmp_path / "twice.py"
+    script.write_text(
+        "import signal\n"
+        "from pathlib import Path\n"
+        "from cifarlab.callbacks import StopOnSignal\n"
+        "stop = StopOnSignal(Path('last.ckpt'))\n"
+        "signal.signal(signal.SIGINT, stop._note)\n"
+        "try:\n"
+        "    for _ in range(2):\n"
+        "        signal.raise_signal(signal.SIGINT)\n"
+        "        print('goes on', flush=True)\n"
+        "finally:\n"
+        "    print('tidies up', flush=True)\n"
+    )
+    done = programs.run(script, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "goes on\n", "")
 
 
 def test_resume_takes_no_other_overrides(train, run_here, tmp_path) -> None:

@@ -1,7 +1,9 @@
 """Stopping when a signal asks for it: from Slurm, before its time limit, or from ``kill``."""
 
 import contextlib
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,11 +37,17 @@ def undisturbed() -> Iterator[None]:
 
 
 class StopOnSignal(Callback):
-    """Stops the training on SIGTERM, SIGUSR1 or SIGUSR2.
+    """Stops the training on SIGTERM, SIGUSR1, SIGUSR2 or SIGINT (Ctrl-C).
 
     After the current step, also in the middle of an epoch, it writes the checkpoint and raises
-    ``Interrupted``. It replaces the handlers of Lightning (2.6), which write a checkpoint only on
-    SIGUSR1, put the job into the queue by themselves, and on SIGTERM end as if all had succeeded.
+    ``Interrupted``; after an epoch's last step not before its validation, which Lightning would
+    leave out when the run goes on. It replaces the handlers of Lightning (2.6), which write a
+    checkpoint only on SIGUSR1, put the job into the queue by themselves, and on SIGTERM end as if
+    all had succeeded.
+
+    Python's own handler of SIGINT raises ``KeyboardInterrupt`` wherever the program is, in a lock
+    of TensorBoard's queue, too: its thread then missed the next word, and the run waited two
+    minutes for it. A second SIGINT ends the process at once, as if it were killed.
 
     Args:
         path: of the checkpoint.
@@ -52,26 +60,38 @@ class StopOnSignal(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Lightning has set its own, after on_fit_start; at the end it sets back what was before
         if threading.current_thread() is threading.main_thread():
-            for signum in SIGNALS:
+            for signum in (*SIGNALS, signal.SIGINT):
                 signal.signal(signum, self._note)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        now = self.received == signal.SIGINT  # while the last epoch was validated
+        if trainer.strategy.reduce_boolean_decision(now, all=False):
+            raise Interrupted(signal.SIGINT)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if (batch_idx + 1) % trainer.accumulate_grad_batches and not trainer.is_last_batch:
+        if trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return  # gradients wait for the next batch, and are in no checkpoint
+        if trainer.world_size > 1 and trainer.global_step % 10:
+            return  # a message between the processes costs time
         if self._is_asked(trainer):
             trainer.save_checkpoint(self.path)
             raise Interrupted(self.received or signal.SIGTERM)
 
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # the epoch before has written the checkpoint
+        if trainer.current_epoch > 0 and self._is_asked(trainer):
+            raise Interrupted(self.received or signal.SIGTERM)
+
     def _is_asked(self, trainer: Trainer) -> bool:
-        """Whether any process was asked to stop. All processes get the same answer; as this costs a
-        message between them, it is asked for every 10 steps."""
-        if trainer.world_size == 1:
-            return self.received is not None
-        if trainer.global_step % 10:
-            return False
+        """Whether any process was asked to stop. All processes get the same answer."""
         return trainer.strategy.reduce_boolean_decision(self.received is not None, all=False)
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
-        self.received = signum
+        if signum == signal.SIGINT == self.received:
+            signal.signal(signum, signal.SIG_DFL)
+            signal.raise_signal(signum)
+        self.received = signal.SIGINT if self.received == signal.SIGINT else signum
+        if signum == signal.SIGINT and sys.stderr.isatty():  # print may be under way
+            os.write(2, b"\nstopping after this step; Ctrl-C again: at once\n")

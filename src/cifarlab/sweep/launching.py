@@ -212,7 +212,9 @@ def stopping(child: Child) -> Iterator[None]:
             for signum in slurm.SIGNALS:
                 before[signum] = signal.signal(signum, stop)
         yield
-    except KeyboardInterrupt:  # the terminal sent it to the cell too
+    except KeyboardInterrupt:
+        with contextlib.suppress(ProcessLookupError):  # where the terminal has not told it
+            os.kill(child.pid, signal.SIGTERM)
         child.wait(PATIENCE)
         raise
     finally:
@@ -235,7 +237,7 @@ def _close(folder: Path, code: int | None, *, fail_fast: bool) -> None:
     """Log that the cell failed, if it did; write ``failure.json`` if the cell could not do so."""
     if code == worker.LOCKED:
         log.info("%s: another process trains it, left alone", folder.name)
-    elif code == 128 + signal.SIGINT:
+    elif code in (128 + signal.SIGINT, -signal.SIGINT):
         raise KeyboardInterrupt
     elif code == worker.INTERRUPTED or is_finished(folder):
         return
