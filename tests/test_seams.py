@@ -1,6 +1,7 @@
 """What is held by private names of torch, Lightning and Hydra still does what we hold it for."""
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,8 @@ import pytest
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import LambdaCallback, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
@@ -154,3 +155,55 @@ def test_what_compilers_raise_is_of_the_class() -> None:
 
     assert issubclass(InductorError, seams.compile_errors())
     assert issubclass(TritonMissing, seams.compile_errors())
+
+
+class DemoModule(LightningModule):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.zeroed = nn.Linear(3, 1), 0
+
+    def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
+        return self.layer(batch).sum()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
+        self.zeroed += 1
+
+
+class Counts(Callback):
+    def __init__(self) -> None:
+        self.begun = 0
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        self.begun += 1
+
+
+def test_hooks_that_do_nothing_are_passed_over(tmp_path: Path) -> None:
+    """Those of a user's own are called, also where they belong to one object only."""
+    ended: list[int] = []
+    told = LambdaCallback(on_train_batch_end=lambda *args: ended.append(args[-1]))
+    counts = Counts()
+    each_epoch = ModelCheckpoint(tmp_path / "epochs")
+    each_step = ModelCheckpoint(tmp_path / "steps", every_n_train_steps=2, save_top_k=-1)
+    each_second = ModelCheckpoint(tmp_path / "seconds", train_time_interval=timedelta(0))
+    callbacks = [counts, told, each_epoch, each_step, each_second]
+    module = DemoModule()
+    seams.skip_idle_hooks([*callbacks, module])
+    idle = {
+        type(part).__name__: {hook for hook in seams.STEP_HOOKS if getattr(part, hook) is None}
+        for part in (counts, told, each_step, module)
+    }
+    whole = set(seams.STEP_HOOKS)
+    assert idle["Counts"] == whole - {"on_train_batch_start"}
+    assert idle["LambdaCallback"] == idle["ModelCheckpoint"] == whole - {"on_train_batch_end"}
+    assert idle["DemoModule"] == whole - {"on_before_zero_grad"}
+    assert each_epoch.on_train_batch_end is None
+    trainer = Trainer(
+        accelerator="cpu", max_epochs=1, limit_train_batches=4, logger=False, callbacks=callbacks,
+        enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path,
+    )  # fmt: skip
+    trainer.fit(module, torch.randn(4, 3))
+    assert counts.begun == module.zeroed == 4 and ended == [0, 1, 2, 3]
+    assert [len([*(tmp_path / n).iterdir()]) for n in ("epochs", "steps", "seconds")] == [1, 2, 1]

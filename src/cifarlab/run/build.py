@@ -23,7 +23,7 @@ from lightning.pytorch.profilers import (
 )
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from cifarlab.base import hardware, labs
+from cifarlab.base import hardware, labs, seams
 from cifarlab.base.checks import check_loggers, loggers_of
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
@@ -145,6 +145,7 @@ def build(config: RunConfig, *, pretrained: bool = True) -> tuple[Any, ImageClas
         module.compiled = Compiled(mode)
     if getattr(module, "cache_features", False):
         data.keep_features(module.encode)
+    seams.skip_idle_hooks([module])
     return data, module
 
 
@@ -281,7 +282,7 @@ def build_trainer(
         hardware.keep_freed_memory()
     bars = any(isinstance(callback, ProgressBar) for callback in callbacks)
     try:
-        return instantiate(
+        trainer = instantiate(
             {key: value for key, value in options.items() if key != "compile"}
             | {
                 "precision": precision(options["precision"], device),
@@ -316,6 +317,8 @@ def build_trainer(
             asked = ", ".join(f"trainer.{k}={options[k]}" for k in ("accelerator", "devices"))
             raise UserError(f"{asked}: {error.__cause__}") from error
         raise
+    seams.skip_idle_hooks(trainer.callbacks)
+    return trainer
 
 
 def syncs_batchnorm(options: Mapping[str, Any], device: torch.device) -> bool:
