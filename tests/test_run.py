@@ -211,6 +211,15 @@ def test_same_seed_same_result_other_seed_other(run_here, tmp_path) -> None:
         (["callbacks=[hard_examples]", "callbacks.hard_examples.from_epoch=3"], "from_epoch=3"),
         (["callbacks=[progressive]", "callbacks.progressive.from_epochs=[1,4]"], "epochs=[1,4]"),
         (["callbacks=[freeze]", "callbacks.freeze.parameters=[head]"], ""),
+        (["transfer=frozen", "transfer.last_block_from=3"], "transfer.last_block_from=3"),
+        (["transfer=finetune", "transfer.backbone_from=3"], "transfer.backbone_from=3"),
+        (["transfer=frozen"], ""),
+        (["callbacks=[ema]", "callbacks.ema.update_starting_at_step=8"], "starting_at_step=8"),
+        (["callbacks=[ema]", "callbacks.ema.update_starting_at_step=7"], ""),
+        (
+            ["callbacks=[ema]", "callbacks.ema.update_starting_at_step=8", "data.drop_last=false"],
+            "",
+        ),
     ],
 )
 def test_what_begins_after_the_last_epoch_is_told(
@@ -219,12 +228,16 @@ def test_what_begins_after_the_last_epoch_is_told(
     caplog.set_level("INFO")
     net = ["model=resnet18", "model.widths=[8,8,8,8]"]
     config = plain(*net, "max_epochs=2", *options)
-    lines = [*never(config)]
+    lines = [*never(config, 270)]
     assert len(lines) == bool(told)
     if told:
-        assert f"{told}: the run ends with epoch 2 (max_epochs), before it comes" in lines[0]
-        run_here(tmp_path / "run", *net, *options)
-        assert lines[0] in caplog.messages
+        ends = (
+            "with step 8 (epoch 2, max_epochs)" if "step" in told else "with epoch 2 (max_epochs)"
+        )
+        assert f"{told}: the run ends {ends}, before it comes to that" in lines[0]
+        if not options[0].startswith("transfer"):  # of other nets
+            run_here(tmp_path / "run", *net, *options)
+            assert lines[0] in caplog.messages
 
 
 def test_early_stopping(run_here, tmp_path) -> None:

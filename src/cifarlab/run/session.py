@@ -205,7 +205,7 @@ class Session:
             log.warning(
                 "data   %s: mirrored, these are other shapes: aug=crop flips none", self.data.name
             )
-        for line in never(self.config):
+        for line in never(self.config, self.sizes["num_train"]):
             log.warning("%s", line)
         log.info(
             "model  %s: %s parameters, %.1f million multiply-accumulates an image",
@@ -435,18 +435,31 @@ def time_to(accuracy: float | None, rows: Sequence[Mapping[str, float]]) -> dict
     return {"val_acc": accuracy, "epoch": None, "fit_s": None}
 
 
-def never(config: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each callback that would begin something after the last epoch."""
+def never(config: Mapping[str, Any], images: int) -> Iterator[str]:
+    """A line for each part of a run that would begin something after the last epoch.
+
+    images: that are trained on.
+    """
     last = config["max_epochs"]
-    for name, part in (config["callbacks"] or {}).items():
-        for key in ("from_epoch", "from_epochs", "start_epoch"):
+    parts = {f"callbacks.{name}": part for name, part in (config["callbacks"] or {}).items()}
+    parts["transfer"] = config["transfer"]
+    data, batch = config["data"], config["batch_size"]
+    batches = max(1, images // batch) if data.get("drop_last", True) else math.ceil(images / batch)
+    steps = last * math.ceil(batches / config["trainer"].get("accumulate_grad_batches", 1))
+    for name, part in parts.items():
+        for key in ("from_epoch", "from_epochs", "start_epoch", "last_block_from", "backbone_from"):
             value = part.get(key)
             firsts = value if isinstance(value, list) else [value]
             if any(isinstance(first, int) and first > last for first in firsts):
                 yield (
-                    f"callbacks.{name}.{key}={shown(value)}: the run ends with epoch {last} "
-                    "(max_epochs), before it comes to that"
+                    f"{name}.{key}={shown(value)}: the run ends with epoch {last} (max_epochs), "
+                    "before it comes to that"
                 )
+        if part.get("update_starting_at_step", 0) >= steps:
+            yield (
+                f"{name}.update_starting_at_step={part['update_starting_at_step']}: the run ends "
+                f"with step {steps} (epoch {last}, max_epochs), before it comes to that"
+            )
 
 
 def flips(config: Mapping[str, Any]) -> bool:
