@@ -230,7 +230,7 @@ class ImageClassifier(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         if self.whole_step is not None:
-            self._check_whole_step()
+            self._check_whole_step(self.whole_step)
         optimizer = self.build_optimizer()
         total = int(self.trainer.estimated_stepping_batches)
         batches, taken = self.trainer.num_training_batches, self.trainer.accumulate_grad_batches
@@ -246,7 +246,8 @@ class ImageClassifier(LightningModule):
             when |= {"monitor": "val/loss", "frequency": int(batches)}
         return {"optimizer": optimizer, "lr_scheduler": when}
 
-    def _check_whole_step(self) -> None:
+    def _check_whole_step(self, whole_step: WholeStep) -> None:
+        whole_step.check(self.trainer.strategy.root_device)
         if self.trainer.world_size > 1:
             raise UserError("trainer.compile=whole-step: is of one device; trainer.devices=1")
         callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]  # as above

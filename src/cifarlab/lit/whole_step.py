@@ -31,9 +31,8 @@ class WholeStep:
     own, recorded at its fourth step. Learning rates may change from step to step: the optimizer
     reads them from tensors that are filled before each step.
 
-    Raises ``UserError``, when it is called, on a device that has no such graphs, for a kind of
-    optimizer that cannot be recorded, and for a net or a loss whose step cannot, since it reads
-    values of its tensors in Python.
+    Raises ``UserError``, when it is called, for a kind of optimizer that cannot be recorded, and for
+    a net or a loss whose step cannot, since it reads values of its tensors in Python.
 
     Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#whole-network-capture
     """
@@ -64,6 +63,13 @@ class WholeStep:
             if "capturable" in group:
                 group["capturable"] = True
 
+    @staticmethod
+    def check(device: torch.device) -> None:
+        """Raise ``UserError`` for a device that records no steps."""
+        if device.type not in RECORDERS:
+            told = f"is of CUDA GPUs, and this run is on the {device.type}"
+            raise UserError(_REFUSED.format(told))
+
     def __call__(
         self, step: Step, net: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor
     ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch classes"]]:
@@ -72,9 +78,6 @@ class WholeStep:
 
         step: does it all, with these arguments: images and labels.
         """
-        device = images.device.type
-        if device not in RECORDERS:
-            raise UserError(_REFUSED.format(f"is of CUDA GPUs, and this run is on the {device}"))
         if optimizer is not self._optimizer:
             self._prepare(net, optimizer, images.device)
         groups = optimizer.param_groups
