@@ -83,6 +83,13 @@ def test_folds_are_repetitions_too(tmp_path) -> None:
     assert "over n seeds and folds" in text and "Folds share training images" in text
 
 
+def test_a_sweep_over_monitor_says_that_its_order_favours_accuracy(tmp_path) -> None:
+    grid(tmp_path, *([f"monitor={m}", f"seed={s}"] for m in ("val/acc", "val/loss") for s in (0,)))
+    assert "so this order favours it; compare test accuracies" in write_results(tmp_path)
+    grid(tmp_path / "other", *([f"dropout={d}"] for d in (0, 0.1)))
+    assert "favours" not in write_results(tmp_path / "other")
+
+
 def test_old_and_new_cells_of_the_same_overrides_are_not_averaged(tmp_path) -> None:
     """The code came to have keys, and a default changed, between two calls of one command."""
     for s in (0, 1):

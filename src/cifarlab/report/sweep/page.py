@@ -186,6 +186,11 @@ def _note(results: Results, summary: Sequence[Row]) -> str:
         parts.append(f"Of fewer than {LEAST} runs there is none; of two, both are in brackets.")
     if over:
         parts.append("Folds share training images: an interval over them is on the narrow side.")
+    if "monitor" in results.factors:
+        parts.append(
+            "monitor: epochs chosen by val/acc have the highest validation accuracy of their run "
+            "by choice, so this order favours it; compare test accuracies."
+        )
     for first, *others in results.untyped:
         alike = f" (and with it {listed(others)})" if others else ""
         parts.append(f"{first}{alike} was not typed, yet differs: such cells are kept apart.")
