@@ -31,8 +31,8 @@ class WholeStep:
     own, recorded at its fourth step. Learning rates may change from step to step: the optimizer
     reads them from tensors that are filled before each step.
 
-    Raises ``UserError``, when it is called, for a kind of optimizer that cannot be recorded, and for
-    a net or a loss whose step cannot, since it reads values of its tensors in Python.
+    Raises ``UserError``, when it is called, for a kind of optimizer that cannot be recorded, and
+    for a net or a loss whose step cannot, since it reads values of its tensors in Python.
 
     Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#whole-network-capture
     """
