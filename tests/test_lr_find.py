@@ -1,4 +1,5 @@
 import csv
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,15 @@ import torch
 from cifarlab.base.errors import UserError
 from cifarlab.data.datamodule import CIFAR10DataModule
 from cifarlab.run.build import build
-from cifarlab.run.lr_find import HIGHEST, LOWEST, WINDOW, find_lr, smooth, suggest
+from cifarlab.run.lr_find import (
+    HIGHEST,
+    LOWEST,
+    WINDOW,
+    RangeTest,
+    find_lr,
+    smooth,
+    suggest,
+)
 from tests import programs
 from tests.conftest import ROOT, TINY, plain
 
@@ -80,6 +89,19 @@ def test_accumulated_batches_are_one_step(cache, tmp_path) -> None:
     rows = list(csv.DictReader((folder / "lr_find.csv").read_text().splitlines()))
     assert 100 < len(rows) <= 200
     assert 2.2 < float(rows[0]["loss"]) < 3, "of a net that knows nothing: about ln 10, not half"
+
+
+def test_ctrl_c(cache, tmp_path, monkeypatch) -> None:
+    """Lightning would exit with 1, and without a word."""
+
+    def press(*_) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(RangeTest, "on_train_batch_start", press)
+    with pytest.raises(KeyboardInterrupt):
+        find(tmp_path / "run", cache)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_refused(cache, tmp_path) -> None:

@@ -24,7 +24,13 @@ from cifarlab.bench.timing import Case, Clock, in_stretches
 from cifarlab.lit import Compiled
 from cifarlab.lit.convolutions import mend_strided, widen_depthwise
 from cifarlab.lit.optim import fused
-from cifarlab.run.build import build, build_trainer, precision, without_noise
+from cifarlab.run.build import (
+    build,
+    build_trainer,
+    interruptible,
+    precision,
+    without_noise,
+)
 from cifarlab.run.session import Session
 from cifarlab.store.checkpoint import build_net
 
@@ -144,7 +150,7 @@ def pipeline(config: RunConfig, folder: Path, steps: int, warmup: int, workers: 
         data, module = build(cast(RunConfig, config | {"trainer": options}))
         _check_length(data, config, steps, warmup)
         trainer = build_trainer(options, folder, [watch], enable_checkpointing=False)
-        with without_noise():
+        with without_noise(), interruptible(trainer):
             # only training is timed
             warnings.filterwarnings("ignore", message="You defined a `validation_step`")
             if plainly:
@@ -216,7 +222,7 @@ def compiled(
         _check_length(data, config, steps, warmup)
         watch, wall = Stopwatch(clock, warmup), FirstStep(clock.device)
         trainer = build_trainer(options, folder, [watch, wall], enable_checkpointing=False)
-        with without_noise():
+        with without_noise(), interruptible(trainer):
             trainer.fit(module, datamodule=data)
         first[shown(mode)].append(wall.seconds)
         return 1e3 * in_stretches(watch.moments, STRETCH)

@@ -15,7 +15,7 @@ from cifarlab.base import hardware
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
 from cifarlab.lit.whole_step import EAGER
-from cifarlab.run.build import build, build_trainer, check_batch, without_noise
+from cifarlab.run.build import build, build_trainer, check_batch, interruptible, without_noise
 
 log = logging.getLogger("cifarlab")
 
@@ -79,7 +79,7 @@ def _try(
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         try:
-            with without_noise():
+            with without_noise(), interruptible(trainer):
                 trainer.fit(module, datamodule=data)
         except RuntimeError as error:
             if not is_oom_error(error):

@@ -21,6 +21,7 @@ from lightning.pytorch.profilers import (
     PyTorchProfiler,
     SimpleProfiler,
 )
+from lightning.pytorch.trainer.states import TrainerStatus
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from cifarlab.base import hardware, labs, seams
@@ -85,6 +86,18 @@ def without_noise() -> Iterator[None]:
         ):
             warnings.filterwarnings("ignore", message=message)
         yield
+
+
+@contextlib.contextmanager
+def interruptible(trainer: Trainer) -> Iterator[None]:
+    """Around ``trainer.fit``: Ctrl-C ends it with ``KeyboardInterrupt`` as everything else, where
+    Lightning (2.6) would exit with 1."""
+    try:
+        yield
+    except SystemExit as end:  # a signal's has another code
+        if end.code != 1 or trainer.state.status != TrainerStatus.INTERRUPTED:
+            raise
+        raise KeyboardInterrupt from None
 
 
 def build(config: RunConfig, *, pretrained: bool = True) -> tuple[Any, ImageClassifier]:

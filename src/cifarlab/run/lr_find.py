@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
-from cifarlab.run.build import build, build_trainer, check_batch, without_noise
+from cifarlab.run.build import build, build_trainer, check_batch, interruptible, without_noise
 
 log = logging.getLogger("cifarlab")
 
@@ -41,7 +41,7 @@ def find_lr(config: RunConfig, folder: Path) -> float | None:
     options |= {"min_epochs": None, "limit_val_batches": 0}
     test = RangeTest(np.geomspace(LOWEST, HIGHEST, STEPS))
     trainer = build_trainer(options, folder, [test], enable_checkpointing=False)
-    with without_noise():
+    with without_noise(), interruptible(trainer):
         trainer.fit(module, datamodule=data)
     if not test.losses:
         raise UserError("lr_find: the loss is not finite before anything was learnt")

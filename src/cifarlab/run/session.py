@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from hydra.utils import instantiate
-from lightning.pytorch.trainer.states import TrainerStatus
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.memory import is_oom_error
 
@@ -34,6 +33,7 @@ from cifarlab.run.build import (
     build_metrics,
     build_trainer,
     check_batch,
+    interruptible,
     syncs_batchnorm,
     without_noise,
 )
@@ -239,27 +239,25 @@ class Session:
             first = first_layer(calls(self.module.net, self.data.image_size))
             if first is not None:
                 save_initial(self.module.net, first.name, self.module.identity, self.folder)
-        with without_noise():
-            try:
+        try:
+            with without_noise(), interruptible(self.trainer):
                 self.trainer.fit(
                     self.module, datamodule=self.data, ckpt_path=self.last, weights_only=True
                 )
-            except RuntimeError as error:
-                if not is_oom_error(error):
-                    raise
-                raise UserError(
-                    f"batch_size={self.config['batch_size']}: out of memory; python "
-                    "scripts/batch_find.py with the same overrides says what fits, and "
-                    "trainer.accumulate_grad_batches makes one step of several batches"
-                ) from error
-            except MisconfigurationException as error:  # what the data had to be there for
-                raise UserError(str(error)) from error
-            except SystemExit as end:  # Lightning's after a KeyboardInterrupt; not a signal's
-                if end.code != 1 or self.trainer.state.status != TrainerStatus.INTERRUPTED:
-                    raise
-                again = to_type("resume", short_path(self.folder))
-                log.info("interrupted; to go on: python train.py %s", again)
-                raise KeyboardInterrupt from None
+        except RuntimeError as error:
+            if not is_oom_error(error):
+                raise
+            raise UserError(
+                f"batch_size={self.config['batch_size']}: out of memory; python "
+                "scripts/batch_find.py with the same overrides says what fits, and "
+                "trainer.accumulate_grad_batches makes one step of several batches"
+            ) from error
+        except MisconfigurationException as error:  # what the data had to be there for
+            raise UserError(str(error)) from error
+        except KeyboardInterrupt:  # before the first step, or in a thread; see StopOnSignal
+            again = to_type("resume", short_path(self.folder))
+            log.info("interrupted; to go on: python train.py %s", again)
+            raise
         if self.trainer.is_global_zero:
             for path in sorted(self.folder.glob(f"fit-{PROFILE}*")):
                 log.info("profile %s", short_path(path))
