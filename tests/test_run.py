@@ -217,6 +217,13 @@ def test_same_seed_same_result_other_seed_other(run_here, tmp_path) -> None:
         (["callbacks=[ema]", "callbacks.ema.update_starting_at_step=8"], "starting_at_step=8"),
         (["callbacks=[ema]", "callbacks.ema.update_starting_at_step=7"], ""),
         (
+            [
+                "+callbacks.mean._target_=lightning.pytorch.callbacks.EMAWeightAveraging",
+                "+callbacks.mean.update_starting_at_step=null",
+            ],
+            "",
+        ),
+        (
             ["callbacks=[ema]", "callbacks.ema.update_starting_at_step=8", "data.drop_last=false"],
             "",
         ),

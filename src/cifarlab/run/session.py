@@ -453,10 +453,11 @@ def never(config: Mapping[str, Any], images: int) -> Iterator[str]:
                     f"{name}.{key}={shown(value)}: the run ends with epoch {last} (max_epochs), "
                     "before it comes to that"
                 )
-        if part.get("update_starting_at_step", 0) >= steps:
+        start = part.get("update_starting_at_step")
+        if isinstance(start, int) and start >= steps:
             yield (
-                f"{name}.update_starting_at_step={part['update_starting_at_step']}: the run ends "
-                f"with step {steps} (epoch {last}, max_epochs), before it comes to that"
+                f"{name}.update_starting_at_step={start}: the run ends with step {steps} (epoch "
+                f"{last}, max_epochs), before it comes to that"
             )
 
 
