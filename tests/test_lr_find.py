@@ -91,17 +91,20 @@ def test_accumulated_batches_are_one_step(cache, tmp_path) -> None:
     assert 2.2 < float(rows[0]["loss"]) < 3, "of a net that knows nothing: about ln 10, not half"
 
 
-def test_ctrl_c(cache, tmp_path, monkeypatch) -> None:
-    """Lightning would exit with 1, and without a word."""
+@pytest.mark.parametrize("hook", ["setup", "on_train_batch_start", "on_fit_end"])
+def test_ctrl_c(cache, tmp_path, monkeypatch, hook: str) -> None:
+    """Lightning would exit with 1, and without a word; before and after training it would leave
+    SIGINT ignored."""
 
-    def press(*_) -> None:
+    def press(*_, **__) -> None:
         signal.raise_signal(signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(RangeTest, "on_train_batch_start", press)
+    monkeypatch.setattr(RangeTest, hook, press, raising=False)
     with pytest.raises(KeyboardInterrupt):
         find(tmp_path / "run", cache)
-    assert signal.getsignal(signal.SIGINT) is before
+    after = signal.signal(signal.SIGINT, before)
+    assert after is before
 
 
 def test_refused(cache, tmp_path) -> None:

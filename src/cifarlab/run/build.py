@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import logging
+import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -91,12 +92,15 @@ def without_noise() -> Iterator[None]:
 @contextlib.contextmanager
 def interruptible(trainer: Trainer) -> Iterator[None]:
     """Around ``trainer.fit``: Ctrl-C ends it with ``KeyboardInterrupt`` as everything else, where
-    Lightning (2.6) would exit with 1."""
+    Lightning (2.6) would exit with 1; and the next one is heard again, which before and after the
+    training Lightning would leave ignored."""
+    before = signal.getsignal(signal.SIGINT)
     try:
         yield
     except SystemExit as end:  # a signal's has another code
         if end.code != 1 or trainer.state.status != TrainerStatus.INTERRUPTED:
             raise
+        signal.signal(signal.SIGINT, before)
         raise KeyboardInterrupt from None
 
 
