@@ -333,6 +333,22 @@ def test_a_signal_stops_a_run_whose_epochs_have_one_step(run_here, tmp_path, mon
     same(whole, folder)
 
 
+def test_ctrl_c_stays_ignored_where_it_was(run_here, tmp_path, monkeypatch) -> None:
+    """As in what a script starts with ``&``."""
+    from cifarlab.callbacks import SeedEachStep
+
+    def send(self: Callback, trainer, *_) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(SeedEachStep, "on_train_batch_end", send, raising=False)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        run_here(tmp_path / "run")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (tmp_path / "run" / "result.json").exists()
+
+
 def test_a_second_ctrl_c_ends_the_process_at_once(tmp_path) -> None:
     script = tmp_path / "twice.py"
     script.write_text(

@@ -60,8 +60,10 @@ class StopOnSignal(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Lightning has set its own, after on_fit_start; at the end it sets back what was before
         if threading.current_thread() is threading.main_thread():
-            for signum in (*SIGNALS, signal.SIGINT):
+            for signum in SIGNALS:
                 signal.signal(signum, self._note)
+            if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # by a script, behind an &
+                signal.signal(signal.SIGINT, self._note)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         now = self.received == signal.SIGINT  # while the last epoch was validated
