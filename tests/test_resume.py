@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 
 from cifarlab.base.errors import UserError
 from cifarlab.store.checkpoint import BEST, LAST, read_checkpoint
@@ -329,6 +330,31 @@ def test_a_signal_stops_a_run_whose_epochs_have_one_step(run_here, tmp_path, mon
         with pytest.raises(SystemExit):
             run_here(folder, *options)
     assert read_checkpoint(folder / LAST)["global_step"] == 2
+    run_here(folder, *options)
+    same(whole, folder)
+
+
+class TwoFromSecondEpoch(GradientAccumulationScheduler):
+    def __init__(self) -> None:
+        super().__init__({0: 1, 1: 2})
+
+
+@pytest.mark.filterwarnings("ignore:When using `Trainer")
+def test_as_many_batches_as_before_are_one_step(run_here, tmp_path, monkeypatch) -> None:
+    """Lightning's own schedule for that would begin only with the next epoch."""
+    from cifarlab.callbacks import SeedEachStep
+
+    def send(self: Callback, trainer, *_) -> None:
+        if trainer.global_step == 5:
+            signal.raise_signal(signal.SIGTERM)
+
+    options = [*OPTIONS, "+callbacks.two._target_=tests.test_resume.TwoFromSecondEpoch"]
+    whole, folder = run_here(tmp_path / "whole", *options), tmp_path / "cut"
+    with monkeypatch.context() as patch:
+        patch.setattr(SeedEachStep, "on_train_batch_end", send, raising=False)
+        with pytest.raises(SystemExit):
+            run_here(folder, *options)
+    assert read_checkpoint(folder / LAST)["global_step"] == 5
     run_here(folder, *options)
     same(whole, folder)
 

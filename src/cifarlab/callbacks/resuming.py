@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -72,6 +73,10 @@ class EpochPosition(Callback):
         if self.position is not None:
             assert trainer.train_dataloader is not None
             trainer.train_dataloader.load_state_dict(self.position)
+            if self.position["batch"] > 0:  # Lightning's schedule is read when an epoch begins
+                for callback in trainer.callbacks:  # type: ignore[attr-defined]
+                    if isinstance(callback, GradientAccumulationScheduler):
+                        callback.on_train_epoch_start(trainer)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
