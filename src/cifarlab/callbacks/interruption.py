@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from cifarlab.base.slurm import SIGNALS
@@ -77,18 +78,22 @@ class StopOnSignal(Callback):
             return  # gradients wait for the next batch, and are in no checkpoint
         if trainer.world_size > 1 and trainer.global_step % 10:
             return  # a message between the processes costs time
-        if self._is_asked(trainer):
+        if signum := self._asked(trainer):
             trainer.save_checkpoint(self.path)
-            raise Interrupted(self.received or signal.SIGTERM)
+            raise Interrupted(signum)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # the epoch before has written the checkpoint
-        if trainer.current_epoch > 0 and self._is_asked(trainer):
-            raise Interrupted(self.received or signal.SIGTERM)
+        if trainer.current_epoch > 0 and (signum := self._asked(trainer)):
+            raise Interrupted(signum)
 
-    def _is_asked(self, trainer: Trainer) -> bool:
-        """Whether any process was asked to stop. All processes get the same answer."""
-        return trainer.strategy.reduce_boolean_decision(self.received is not None, all=False)
+    def _asked(self, trainer: Trainer) -> int:
+        """The signal that any process was asked by to stop, else 0. All processes get the same
+        answer, whichever was sent it, or first: of several the highest number."""
+        if trainer.world_size == 1:
+            return self.received or 0
+        received = torch.tensor(self.received or 0, device=trainer.strategy.root_device)
+        return int(trainer.strategy.reduce(received, reduce_op="max"))
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         if signum == signal.SIGINT == self.received:
