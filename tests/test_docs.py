@@ -19,7 +19,8 @@ from cifarlab.base.checks import check_config
 from cifarlab.report.study import publish
 from cifarlab.store.checkpoint import build_net
 from cifarlab.store.record import RunRecord
-from cifarlab.studies.schema import read_studies
+from cifarlab.studies.ladder import expand
+from cifarlab.studies.schema import parse_study, read_studies
 from cifarlab.theory.sheet import trace
 from cifarlab.theory.table import text
 from hydra_plugins.cifarlab_sweeper.search import examples
@@ -199,7 +200,10 @@ def test_the_results_are_those_of_their_records() -> None:
     shown, studies = (ROOT / "docs" / "results.md").read_text(), publish.read_published(folder)
     known = read_studies(ROOT / "conf" / "study")
     assert shown == publish.page(folder, studies, known), told
-    by_id = {study.id: study for study in known}
+    by_id = {study.id: study for study in known} | {
+        path.stem: parse_study(expand(path.stem, yaml.safe_load(path.read_text())))
+        for path in (CONF / "ablation").glob("*.yaml")
+    }
     for results in studies:
         for part in ("claims", "assumptions", "slips", "about", "title"):
             today = getattr(by_id[results.study.id], part)

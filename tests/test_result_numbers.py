@@ -32,11 +32,11 @@ class Run:
     def measure(self, label: str) -> float:
         acc = {split: values["acc"] for split, values in self.record["metrics"].items()}
         loss = {split: values["loss"] for split, values in self.record["metrics"].items()}
-        val = self.epochs["val_acc"]
+        val, epoch = self.epochs["val_acc"], self.epochs["epoch"]  # those that were validated
         level = re.fullmatch(r"epochs until (\S+) % validation accuracy", label)
         if level:
             there = np.flatnonzero(val >= float(level[1]) / 100)
-            return there[0] + 1 if len(there) else len(val) + 1
+            return epoch[there[0]] if len(there) else epoch[-1] + 1
         peak, losses = int(val.argmax()), self.epochs["val_loss"]
         by_accuracy = "monitor=val/acc" in self.record["overrides"]
         found: dict[str, Callable[[], float]] = {
@@ -49,8 +49,8 @@ class Run:
             "gap: training minus test accuracy": lambda: acc["train"] - acc["test"],
             "gap: training minus validation accuracy": lambda: acc["train"] - acc["val"],
             "validation minus test accuracy": lambda: acc["val"] - acc["test"],
-            "best epoch": lambda: (peak if by_accuracy else losses.argmin()) + 1,
-            "epochs trained": lambda: len(val),
+            "best epoch": lambda: epoch[peak if by_accuracy else losses.argmin()],
+            "epochs trained": lambda: epoch[-1],
             "highest validation accuracy": lambda: val[peak],
             "validation loss at the highest accuracy": lambda: losses[peak],
             "rise of validation loss from its lowest": lambda: losses[-1] - losses.min(),
@@ -598,3 +598,31 @@ def test_the_remarks_of_transfer() -> None:
     assert f"comes to {means['frozen_224']:.2f} %" in text
     assert f"{means['scratch_224']:.2f} % at 224 with its one seed" in text
     assert max((r for r in means if r.endswith("_32")), key=means.__getitem__) == "finetune_32"
+
+
+def test_the_table_of_what_each_part_of_the_speedrun_brings() -> None:
+    """Validation accuracy and loss of each row, and the cost by its own configuration."""
+    rows = RUNS["What each part of the speedrun brings"]
+    text = (ROOT / "docs" / "speedrun.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| .*`(\w+)`.* \| (\S+) \| (\S+) % \| (\S+) \|$", text, re.M)
+    assert sorted(name for name, *_ in told) == sorted(rows)
+    accuracy: dict[str, float] = {}
+    for name, cost, shown, loss in told:
+        (run,) = rows[name].values()
+        accuracy[name] = 100 * run.measure("validation accuracy")
+        assert f"{accuracy[name]:.2f}" == shown and f"{run.measure('validation loss'):.3f}" == loss
+        small = 1.0 if name == "without_progressive" else 0.46  # of seven epochs
+        share = 1.0 if name == "without_hard_examples" else 0.6  # from the third epoch on
+        assert f"{2 * small + 5 * small * share + 7 * share:.1f}" == cost
+    less = {name: accuracy["all"] - value for name, value in accuracy.items() if name != "all"}
+    sentence = re.search(r"One seed tells four parts from none: (.*?)\.\n", text, re.S)
+    assert sentence is not None
+    clear = {"linear": "falling", "shift": "shifts", "muon": "Muon", "alternating_flip": "flips"}
+    assert [float(x) for x in re.findall(r"\((\S+?)(?: points)?\)", sentence[1])] == [
+        round(less[f"without_{name}"], 1) for name in clear
+    ]
+    quick = ("without_progressive", "without_hard_examples")
+    assert all(abs(less[name]) < 0.2 for name in quick) and "within 0.2 points" in text
+    others = [less[n] for n in less if n not in quick and n.removeprefix("without_") not in clear]
+    most = re.search(r"is within (\S+) points either way", text)
+    assert most is not None and max(map(abs, others)) <= float(most[1]) < 0.5
