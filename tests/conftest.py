@@ -1,6 +1,7 @@
 """What several test files need: composed configurations, runs in this process, runs as a user's."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -134,5 +135,8 @@ def train(cache: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProc
 
 @pytest.fixture(autouse=True)
 def _no_leftovers() -> Iterator[None]:
+    # a shell's background job, tests too, ignores Ctrl-C, and so would all that is tested
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
+    signal.signal(signal.SIGINT, before)
     HydraConfig.instance().cfg = None

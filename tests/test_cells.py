@@ -82,15 +82,22 @@ def test_fail_fast(sweep, folder) -> None:
     assert without.returncode == 0 and set(by_seed(folder)) == {0, 1}, "nothing is left of the stop"
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_stopped_sweep_goes_on_to_the_same_end(sweep, folder, cache, tmp_path, signum) -> None:
-    """In the middle: the cell writes its checkpoint; the command typed again ends alike."""
-    process = begin(cache, tmp_path, *SLOW, "seed=0,1")
+def stop(process: programs.Program, folder: Path, signum: int) -> None:
+    """The cell writes its checkpoint, and did not fail."""
     process.send_signal(signum)
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 128 + signum, output
     assert "SIGTERM, to be continued" in output and "broke down" not in output
     assert not list(folder.glob("*/result.json")) and not list(folder.glob(f"*/{FAILURE}"))
+
+
+def test_a_sweep_interrupted_by_the_keyboard(folder, cache, tmp_path) -> None:
+    stop(begin(cache, tmp_path, *SLOW, "seed=0,1"), folder, signal.SIGINT)
+
+
+def test_a_stopped_sweep_goes_on_to_the_same_end(sweep, folder, cache, tmp_path) -> None:
+    """SIGTERM in the middle: the command typed again ends alike."""
+    stop(begin(cache, tmp_path, *SLOW, "seed=0,1"), folder, signal.SIGTERM)
     done = sweep(*SLOW, "seed=0,1")
     assert done.returncode == 0, done.stdout
     whole = sweep(*SLOW, "seed=0", "sweep=whole")

@@ -408,7 +408,12 @@ SAME = ("metrics", "epochs_run", "best_epoch", "status", "config_hash")
 
 
 @pytest.mark.parametrize(
-    "scheduler", [pytest.param("none", marks=pytest.mark.slow), "step", "plateau"]
+    "scheduler",
+    [
+        pytest.param("none", marks=pytest.mark.slow),
+        "step",
+        pytest.param("plateau", marks=pytest.mark.slow),
+    ],
 )
 def test_a_finished_run_goes_on_for_more_epochs(
     resumed, run_here, tmp_path, scheduler: str

@@ -51,7 +51,7 @@ def cut_at(step: int, hook: str, save: Path | None = None) -> tuple[str, Callabl
     return hook, cut
 
 
-SLOW = {"plateau", "ema", "lookahead"}  # others keep states of the same kinds
+SLOW = {"muon", "plateau", "ema", "swa", "lookahead"}  # others keep states of the same kinds
 
 
 @pytest.mark.parametrize(
