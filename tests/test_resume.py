@@ -316,46 +316,36 @@ def test_signals_lose_no_step(
     same(undisturbed, folder)
 
 
-def test_a_signal_stops_a_run_whose_epochs_have_one_step(run_here, tmp_path, monkeypatch) -> None:
-    from cifarlab.callbacks import SeedEachStep
-
-    def send(self: Callback, trainer, *_) -> None:
-        if trainer.current_epoch == 1:
-            signal.raise_signal(signal.SIGTERM)
-
-    options = [*OPTIONS, "+trainer.limit_train_batches=1"]
-    whole, folder = run_here(tmp_path / "whole", *options), tmp_path / "cut"
-    with monkeypatch.context() as patch:
-        patch.setattr(SeedEachStep, "on_train_batch_end", send, raising=False)
-        with pytest.raises(SystemExit):
-            run_here(folder, *options)
-    assert read_checkpoint(folder / LAST)["global_step"] == 2
-    run_here(folder, *options)
-    same(whole, folder)
-
-
 class TwoFromSecondEpoch(GradientAccumulationScheduler):
     def __init__(self) -> None:
         super().__init__({0: 1, 1: 2})
 
 
 @pytest.mark.filterwarnings("ignore:When using `Trainer")
-def test_as_many_batches_as_before_are_one_step(run_here, tmp_path, monkeypatch) -> None:
-    """Lightning's own schedule for that would begin only with the next epoch."""
+@pytest.mark.parametrize(
+    ("option", "step"),
+    [
+        ("+trainer.limit_train_batches=1", 2),  # no step but the last of an epoch
+        # whose schedule would by itself begin only with the next epoch
+        ("+callbacks.two._target_=tests.test_resume.TwoFromSecondEpoch", 5),
+    ],
+)
+def test_a_signal_between_uncommon_steps(
+    run_here, tmp_path, monkeypatch, option: str, step: int
+) -> None:
     from cifarlab.callbacks import SeedEachStep
 
     def send(self: Callback, trainer, *_) -> None:
-        if trainer.global_step == 5:
+        if trainer.global_step == step:
             signal.raise_signal(signal.SIGTERM)
 
-    options = [*OPTIONS, "+callbacks.two._target_=tests.test_resume.TwoFromSecondEpoch"]
-    whole, folder = run_here(tmp_path / "whole", *options), tmp_path / "cut"
+    whole, folder = run_here(tmp_path / "whole", *OPTIONS, option), tmp_path / "cut"
     with monkeypatch.context() as patch:
         patch.setattr(SeedEachStep, "on_train_batch_end", send, raising=False)
         with pytest.raises(SystemExit):
-            run_here(folder, *options)
-    assert read_checkpoint(folder / LAST)["global_step"] == 5
-    run_here(folder, *options)
+            run_here(folder, *OPTIONS, option)
+    assert read_checkpoint(folder / LAST)["global_step"] == step
+    run_here(folder, *OPTIONS, option)
     same(whole, folder)
 
 

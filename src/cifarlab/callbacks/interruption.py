@@ -1,4 +1,4 @@
-"""Stopping when a signal asks for it: from Slurm, before its time limit, or from ``kill``."""
+"""Stopping when a signal asks for it: from Slurm before its time limit, ``kill`` or Ctrl-C."""
 
 import contextlib
 import os
@@ -17,10 +17,12 @@ from cifarlab.base.slurm import SIGNALS
 
 
 class Interrupted(Exception):
-    """A run has stopped because a signal asked for it; its checkpoint is written."""
+    """A run has stopped because a signal asked for it; its checkpoint is written. As text it is the
+    name of the signal, or ``interrupted`` where it came from the keyboard."""
 
     def __init__(self, signum: int) -> None:
-        super().__init__(signal.Signals(signum).name)
+        self.by_hand = signum == signal.SIGINT
+        super().__init__("interrupted" if self.by_hand else signal.Signals(signum).name)
         self.signum = signum
 
 

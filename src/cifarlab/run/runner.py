@@ -7,7 +7,6 @@ the run goes on from ``checkpoints/last.ckpt``, or begins if there is no such fi
 import contextlib
 import logging
 import shutil
-import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -82,10 +81,8 @@ def run(config: RunConfig, after: Callable[[Run], None] | None = None) -> float 
             config = _configure(config, folder, longer=longer)
             train(config, folder, longer=longer)
     except Interrupted as error:
-        by_hand = error.signum == signal.SIGINT
-        again = to_type("resume", short_path(folder))
-        log.info("%s; to go on: python train.py %s", "interrupted" if by_hand else error, again)
-        if slurm.is_job() and not by_hand:
+        log.info("%s; to go on: python train.py %s", error, to_type("resume", short_path(folder)))
+        if slurm.is_job() and not error.by_hand:
             slurm.give_way(error.signum)
         sys.exit(128 + error.signum)
     except Exception:

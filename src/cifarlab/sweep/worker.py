@@ -69,10 +69,9 @@ def _train(folder: Path, jobs: int) -> int:
         with share(config, jobs, folder.parent) as config:
             train(config, folder, brief=True)
     except Interrupted as error:
-        by_hand = error.signum == signal.SIGINT
         if not (folder / PRUNED).exists():  # a search's side that watches has told
-            log.info("%s: %s, to be continued", folder.name, "interrupted" if by_hand else error)
-        return 128 + signal.SIGINT if by_hand else INTERRUPTED
+            log.info("%s: %s, to be continued", folder.name, error)
+        return 128 + signal.SIGINT if error.by_hand else INTERRUPTED
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:
