@@ -33,13 +33,14 @@ def measured(folder: Path, cfg: DictConfig) -> tuple[list[Any], int]:
     """Of one run, on so many validation images of its own split."""
     import torch
 
+    from cifarlab.base.hardware import find_device
     from cifarlab.data.loader import Normalize
     from cifarlab.store.checkpoint import load_run
     from cifarlab.use.own_images import own_images
     from cifarlab.use.shifts import measure
 
     run = load_run(folder)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = find_device("cuda")
     images, labels = own_images(run, "val", cfg.images, device)
     net = run.net.to(device).to(memory_format=torch.channels_last)
     normalize = Normalize(run.mean, run.std, device)

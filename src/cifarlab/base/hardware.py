@@ -8,6 +8,7 @@ import itertools
 import os
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -191,4 +192,15 @@ def _cores() -> int:
 
 def processor() -> str:
     """The name of the processor, as the system tells it."""
-    return _cpuinfo("model name") or platform.processor() or platform.machine()
+    return _cpuinfo("model name") or _sysctl() or platform.processor() or platform.machine()
+
+
+def _sysctl() -> str:
+    """A Mac's processor, ``Apple M2``: what ``platform`` says there is ``arm``."""
+    if sys.platform != "darwin":
+        return ""
+    command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+    try:
+        return subprocess.check_output(command, stderr=subprocess.DEVNULL).decode().strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

@@ -42,7 +42,7 @@ def loss_slice(
     """
     weights = dict(net.named_parameters())
     before = {name: weights[name].clone() for name in directions[0]}
-    values = torch.empty(len(places), len(places))
+    values = torch.empty(len(places), len(places), dtype=torch.float64)
     try:
         with evaluating(net):
             for row, y in enumerate(places):

@@ -151,13 +151,18 @@ def start(folder: Path, config: RunConfig, jobs: int, logs: Any) -> Child:
 
     A cell on one device is forked from a server process, which imports torch once for the whole
     sweep. A cell on several devices is started as a command, since Lightning repeats the command
-    for the other devices. So is a cell under joblib, whose workers multiprocessing does not know.
+    for the other devices. So is a cell under joblib, whose workers multiprocessing does not know,
+    and every cell outside Linux: on a Mac, Apple's own libraries, Metal too, may crash in a process
+    that was forked after they were loaded (which is why Python spawns there), Windows has no fork.
 
     jobs: how many cells run on this machine at a time.
     logs: Hydra's configuration of logging.
     """
     method = multiprocessing.get_start_method(allow_none=True)
-    can_fork = os.name == "posix" and method in (None, *multiprocessing.get_all_start_methods())
+    can_fork = sys.platform == "linux" and method in (
+        None,
+        *multiprocessing.get_all_start_methods(),
+    )
     if config["trainer"]["devices"] == 1 and can_fork:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["cifarlab.sweep.preload"])

@@ -13,7 +13,10 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -84,17 +87,27 @@ def _train(folder: Path, jobs: int) -> int:
 
 def _die_with_parent() -> None:
     """Let this process be killed when the one that started it dies, so that no forgotten cell
-    trains on. A process that was started as a command can do so only on Linux."""
+    trains on. On Windows a process that was started as a command does not hear of it."""
     parent = multiprocessing.parent_process()
     if parent is not None:  # of a forked one: not the server it was forked from
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+        _follow(parent.join)
     elif sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    elif os.name == "posix":
+        _follow(partial(_until_adopted, os.getppid()))
 
 
-def _follow(parent: Any) -> None:
-    parent.join()
-    os.kill(os.getpid(), signal.SIGKILL)
+def _follow(until_it_ends: Callable[[], object]) -> None:
+    def follow() -> None:
+        until_it_ends()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _until_adopted(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
 
 
 if __name__ == "__main__":

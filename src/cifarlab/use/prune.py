@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 from cifarlab.base.errors import UserError
+from cifarlab.base.hardware import find_device
 from cifarlab.base.kinds import Inside
 from cifarlab.base.schema import Key
 from cifarlab.data.loader import Normalize
@@ -78,7 +79,7 @@ def measure(loaded: LoadedNet, amounts: Sequence[float]) -> list[Pruned]:
 
 def right_on(loaded: LoadedNet, net: nn.Module, split: str) -> Bool[np.ndarray, " n"]:
     """Whether ``net``, made of the run's, is right on each image of ``val`` or ``test``."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = find_device("cuda")
     images, labels = own_images(loaded, split, None, device)
     normalize = Normalize(loaded.mean, loaded.std, device)
     net = net.to(device).to(memory_format=torch.channels_last)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cifarlab.base.arrays import DAMAGE, read_array
 from cifarlab.base.errors import UserError, nearest
+from cifarlab.base.hardware import find_device
 from cifarlab.data.cifar import CIFAR10
 from cifarlab.data.corruptions import CORRUPTIONS, GROUPS, SEVERITIES, corrupt
 from cifarlab.data.loader import Normalize
@@ -156,7 +157,7 @@ def accuracy(answer: Answer, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
 
 
 def _answer(run: LoadedNet) -> tuple[Answer, torch.device]:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = find_device("cuda")
     net = run.net.to(device).to(memory_format=torch.channels_last)
     normalize = Normalize(run.mean, run.std, device)
     return lambda images: net(normalize(images)), device

@@ -91,7 +91,7 @@ def write_disagreements(
 @torch.no_grad()
 def _ask(loaded: LoadedNet, seen: Seen) -> Predictions:
     logits = torch.cat([loaded.net(batch) for batch in seen.batches(loaded)])
-    return Predictions(logits.double().cpu().numpy(), seen.labels)
+    return Predictions(logits.cpu().double().numpy(), seen.labels)
 
 
 def _explain(

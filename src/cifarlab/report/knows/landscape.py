@@ -37,16 +37,16 @@ def write_landscape(run: Run, images: int, steps: int, span: float, seed: int, o
     generator = torch.Generator().manual_seed(derive("landscape", seed))
     directions = direction(loaded.net, generator), direction(loaded.net, generator)
     batches = seen.batches(loaded)
-    labels = torch.from_numpy(seen.labels).to(batches[0].device)
+    labels = torch.from_numpy(seen.labels)
 
     def loss(net: nn.Module) -> float:
         logits = torch.cat([net(batch) for batch in batches])
-        return float(nn.functional.cross_entropy(logits.double(), labels))
+        return float(nn.functional.cross_entropy(logits.cpu().double(), labels))
 
     places = np.linspace(-span, span, steps).tolist()
     places[steps // 2] = 0.0
     began = time.perf_counter()
-    values = loss_slice(loaded.net, loss, directions, places).double().numpy()
+    values = loss_slice(loaded.net, loss, directions, places).numpy()
     took = time.perf_counter() - began
     picture = out / "figures" / "landscape.png"
     out.mkdir(parents=True, exist_ok=True)
