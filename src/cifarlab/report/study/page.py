@@ -41,10 +41,10 @@ FIGURES_NOTE = (
     f"Ours: mean ± 95 % interval over n seeds (Student's t), of fewer than {LEAST} the values "
     "themselves; difference: ours minus reported, of accuracies in points. A report's figure is "
     "of one run: compatible means within the 95 % interval of prediction for one more run of ours "
-    "(one run; wider where the report's accuracy is of other or fewer images), which does not say "
-    f"that they are equal; uninformative where that is wider than ± {100 * WIDEST['%']:g} points "
-    f"of accuracy or ± {WIDEST['nats']:g} nats of loss. A bound or a range is held against the "
-    "interval of our mean."
+    "(one run; wider where the report's accuracy is of other or fewer images; of a loss that is "
+    "not counted), which does not say that they are equal; uninformative where that is wider than "
+    f"± {100 * WIDEST['%']:g} points of accuracy or ± {WIDEST['nats']:g} nats of loss. A bound or "
+    "a range is held against the interval of our mean."
 )
 CLAIMS_NOTE = (
     "Supported: every interval (95 %, over seeds; differences paired over shared seeds) lies "
