@@ -85,6 +85,20 @@ def test_one_run_each_says_nothing_about_seeds(tmp_path) -> None:
     assert [c["name"] for c in found["classes"]["val"] if c["p_holm"] < 0.05][-1] == "eel"
 
 
+def test_nets_that_agree_on_every_image_have_no_interval(tmp_path) -> None:
+    sides = []
+    for name in ("a", "b"):
+        path = finished(tmp_path / name, [f"dropout={0.1 if name == 'a' else 0.3}", "seed=0"], 0.5)
+        predicted(path, val=np.arange(N) < 150, test=np.arange(N) < 147)
+        sides.append(read_side(name, [str(path)], []))
+    text = write_comparison(*sides, tmp_path / "out", 0.005)
+    assert (
+        "Validation: a and b are level on these images; a alone is right on 0, b alone on 0 "
+        "(McNemar's p = 1)."
+    ) in text
+    assert "0.00 to 0.00" not in text
+
+
 def test_own_metrics_are_compared_where_both_have_them(tmp_path) -> None:
     """And two runs without predictions are compared, though nothing has an interval to draw."""
 

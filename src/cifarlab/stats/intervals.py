@@ -85,7 +85,7 @@ def paired(a: Values, b: Values) -> Estimate:
     """
     differences = np.subtract(a, b)
     mean = float(differences.mean())
-    if len(differences) < 2 or _no_spread(differences):
+    if len(differences) < 2 or no_spread(differences):
         return Estimate(mean)
     return _student(mean, _test(stats.ttest_rel, a, b))
 
@@ -93,7 +93,7 @@ def paired(a: Values, b: Values) -> Estimate:
 def welch(a: Values, b: Values) -> Estimate:
     """The difference of the means of two independent samples, by Welch's t test."""
     mean = float(np.mean(a) - np.mean(b))
-    if min(len(a), len(b)) < 2 or (_no_spread(a) and _no_spread(b)):
+    if min(len(a), len(b)) < 2 or (no_spread(a) and no_spread(b)):
         return Estimate(mean)
     return _student(mean, _test(stats.ttest_ind, a, b, equal_var=False))
 
@@ -113,7 +113,7 @@ def fieller(a: Values, b: Values, *, pairs: bool) -> Estimate:
     if mean_b == 0:
         return Estimate(NAN)
     value = mean_a / mean_b
-    if min(len(a), len(b)) < 2 or (_no_spread(a) and _no_spread(b)):
+    if min(len(a), len(b)) < 2 or (no_spread(a) and no_spread(b)):
         return Estimate(value)
     var_a, var_b = np.var(a, ddof=1) / len(a), np.var(b, ddof=1) / len(b)
     shared = float(np.cov(a, b)[0, 1]) / len(a) if pairs else 0.0
@@ -153,7 +153,7 @@ def effect_paired(a: Values, b: Values) -> Estimate:
     all is NaN, since the correction for two pairs is 0.
     """
     differences = np.subtract(a, b)
-    if len(differences) < 3 or _no_spread(differences):
+    if len(differences) < 3 or no_spread(differences):
         return Estimate(NAN)
     d = float(differences.mean() / differences.std(ddof=1))
     return _hedges(d, len(differences) ** 0.5, len(differences) - 1)
@@ -165,7 +165,7 @@ def effect_independent(a: Values, b: Values) -> Estimate:
     The interval assumes that both samples have the same spread.
     """
     df = len(a) + len(b) - 2
-    if min(len(a), len(b)) < 2 or (_no_spread(a) and _no_spread(b)):
+    if min(len(a), len(b)) < 2 or (no_spread(a) and no_spread(b)):
         return Estimate(NAN)
     d = float(np.mean(a) - np.mean(b)) / pooled_std(a, b)
     return _hedges(d, (len(a) * len(b) / (len(a) + len(b))) ** 0.5, df)
@@ -204,6 +204,6 @@ def _hedges(d: float, root: float, df: int) -> Estimate:
     return Estimate(correction * d, correction * low, correction * high, df=df)
 
 
-def _no_spread(values: Values) -> bool:
+def no_spread(values: Values) -> bool:
     """Whether all values are equal up to rounding."""
     return bool(np.ptp(values) <= 1e-12 * np.max(np.abs(values)))
