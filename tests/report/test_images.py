@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cifarlab.stats.images import bootstrap, crossed, mcnemar, single
+from cifarlab.stats.images import bootstrap, crossed, mcnemar, single, wilson
 
 
 def answers(both: int, only_a: int, only_b: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
@@ -59,6 +59,16 @@ def test_nets_that_never_differ_have_no_interval() -> None:
         found = single(a, b)
         assert math.isnan(found.low) and math.isnan(found.high) and found.p > 0.05
     assert found.value == 1 and bootstrap(np.array([0.1] * 3)).value == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("right", [0, 1, 30, 100])
+def test_wilsons_interval_by_its_formula(right: int) -> None:
+    """Which all 100 right, or none, do not make 0 wide, or go beyond 0 and 1."""
+    p, n, z = right / 100, 100, stats.norm.ppf(0.975)
+    middle, half = p + z**2 / 2 / n, z * (p * (1 - p) / n + (z / 2 / n) ** 2) ** 0.5
+    low, high = wilson(right, 100)
+    assert (low, high) == pytest.approx([(middle + s * half) / (1 + z**2 / n) for s in (-1, 1)])
+    assert 0 <= low < high <= 1
 
 
 def test_pairing_images_narrows() -> None:

@@ -71,6 +71,13 @@ def bootstrap(difference: Float[np.ndarray, " images"]) -> Estimate:
     return Estimate(mean, float(low), float(high))
 
 
+def wilson(right: int, of: int) -> tuple[float, float]:
+    """Wilson's 95 % interval (1927) of a net's accuracy over images, from how many of them it has
+    right: within 0 and 1, and not without width where it has all right or none."""
+    found = stats.binomtest(right, of).proportion_ci(LEVEL, method="wilson")
+    return float(found.low), float(found.high)
+
+
 def crossed(
     a: Float[np.ndarray, "seeds_a images"], b: Float[np.ndarray, "seeds_b images"], *, paired: bool
 ) -> Estimate:
