@@ -121,6 +121,19 @@ def test_samples_without_common_seeds(tmp_path) -> None:
     assert found["how"] == "welch" and found["alone"] == {"val": [], "test": []}
 
 
+def test_no_interval_goes_beyond_100_points(tmp_path) -> None:
+    """Of two seeds Student's t is 12.7: 40 +- 127 points."""
+    a, b = runs(tmp_path, "a", {0: 0.9, 1: 0.9}), runs(tmp_path, "b", {0: 0.6, 1: 0.4})
+    text, found = told(tmp_path, a, b)
+    assert "a - b has the 95 % interval -87.06 to 100.00, over 2 shared seeds" in text
+    both = [found["metrics"][f"{split}_acc"] for split in ("val", "test")]
+    ends = [one[of] for one in both for of in ("seeds", "together")]
+    ends += [one["difference"] for split in ("val", "test") for one in found["classes"][split]]
+    there = [one for one in ends if one["low"] is not None]
+    assert len(there) > 4 and all(-1 <= one["low"] < one["high"] <= 1 for one in there)
+    assert max(one["high"] for one in there) == 1
+
+
 def test_disagreement_of_validation_and_test(tmp_path) -> None:
     metrics = {s: {"loss": 1.0, "acc": x} for s, x in (("train", 1), ("val", 0.9), ("test", 0.2))}
     a = runs(tmp_path, "a", {0: 0.9, 1: 0.9}, metrics=metrics)
