@@ -10,6 +10,7 @@ import torch
 
 from cifarlab.base.checks import check_config, check_quantize
 from cifarlab.base.errors import UserError
+from cifarlab.figures import pruning
 from cifarlab.report.smaller import quantization_table, write_pruning
 from cifarlab.store.checkpoint import LoadedNet, load_run
 from cifarlab.use.export import export
@@ -77,6 +78,17 @@ def test_pruning_is_measured_and_written(run: LoadedNet, tmp_path: Path) -> None
     assert "50.0%" in said and "The test set was read 2 times." in said
     assert {path.suffix for path in tmp_path.iterdir()} == {".md", ".png", ".csv"}
     assert "The test set" not in write_pruning(run.title, rows, None, tmp_path / "again")
+
+
+def test_a_net_that_has_all_right_may_still_err(tmp_path: Path, monkeypatch) -> None:
+    """Of 20 images: the interval of the picture ends at 1, and begins below it."""
+    drawn: list[tuple[float, float]] = []
+    original = pruning.draw
+    monkeypatch.setattr(pruning, "draw", lambda *of: drawn.extend(of[2]) or original(*of))
+    write_pruning(
+        "net", [(0, 0, 9, np.ones(20, bool)), (0.5, 4, 9, np.ones(20, bool))], None, tmp_path
+    )
+    assert drawn == [(pytest.approx(0.8389, abs=1e-4), pytest.approx(1))] * 2
 
 
 def test_zeros_stay(run: LoadedNet, run_here, tmp_path: Path) -> None:

@@ -85,6 +85,20 @@ def test_one_run_each_says_nothing_about_seeds(tmp_path) -> None:
     assert [c["name"] for c in found["classes"]["val"] if c["p_holm"] < 0.05][-1] == "eel"
 
 
+def test_nets_that_agree_on_every_image_have_no_interval(tmp_path) -> None:
+    sides = []
+    for name in ("a", "b"):
+        path = finished(tmp_path / name, [f"dropout={0.1 if name == 'a' else 0.3}", "seed=0"], 0.5)
+        predicted(path, val=np.arange(N) < 150, test=np.arange(N) < 147)
+        sides.append(read_side(name, [str(path)], []))
+    text = write_comparison(*sides, tmp_path / "out", 0.005)
+    assert (
+        "Validation: a and b are level on these images; a alone is right on 0, b alone on 0 "
+        "(McNemar's p = 1)."
+    ) in text
+    assert "0.00 to 0.00" not in text
+
+
 def test_own_metrics_are_compared_where_both_have_them(tmp_path) -> None:
     """And two runs without predictions are compared, though nothing has an interval to draw."""
 
@@ -105,6 +119,19 @@ def test_samples_without_common_seeds(tmp_path) -> None:
     text, found = told(tmp_path, a, b)
     assert "over 2 and 3 seeds (Welch's t, p = " in text and "## Images" not in text
     assert found["how"] == "welch" and found["alone"] == {"val": [], "test": []}
+
+
+def test_no_interval_goes_beyond_100_points(tmp_path) -> None:
+    """Of two seeds Student's t is 12.7: 40 +- 127 points."""
+    a, b = runs(tmp_path, "a", {0: 0.9, 1: 0.9}), runs(tmp_path, "b", {0: 0.6, 1: 0.4})
+    text, found = told(tmp_path, a, b)
+    assert "a - b has the 95 % interval -87.06 to 100.00, over 2 shared seeds" in text
+    both = [found["metrics"][f"{split}_acc"] for split in ("val", "test")]
+    ends = [one[of] for one in both for of in ("seeds", "together")]
+    ends += [one["difference"] for split in ("val", "test") for one in found["classes"][split]]
+    there = [one for one in ends if one["low"] is not None]
+    assert len(there) > 4 and all(-1 <= one["low"] < one["high"] <= 1 for one in there)
+    assert max(one["high"] for one in there) == 1
 
 
 def test_disagreement_of_validation_and_test(tmp_path) -> None:

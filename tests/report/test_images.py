@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cifarlab.stats.images import bootstrap, crossed, mcnemar, single
+from cifarlab.stats.images import bootstrap, crossed, mcnemar, single, wilson
 
 
 def answers(both: int, only_a: int, only_b: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
@@ -51,6 +51,24 @@ def test_percentiles_of_a_skewed_mean_are_those_of_the_binomial() -> None:
     assert (found.low, found.high) == tuple(stats.binom.ppf([0.025, 0.975], 400, 3 / 400) / 400)
     two = bootstrap(np.array([0.0, 1.0]))  # the mean is 0 or 1 in a quarter of resamples each
     assert (two.low, two.high) == (0, 1)
+
+
+def test_nets_that_never_differ_have_no_interval() -> None:
+    """0 to 0 would be sure of all other images; of a net that is always the better one, too."""
+    for a, b in (answers(90, 0, 0, 10), answers(0, 5, 0, 0)):
+        found = single(a, b)
+        assert math.isnan(found.low) and math.isnan(found.high) and found.p > 0.05
+    assert found.value == 1 and bootstrap(np.array([0.1] * 3)).value == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("right", [0, 1, 30, 100])
+def test_wilsons_interval_by_its_formula(right: int) -> None:
+    """Which all 100 right, or none, do not make 0 wide, or go beyond 0 and 1."""
+    p, n, z = right / 100, 100, stats.norm.ppf(0.975)
+    middle, half = p + z**2 / 2 / n, z * (p * (1 - p) / n + (z / 2 / n) ** 2) ** 0.5
+    low, high = wilson(right, 100)
+    assert (low, high) == pytest.approx([(middle + s * half) / (1 + z**2 / n) for s in (-1, 1)])
+    assert 0 <= low < high <= 1
 
 
 def test_pairing_images_narrows() -> None:
@@ -167,6 +185,18 @@ def test_never_narrower_than_over_one_source() -> None:
     scores = np.array([[-3.0, 0, 3], [-1, 2, 5]])
     found = crossed(scores, np.zeros_like(scores), paired=True)
     assert found.high == pytest.approx(1 + 12.7062, rel=1e-4)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_seeds_that_come_to_the_same_have_no_interval(paired: bool) -> None:
+    """Each right on as many of 100 images, though on others; their mean may be off by rounding."""
+    for count in range(1, 100):
+        a = np.zeros((3, 100))
+        for seed in range(3):
+            a[seed, np.random.default_rng(seed).permutation(100)[:count]] = 1
+        found = crossed(a, np.zeros_like(a), paired=paired)
+        assert found.value == pytest.approx(count / 100)
+        assert math.isnan(found.low) and math.isnan(found.p), count
 
 
 def test_without_two_seeds_there_is_no_interval() -> None:

@@ -22,6 +22,17 @@ def test_as_statsmodels_solves_it() -> None:
     assert seeds_to_show(B, A, paired=False) == math.ceil(each), "whichever is ahead"
 
 
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_larger_difference_never_needs_more_seeds(paired: bool) -> None:
+    """Of two seeds a side; pairs up to 9 standard deviations apart are not settled. By a power
+    that is NaN here and there, up to 62 seeds would be asked for."""
+    spread = np.array([-(2**-0.5), 2**-0.5])
+    other = np.zeros(2) if paired else spread
+    found = [seeds_to_show(d + spread, other, paired=paired) for d in np.arange(3, 20, 0.05)]
+    assert found[0] == 4 and found[-1] == 2
+    assert found == sorted(found, reverse=True)
+
+
 def test_too_many_is_told() -> None:
     assert seeds_to_show([0.0, 1.0], [1.0, 0.001], paired=True) is None
     assert seeds_for_width([0.0, 1.0], [1.0, 0.0], 1e-3, paired=True) is None

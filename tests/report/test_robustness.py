@@ -54,6 +54,26 @@ def test_seeds_are_one_row(runs: list[Run], tmp_path: Path) -> None:
     assert (tmp_path / "out" / "robustness.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_the_picture_has_intervals_where_the_table_has(
+    seeds: int, runs: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two seeds Student's t is 12.7."""
+    drawn: list[Point] = []
+
+    def draw(severities: list[int], panels: dict, title: str):
+        drawn.extend(point for lines in panels.values() for of in lines.values() for point in of)
+        return original(severities, panels, title)
+
+    original = figure.draw
+    monkeypatch.setattr(figure, "draw", draw)
+    found = [made(acc) for acc in (0.63, 0.65, 0.64)][:seeds]
+    text = write_robustness(["a"] * seeds, runs[:seeds], found, tmp_path)
+    assert {math.isfinite(point.half) for point in drawn} == {seeds == 3}
+    assert (" ± " in text.splitlines()[2]) == (seeds == 3)
+    assert "over n seeds (Student's t), from 3 on." in text
+
+
 def test_a_part_has_no_mean_corruption_error(runs: list[Run], tmp_path: Path) -> None:
     text = write_robustness(
         ["a"], runs[:1], [made(0.63, ["fog", "contrast"])], tmp_path, Path("x/C")

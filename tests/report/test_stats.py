@@ -162,9 +162,33 @@ def test_numbers_are_pythons_own() -> None:
 def test_the_ends_of_an_effect_explain_the_data_just_so(found, root) -> None:
     """At either end of the interval what was measured has probability 2.5 %."""
     correction = math.gamma(found.df / 2) / math.gamma((found.df - 1) / 2) / (found.df / 2) ** 0.5
-    t, low, high = (root * x / correction for x in (found.value, found.low, found.high))
+    t, low, high = root * found.value / correction, root * found.low, root * found.high
     assert scipy_stats.nct.cdf(t, found.df, low) == pytest.approx(0.975, abs=1e-6)
     assert scipy_stats.nct.cdf(t, found.df, high) == pytest.approx(0.025, abs=1e-6)
+
+
+@pytest.mark.parametrize("n", [3, 6])
+def test_intervals_of_effects_cover(n: int) -> None:
+    """A true difference of one standard deviation: 95 % of 600 draws, +- 3.5 standard errors."""
+    random, draws, inside = np.random.default_rng(3), 600, np.zeros(2)
+    for _ in range(draws):
+        a, b = 1 + random.normal(0, 1, n), random.normal(0, 1, n)
+        both = effect_paired(a, np.zeros(n)), effect_independent(a, b)
+        inside += [found.low <= 1 <= found.high for found in both]
+    assert inside / draws == pytest.approx(0.95, abs=3.5 * (0.95 * 0.05 / draws) ** 0.5)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_effect_beyond_measure_is_told_at_once(sign: int) -> None:
+    """Its ends go with it from a t of 1,000 on: chi(0.975) / sqrt(2) = 1.92 times for three."""
+    far, spread = sign * 1e6, np.array([-1.0, 0.0, 1.0])
+    found = effect_paired(far + spread, np.zeros(3))
+    ends = sorted(abs(end / far) for end in (found.low, found.high))
+    assert ends == pytest.approx([0.1591, 1.9207], rel=1e-3) and found.low < found.high
+    near, beyond = (effect_paired(d + spread, np.zeros(3)) for d in (570.0, 580.0))
+    assert (beyond.low / near.low, beyond.high / near.high) == pytest.approx(
+        (58 / 57, 58 / 57), rel=1e-3
+    )
 
 
 def test_intervals_cover() -> None:

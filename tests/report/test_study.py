@@ -80,6 +80,21 @@ def test_narrow_figures_and_ties(tmp_path: Path) -> None:
     assert "test 60.00%). Not told apart from it at these seeds: b. It has" in text
 
 
+def test_ties_by_holm_over_the_rows(tmp_path: Path) -> None:
+    """b lies 0.025 +- 0.0248 below a, p = 0.049: alone told apart, beside another row not; a row
+    that is ahead of the first by the seeds of both is not told to be lower."""
+    cells = [row("a", 0.1, s, acc) for s, acc in enumerate((0.69, 0.78, 0.88))]
+    cells += [row("b", 0.2, s, acc) for s, acc in enumerate((0.655, 0.755, 0.865))]
+    text = write_report(write(tmp_path / "s", CONTENT, dict(cells)))
+    assert "chooses a" in text and "Not told apart" not in text
+    near = [row("c", 0.3, s, acc) for s, acc in enumerate((0.689, 0.785, 0.87))]
+    text = write_report(write(tmp_path / "t", CONTENT, dict(cells + near)))
+    assert "Not told apart from it at these seeds: b, c. It has" in text
+    later = [row("c", 0.3, s, acc) for s, acc in ((0, 0.7), (1, 0.791), (2, 0.889), (3, 0.1))]
+    text = write_report(write(tmp_path / "u", CONTENT, dict(cells + later)))
+    assert "chooses a" in text and "Not told apart from it at these seeds: c. It has" in text
+
+
 def test_what_is_ours_of_a_recipe(tmp_path: Path) -> None:
     first, *others = CONTENT["rows"]
     rows = [first | {"assumed": ["pooling"]}, *others]

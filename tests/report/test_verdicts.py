@@ -5,10 +5,11 @@ import dataclasses
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scipy import stats
 
-from cifarlab.report.study.verdicts import ALL, compare, difference, estimate, judge
+from cifarlab.report.study.verdicts import ALL, compare, difference, estimate, judge, prediction
 from cifarlab.stats.quantities import quantity
 from cifarlab.store.record import RunRecord
 from cifarlab.store.run import Run, of_epochs
@@ -77,14 +78,27 @@ def test_two_seeds_have_no_interval() -> None:
 
 def test_few_test_images_widen_the_interval() -> None:
     """By Satterthwaite's degrees of freedom: variances of runs (2 of them) and of the images."""
-    _, finding = compare(reported(0.87, images=1000), runs(0.80, 0.81, 0.82))
-    of_runs, of_images = 1e-4 * 4 / 3, 0.81 * 0.19 / 1000 * 0.9
-    df = 2 * ((of_runs + of_images) / of_runs) ** 2
-    assert 8 < df < 9
-    expected = float(stats.t.ppf(0.975, df)) * math.sqrt(of_runs + of_images)
-    assert finding.half == pytest.approx(expected, rel=1e-5)
+    of_runs = 1e-4 * 4 / 3
     _, all_of_them = compare(reported(0.87), runs(0.80, 0.81, 0.82))
     assert all_of_them.half == pytest.approx(T2 * math.sqrt(of_runs), rel=1e-5)
+    for images, wider in ((200, 1.19), (1000, 1)):  # 1,000 have less than half of all the variance
+        _, finding = compare(reported(0.87, images=images), runs(0.80, 0.81, 0.82))
+        of_images = 0.81 * 0.19 / images * (1 - images / 10_000)
+        df = 2 * ((of_runs + of_images) / of_runs) ** 2
+        summed = float(stats.t.ppf(0.975, df)) * math.sqrt(of_runs + of_images)
+        assert finding.half == pytest.approx(max(summed, all_of_them.half), rel=1e-5)
+        assert finding.half / all_of_them.half == pytest.approx(wider, abs=0.01)
+
+
+@pytest.mark.parametrize("images", [0.0, 0.1, 0.5, 2.0])
+def test_one_more_run_lies_within(images: float) -> None:
+    """In 95 % of 2,000 draws, +- 3.5 standard errors, whatever part the images have in it."""
+    random, draws, inside = np.random.default_rng(4), 2000, 0
+    for _ in range(draws):
+        *ours, theirs = random.normal(0, 1, 4)
+        half = prediction(ours, images * 4 / 3)
+        inside += abs(theirs + random.normal(0, (images * 4 / 3) ** 0.5) - np.mean(ours)) <= half
+    assert inside / draws == pytest.approx(0.95, abs=3.5 * (0.95 * 0.05 / draws) ** 0.5)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +127,7 @@ def test_a_split_of_ours_is_of_other_images(
     of_runs, variance = 1e-4 * 4 / 3, 0.81 * 0.19 * of_images
     df = 2 * ((of_runs + variance) / of_runs) ** 2
     expected = float(stats.t.ppf(0.975, df)) * math.sqrt(of_runs + variance)
+    expected = max(expected, T2 * math.sqrt(of_runs))
     assert finding.half == pytest.approx(expected, rel=1e-5)
 
 

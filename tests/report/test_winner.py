@@ -48,6 +48,15 @@ def test_clear_of_the_second(tmp_path) -> None:
     assert "On validation it is clear of the second, lr=2: 11.00 points ahead" in said(tmp_path)
 
 
+def test_ahead_by_seeds_of_its_own_is_clear_of_nothing(tmp_path) -> None:
+    """Over the three seeds of both the first is 0.10, 0.101 and 0.099 below the second."""
+    rows = {1: [0.60, 0.61, 0.62, 0.95, 0.96], 2: [0.70, 0.711, 0.719], 3: [0.5, 0.3, 0.6]}
+    sweep(tmp_path, rows)
+    text = said(tmp_path)
+    assert "By the seeds that both have it is 10.00 points behind the second, lr=2 (95 %" in text
+    assert "p < 0.001, Holm over 2 rows). It is clear of none of the 2 others." in text
+
+
 def test_one_run_a_row(tmp_path) -> None:
     sweep(tmp_path, {1: [0.8], 2: [0.7]})
     assert said(tmp_path).endswith(

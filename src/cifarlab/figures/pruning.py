@@ -6,22 +6,22 @@ from cifarlab.figures.style import VALIDATION, Figure, accuracy_axis, percent, p
 
 
 def draw(
-    amounts: Sequence[float], accuracies: Sequence[float], halves: Sequence[float], title: str = ""
+    amounts: Sequence[float],
+    accuracies: Sequence[float],
+    ends: Sequence[tuple[float, float]],
+    title: str = "",
 ) -> Figure:
     """One line over the amounts, with what images of the same number would scatter by.
 
     Args:
         amounts: shares of the weights that are 0, rising; the first 0.
         accuracies: fractions, on validation images.
-        halves: half the width of the interval of each.
+        ends: of the interval of each.
         title: above.
     """
     figure = Figure(figsize=(5.2, 3.6), layout="constrained")
     axes = figure.subplots()
-    low, high = (
-        [acc + sign * half for acc, half in zip(accuracies, halves, strict=True)]
-        for sign in (-1, 1)
-    )
+    low, high = zip(*ends, strict=True)
     axes.plot(amounts, accuracies, color=VALIDATION, marker="o", ms=4, lw=1.2)
     axes.fill_between(amounts, low, high, color=VALIDATION, alpha=0.15, lw=0)
     axes.set(xlabel="weights that are 0", ylabel="validation accuracy", title=title)

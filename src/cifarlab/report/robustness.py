@@ -12,7 +12,8 @@ from cifarlab.data.corruptions import GROUP_OF, GROUPS, SEVERITIES
 from cifarlab.report.document import Block, Grid, Picture, Text, markdown, write_document
 from cifarlab.report.facts import provenance
 from cifarlab.report.study.page import shown_over
-from cifarlab.stats.intervals import mean_interval
+from cifarlab.report.study.verdicts import estimate
+from cifarlab.stats.intervals import LEAST
 from cifarlab.stats.quantities import QUANTITIES
 from cifarlab.store.files import write_atomic
 from cifarlab.store.robustness import Robustness
@@ -147,7 +148,7 @@ def _said(first: Robustness, source: Path | None) -> str:
         text += f"Images of {source.name}. "
     elif "frost" in first.acc:
         text += "Images made here; frost is drawn, a stand-in for CIFAR-10-C's photographs. "
-    return f"{text}± is the 95 % interval over n seeds (Student's t)."
+    return f"{text}± is the 95 % interval over n seeds (Student's t), from {LEAST} on."
 
 
 def _rows(found: Robustness) -> list[dict[str, Any]]:
@@ -175,7 +176,7 @@ def _draw(by: dict[str, list[Robustness]], path: Path) -> None:
         values = [[run.clean for run in runs]]
         for i in range(len(first.severities)):
             values.append([sum(run.acc[name][i] for name in names) / len(names) for run in runs])
-        return [Point(mean, half, v) for v in values for mean, _, half in [mean_interval(v)]]
+        return [Point(mean.value, mean.half, v) for v in values if (mean := estimate(v))]
 
     panels = {}
     for group in GROUPS:

@@ -1,6 +1,5 @@
 """What it costs to make a net smaller: tables of quantisation, and the files of pruning."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from cifarlab.base.durations import times
 from cifarlab.report.compare.sentences import interval, p_value, points
 from cifarlab.report.document import Block, Grid, Picture, Text, markdown, to_markdown
 from cifarlab.report.tables import Table, markdown_table
-from cifarlab.stats.images import single
+from cifarlab.stats.images import single, wilson
 from cifarlab.stats.intervals import Estimate
 from cifarlab.store.files import write_atomic
 from cifarlab.store.tables import write_csv
@@ -92,6 +91,6 @@ def _draw(title: str, rows: Sequence[tuple[float, int, int, np.ndarray]], pictur
     from cifarlab.figures import curves, pruning  # matplotlib takes a second to import
 
     accuracies = [float(right.mean()) for *_, right in rows]
-    halves = [1.96 * math.sqrt(acc * (1 - acc) / len(rows[0][3])) for acc in accuracies]
+    ends = [wilson(int(right.sum()), len(right)) for *_, right in rows]
     shares = [zeros / weights for _, zeros, weights, _ in rows]
-    curves.save(pruning.draw(shares, accuracies, halves, title), picture)
+    curves.save(pruning.draw(shares, accuracies, ends, title), picture)

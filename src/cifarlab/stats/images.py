@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
 
-from cifarlab.stats.intervals import LEVEL, Estimate
+from cifarlab.stats.intervals import LEVEL, Estimate, no_spread
 
 RESAMPLES = 5000
 EXACT_BELOW = 25  # images that only one net gets right: below, McNemar's test is binomial
@@ -52,12 +52,16 @@ def mcnemar(a: Bool[np.ndarray, " images"], b: Bool[np.ndarray, " images"]) -> D
 def bootstrap(difference: Float[np.ndarray, " images"]) -> Estimate:
     """The mean over images with its bootstrap interval (percentiles); the nets are held fixed.
 
+    There is no interval where all differences are equal, as where both nets are right on the same
+    images: resampling would have it that other images could not differ. From few images that tell
+    the nets apart it is too narrow.
+
     The resampling has a fixed seed: the same predictions always give the same interval.
 
     difference: of the scores of two nets on each image, so that images are resampled in pairs.
     """
     mean = float(difference.mean())
-    if len(difference) < 2:
+    if len(difference) < 2 or no_spread(difference):
         return Estimate(mean)
     result = stats.bootstrap(
         (difference,), np.mean, n_resamples=RESAMPLES, batch=100, confidence_level=LEVEL,
@@ -65,6 +69,13 @@ def bootstrap(difference: Float[np.ndarray, " images"]) -> Estimate:
     )  # fmt: skip
     low, high = result.confidence_interval
     return Estimate(mean, float(low), float(high))
+
+
+def wilson(right: int, of: int) -> tuple[float, float]:
+    """Wilson's 95 % interval (1927) of a net's accuracy over images, from how many of them it has
+    right: within 0 and 1, and not without width where it has all right or none."""
+    found = stats.binomtest(right, of).proportion_ci(LEVEL, method="wilson")
+    return float(found.low), float(found.high)
 
 
 def crossed(
@@ -78,7 +89,8 @@ def crossed(
     freedom are Satterthwaite's (1946). With few seeds the result can be narrower than the interval
     over seeds or over images alone; then the wider one of these is returned instead.
 
-    With fewer than two seeds on a side there is no interval.
+    With fewer than two seeds on a side there is no interval, nor where those of each side come to
+    the same.
 
     paired: whether row k of ``a`` and row k of ``b`` are of nets with the same seed.
     """
@@ -87,9 +99,9 @@ def crossed(
     sides = [a - b] if paired else [a, b]
     if min(map(len, sides)) < 2 or a.shape[1] < 2:
         return Estimate(value)
-    by_seed = [float(side.mean(axis=1).var(ddof=1)) / len(side) for side in sides]
-    if not sum(by_seed):  # no spread: not known to be none
+    if all(no_spread(side.mean(axis=1)) for side in sides):  # not known to be none
         return Estimate(value)
+    by_seed = [float(side.mean(axis=1).var(ddof=1)) / len(side) for side in sides]
     freedom = [(part, len(side) - 1) for part, side in zip(by_seed, sides, strict=True)]
     sources = [
         (sum(by_seed), _satterthwaite(freedom)),

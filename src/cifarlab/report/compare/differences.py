@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from cifarlab.stats import intervals as stats
 from cifarlab.stats.answers import Predictions
 from cifarlab.stats.images import Disagreement
 from cifarlab.stats.intervals import Estimate
-from cifarlab.stats.quantities import METRICS
+from cifarlab.stats.quantities import METRICS, QUANTITIES
 from cifarlab.store.run import Run
 
 SPLITS = ("val", "test")
@@ -154,6 +154,8 @@ def _difference(
         scores = [np.array([getattr(p, name) for p in side], float) for side in both]
         over_images = images.bootstrap(scores[0].mean(axis=0) - scores[1].mean(axis=0))
         together = images.crossed(scores[0], scores[1], paired=pairs)
+    if metric in QUANTITIES and QUANTITIES[metric].unit == "%":
+        seeds, together = _cut(seeds), together and _cut(together)
     spread = metric in ACCURACIES and not np.isnan(seeds.p)
     return Difference(
         metric,
@@ -169,6 +171,12 @@ def _difference(
     )
 
 
+def _cut(found: Estimate) -> Estimate:
+    """Without the part of the interval where no difference of accuracies can be, beyond 100 points;
+    it covers no less."""
+    return replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))
+
+
 def _classes(matching: Matching, both: Both, names: Sequence[str]) -> list[ClassDifference]:
     """The differences of the classes: over seeds and images if there are two seeds, else over
     images alone."""
@@ -180,7 +188,7 @@ def _classes(matching: Matching, both: Both, names: Sequence[str]) -> list[Class
             estimate = images.single(a[0], b[0])
         else:
             estimate = images.crossed(a.astype(float), b.astype(float), paired=matching.pairs)
-        found.append((int(label), float(a.mean()), float(b.mean()), a.shape[1], estimate))
+        found.append((int(label), float(a.mean()), float(b.mean()), a.shape[1], _cut(estimate)))
     adjusted = stats.holm([estimate.p for *_, estimate in found])
     return [
         ClassDifference(names[label], n, a, b, estimate, p)

@@ -98,9 +98,11 @@ def _single(difference: Difference, alone: Sequence[Disagreement]) -> str:
     if difference.images is None or not alone:
         return f"{said}."
     pair = alone[0]
+    if there := interval(difference.images):
+        said += f", 95 % interval over images {there}"
     return (
-        f"{said}, 95 % interval over images {interval(difference.images)}; a alone is right on "
-        f"{pair.only_a:,}, b alone on {pair.only_b:,} (McNemar's {p_is(pair.p)})."
+        f"{said}; a alone is right on {pair.only_a:,}, b alone on {pair.only_b:,} "
+        f"(McNemar's {p_is(pair.p)})."
     )
 
 

@@ -25,7 +25,7 @@ from cifarlab.report.study.verdicts import (
     judge,
 )
 from cifarlab.report.tables import listed
-from cifarlab.stats.intervals import LEAST, estimate
+from cifarlab.stats.intervals import LEAST, LEVEL, NAN, estimate, holm
 from cifarlab.stats.pairing import WELCH
 from cifarlab.stats.quantities import QUANTITIES, Quantity
 from cifarlab.studies.claims import Claim
@@ -41,10 +41,10 @@ FIGURES_NOTE = (
     f"Ours: mean ± 95 % interval over n seeds (Student's t), of fewer than {LEAST} the values "
     "themselves; difference: ours minus reported, of accuracies in points. A report's figure is "
     "of one run: compatible means within the 95 % interval of prediction for one more run of ours "
-    "(one run; wider where the report's accuracy is of other or fewer images), which does not say "
-    f"that they are equal; uninformative where that is wider than ± {100 * WIDEST['%']:g} points "
-    f"of accuracy or ± {WIDEST['nats']:g} nats of loss. A bound or a range is held against the "
-    "interval of our mean."
+    "(one run; wider where the report's accuracy is of other or fewer images; of a loss that is "
+    "not counted), which does not say that they are equal; uninformative where that is wider than "
+    f"± {100 * WIDEST['%']:g} points of accuracy or ± {WIDEST['nats']:g} nats of loss. A bound or "
+    "a range is held against the interval of our mean."
 )
 CLAIMS_NOTE = (
     "Supported: every interval (95 %, over seeds; differences paired over shared seeds) lies "
@@ -162,10 +162,9 @@ def winner(results: StudyResults) -> str:
     best = max(lines, key=lambda line: mean(line, "test_acc"))
     text = f"Validation accuracy chooses {first.label} ({mean(first, 'val_acc'):.2%}; "
     text += f"test {mean(first, 'test_acc'):.2%}). "
-    few = [line.label for line in lines if min(len(first.runs), len(line.runs)) < LEAST]
-    ties = [line.label for line in lines if line.label not in few and _is_tie(first, line)]
-    ties, few = ([label for label in labels if label != first.label] for labels in (ties, few))
-    if ties:
+    others = [line for line in lines if line is not first]
+    few = [line.label for line in others if min(len(first.runs), len(line.runs)) < LEAST]
+    if ties := _ties(first, [line for line in others if line.label not in few]):
         text += f"Not told apart from it at these seeds: {listed(ties, 6)}. "
     if len(first.runs) < LEAST:
         text += "Its seeds are too few to tell it from others. "
@@ -180,10 +179,16 @@ def winner(results: StudyResults) -> str:
     )
 
 
-def _is_tie(first: Line, other: Line) -> bool:
-    """Whether the runs do not tell which of two rows has the higher validation accuracy."""
-    found = difference(first.runs, other.runs, "val_acc")
-    return found is None or not found.decided
+def _ties(first: Line, others: Sequence[Line]) -> list[str]:
+    """The rows of which the runs do not tell that their validation accuracy is lower than that of
+    the first, by Holm's correction over all of them, as in a sweep."""
+    found = [difference(first.runs, line.runs, "val_acc") for line in others]
+    adjusted = holm([NAN if each is None else each.p for each in found])
+    return [
+        line.label
+        for line, each, p in zip(others, found, adjusted, strict=True)
+        if each is None or each.value <= 0 or not p < 1 - LEVEL
+    ]
 
 
 def recipe(results: StudyResults) -> str:

@@ -157,17 +157,19 @@ def prediction(values: Sequence[float], of_images: float = 0.0) -> float:
     """Half the width of the interval of prediction for one more run.
 
     The variance is that of runs, estimated, plus that of the images, which is known; the degrees of
-    freedom of their sum are Satterthwaite's (1946).
+    freedom of their sum are Satterthwaite's (1946). These grow with the images' part, so that of
+    few runs the interval would be narrower than without images, and cover 92 %: it is never
+    narrower than that.
 
     of_images: variance of the accuracy from which images it is measured on.
     """
     there = [value for value in values if math.isfinite(value)]
     of_runs = float(np.var(there, ddof=1)) * (1 + 1 / len(there))
-    variance = of_runs + of_images
+    variance, df = of_runs + of_images, len(there) - 1
     if of_runs == 0:
         return float(stats.norm.ppf((1 + LEVEL) / 2)) * variance**0.5
-    df = (len(there) - 1) * (variance / of_runs) ** 2
-    return float(stats.t.ppf((1 + LEVEL) / 2, df)) * variance**0.5
+    sources = (of_runs, df), (variance, df * (variance / of_runs) ** 2)
+    return max(float(stats.t.ppf((1 + LEVEL) / 2, n)) * part**0.5 for part, n in sources)
 
 
 def _of_images(

@@ -53,9 +53,16 @@ def _clear(first: Sequence[Run], others: Sequence[Sequence[Run]], names: Sequenc
         return f"Whether it is better than the second, {names[1]}, is open: {reason}."
     tested = f"95 % interval {sentences.interval(runner_up)}; {sentences.p_is(p)}"
     tested += f", Holm over {len(others)} rows" if len(others) > 1 else ""
-    clear = sum(value < 0.05 for value in adjusted)
+    clear = sum(
+        value < 0.05 and estimate.value > 0 for value, estimate in zip(adjusted, found, strict=True)
+    )
     count = {0: "none", len(others): "each"}.get(clear, str(clear))
     of = f" It is clear of {count} of the {len(others)} others." if len(others) > 1 else ""
+    if p < 0.05 and runner_up.value < 0:  # ahead by seeds that the second does not have
+        return (
+            f"By the seeds that both have it is {sentences.points(-runner_up.value)} points behind "
+            f"the second, {names[1]} ({tested}).{of}"
+        )
     return (
         f"On validation it is {'clear of' if p < 0.05 else 'not distinguishable from'} the second, "
         f"{names[1]}: {sentences.points(runner_up.value)} points ahead ({tested}).{of}"
