@@ -356,12 +356,22 @@ def test_a_kill_between_record_and_drawing(run_here, tmp_path) -> None:
     )
 
 
+HARD = ["callbacks=hard_examples", "callbacks.hard_examples.share=0.01"]
+PROGRESSIVE = ["callbacks=progressive", "callbacks.progressive.sizes=[4,32]"]
+PROGRESSIVE += ["callbacks.progressive.from_epochs=[1,2]"]
+ONE_PIXEL = ["model=resnet18", "model.widths=[4,4,4]", "model.depths=[1,1,1]"]
+
+
 @pytest.mark.parametrize(
     "options",
     [
         ["model=baseline", "model.head_batchnorm=true", "batch_size=1"],
         ["model=torchvision", "model.name=resnet18", "model.resize=null", "batch_size=1"],
         ["model=mlp", "model.batchnorm=true", "data.fraction=0.004"],
+        # the last batch; the hardest of one; images so small that their maps are a pixel
+        ["model=mlp", "model.batchnorm=true", "data.val_size=43", "data.drop_last=false"],
+        ["model=mlp", "model.batchnorm=true", *HARD],
+        [*ONE_PIXEL, *PROGRESSIVE, "batch_size=1", "data.fraction=0.03"],
     ],
 )
 def test_batch_norm_over_a_single_image(run_here, tmp_path, options: list[str]) -> None:
@@ -376,12 +386,21 @@ def test_batch_norm_over_a_single_image(run_here, tmp_path, options: list[str]) 
         ["model=baseline", "model.head_batchnorm=true", "batch_size=2", "data.fraction=0.07"],
         ["model=baseline", "model.batchnorm=true", "batch_size=1", "data.fraction=0.03"],
         ["model=mlp", "batch_size=1", "data.fraction=0.03"],
+        ["model=mlp", "model.batchnorm=true", "data.val_size=42", "data.drop_last=false"],
+        ["model=mlp", "model.batchnorm=true", *HARD, "callbacks.hard_examples.from_epoch=3"],
+        [*ONE_PIXEL, "batch_size=1", "data.fraction=0.03"],
     ],
 )
 def test_batches_that_batch_norm_takes(run_here, tmp_path, options: list[str]) -> None:
     """19 images in batches of two leave one, which is left out; maps have many values an image."""
     record = RunRecord.load(run_here(tmp_path / "run", *options, "max_epochs=1"))
     assert record.epochs_run == 1
+
+
+def test_a_batch_of_one_of_a_size_that_the_net_does_not_take(run_here, tmp_path) -> None:
+    options = ["model.batchnorm=true", "model.hidden=[]", "batch_size=1", "data.fraction=0.03"]
+    with pytest.raises(UserError, match="progressive.sizes: MLP takes no images of 4 pixels"):
+        run_here(tmp_path / "run", *options, *PROGRESSIVE)
 
 
 MINE = "+callbacks.mine._target_=lightning.pytorch.callbacks.ModelCheckpoint"
