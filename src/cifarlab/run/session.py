@@ -284,7 +284,11 @@ class Session:
     def _finish(self) -> RunRecord:
         best = self.folder / BEST
         if not best.exists():
-            raise UserError("the run was stopped before its first epoch ended: nothing to evaluate")
+            most = self.config["trainer"]["max_time"]
+            raise UserError(
+                f"{f'trainer.max_time={most}: ' if most else ''}the run was stopped before its "
+                "first epoch ended: nothing to evaluate"
+            )
         checkpoint = read_checkpoint(best)
         load_weights(self.module.net, checkpoint, best)
         results, test_reads = self._evaluate()
