@@ -1,7 +1,10 @@
 """A whole run: the folder is as the design says and everything in it is true."""
 
 import csv
+import gc
 import json
+import sys
+import traceback
 
 import numpy as np
 import pytest
@@ -304,6 +307,18 @@ def test_mixing_after_the_fact_is_told(run_here, tmp_path) -> None:
         run_here(tmp_path / "run", "aug=[mixup,hflip]")
     assert isinstance(told(raised.value), UserError)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_profiled_run_that_is_refused_says_nothing_more(run_here, tmp_path, monkeypatch) -> None:
+    said: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    refused = ["callbacks=freeze", "callbacks.freeze.parameters=[nothing]"]
+    with pytest.raises(UserError, match="no parameters 'nothing'") as error:
+        run_here(tmp_path / "run", *refused, "+trainer.profiler=pytorch")
+    traceback.clear_frames(error.value.__traceback__)
+    del error
+    gc.collect()
+    assert not said
 
 
 @pytest.mark.filterwarnings("ignore:The PyTorch Profiler default schedule")  # few steps
