@@ -457,6 +457,11 @@ def test_what_leaves_an_epoch_without_its_end(
         run_here(tmp_path / "run", override)
 
 
+def test_more_steps_than_there_are_end_nothing(run_here, tmp_path) -> None:
+    record = RunRecord.load(run_here(tmp_path / "run", "+trainer.max_steps=1001"))
+    assert (record.status, record.epochs_run) == ("completed", 2)
+
+
 def test_the_throughput_is_images_by_seconds_where_epochs_differ(
     run_here, tmp_path, monkeypatch
 ) -> None:

@@ -387,6 +387,7 @@ def build_trainer(
             raise UserError(f"{asked}: {error.__cause__}") from error
         raise
     seams.skip_idle_hooks(trainer.callbacks)
+    seams.go_on_by_epochs(trainer)
     return trainer
 
 
