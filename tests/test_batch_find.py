@@ -45,6 +45,12 @@ def test_no_more_than_asked_for(cache, tmp_path, caplog) -> None:
     assert "batch_size=32: fits, and no larger one was tried" in caplog.messages
 
 
+def test_a_last_batch_is_not_tried(cache, tmp_path) -> None:
+    """Of 65 images, which batch norm would not take; nor would it be of the size that is timed."""
+    rest = ["data.val_size=235", "data.drop_last=false", "model.batchnorm=true"]
+    assert sizes(cache, tmp_path, 40, *rest) == [16, 32]
+
+
 def test_a_run_out_of_memory_is_one_line(run_here, tmp_path, little_memory) -> None:
     with pytest.raises(UserError, match="batch_size=64: out of memory; python scripts/batch_find"):
         run_here(tmp_path / "run", "batch_size=64")

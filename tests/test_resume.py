@@ -127,12 +127,13 @@ def test_cut_in_the_middle_of_an_epoch_with_a_checkpoint_there(
         assert torch.equal(value, b["state_dict"][name]), name
 
 
-@pytest.mark.parametrize("trainer", ["limit_train_batches=3", "overfit_batches=2"])
+@pytest.mark.parametrize("trainer", ["limit_train_batches=3", "overfit_batches=2", "max_steps=99"])
 @pytest.mark.parametrize("at", ["on_train_epoch_start", "on_train_batch_end"])
-def test_cut_where_an_epoch_is_shorter_than_the_loader(
+def test_cut_where_the_trainer_counts_batches_or_steps(
     run_here, tmp_path, monkeypatch, trainer: str, at: str
 ) -> None:
-    """An epoch that has ended must not look as if it had some of the loader's batches to go."""
+    """An epoch that has ended must not look as if it had some of the loader's batches to go, nor
+    one that has not begun as if it had ended."""
     from cifarlab.callbacks import SeedEachStep
 
     def cut(self: Callback, trainer, *_) -> None:

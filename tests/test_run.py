@@ -1,7 +1,10 @@
 """A whole run: the folder is as the design says and everything in it is true."""
 
 import csv
+import gc
 import json
+import sys
+import traceback
 
 import numpy as np
 import pytest
@@ -306,6 +309,18 @@ def test_mixing_after_the_fact_is_told(run_here, tmp_path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_a_profiled_run_that_is_refused_says_nothing_more(run_here, tmp_path, monkeypatch) -> None:
+    said: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    refused = ["callbacks=freeze", "callbacks.freeze.parameters=[nothing]"]
+    with pytest.raises(UserError, match="no parameters 'nothing'") as error:
+        run_here(tmp_path / "run", *refused, "+trainer.profiler=pytorch")
+    traceback.clear_frames(error.value.__traceback__)
+    del error
+    gc.collect()
+    assert not said
+
+
 @pytest.mark.filterwarnings("ignore:The PyTorch Profiler default schedule")  # few steps
 @pytest.mark.parametrize("profiler", ["simple", "advanced", "pytorch"])
 def test_a_profile_is_written_and_named(run_here, tmp_path, caplog, profiler: str) -> None:
@@ -356,12 +371,22 @@ def test_a_kill_between_record_and_drawing(run_here, tmp_path) -> None:
     )
 
 
+HARD = ["callbacks=hard_examples", "callbacks.hard_examples.share=0.01"]
+PROGRESSIVE = ["callbacks=progressive", "callbacks.progressive.sizes=[4,32]"]
+PROGRESSIVE += ["callbacks.progressive.from_epochs=[1,2]"]
+ONE_PIXEL = ["model=resnet18", "model.widths=[4,4,4]", "model.depths=[1,1,1]"]
+
+
 @pytest.mark.parametrize(
     "options",
     [
         ["model=baseline", "model.head_batchnorm=true", "batch_size=1"],
         ["model=torchvision", "model.name=resnet18", "model.resize=null", "batch_size=1"],
         ["model=mlp", "model.batchnorm=true", "data.fraction=0.004"],
+        # the last batch; the hardest of one; images so small that their maps are a pixel
+        ["model=mlp", "model.batchnorm=true", "data.val_size=43", "data.drop_last=false"],
+        ["model=mlp", "model.batchnorm=true", *HARD],
+        [*ONE_PIXEL, *PROGRESSIVE, "batch_size=1", "data.fraction=0.03"],
     ],
 )
 def test_batch_norm_over_a_single_image(run_here, tmp_path, options: list[str]) -> None:
@@ -376,12 +401,21 @@ def test_batch_norm_over_a_single_image(run_here, tmp_path, options: list[str]) 
         ["model=baseline", "model.head_batchnorm=true", "batch_size=2", "data.fraction=0.07"],
         ["model=baseline", "model.batchnorm=true", "batch_size=1", "data.fraction=0.03"],
         ["model=mlp", "batch_size=1", "data.fraction=0.03"],
+        ["model=mlp", "model.batchnorm=true", "data.val_size=42", "data.drop_last=false"],
+        ["model=mlp", "model.batchnorm=true", *HARD, "callbacks.hard_examples.from_epoch=3"],
+        [*ONE_PIXEL, "batch_size=1", "data.fraction=0.03"],
     ],
 )
 def test_batches_that_batch_norm_takes(run_here, tmp_path, options: list[str]) -> None:
     """19 images in batches of two leave one, which is left out; maps have many values an image."""
     record = RunRecord.load(run_here(tmp_path / "run", *options, "max_epochs=1"))
     assert record.epochs_run == 1
+
+
+def test_a_batch_of_one_of_a_size_that_the_net_does_not_take(run_here, tmp_path) -> None:
+    options = ["model.batchnorm=true", "model.hidden=[]", "batch_size=1", "data.fraction=0.03"]
+    with pytest.raises(UserError, match="progressive.sizes: MLP takes no images of 4 pixels"):
+        run_here(tmp_path / "run", *options, *PROGRESSIVE)
 
 
 MINE = "+callbacks.mine._target_=lightning.pytorch.callbacks.ModelCheckpoint"
@@ -421,6 +455,11 @@ def test_what_leaves_an_epoch_without_its_end(
 ) -> None:
     with pytest.raises(UserError, match=message):
         run_here(tmp_path / "run", override)
+
+
+def test_more_steps_than_there_are_end_nothing(run_here, tmp_path) -> None:
+    record = RunRecord.load(run_here(tmp_path / "run", "+trainer.max_steps=1001"))
+    assert (record.status, record.epochs_run) == ("completed", 2)
 
 
 def test_the_throughput_is_images_by_seconds_where_epochs_differ(

@@ -62,7 +62,10 @@ def test_every_target_of_ours_has_a_schema_with_its_keys(path: Path) -> None:
         (kinds.Odd, "an odd number of pixels", [1, 7], [2, 0, -1, 7.0]),
         (kinds.SixNPlusFour, "6 n + 4: 10, 16, 22, 28, 34, 40, ...", [10, 100], [4, 11, "10"]),
         (kinds.Name, "a name; / may part it, but it has no ..", ["a/b", 0], ["", "/a", None]),
-        (kinds.Time, "days:hours:minutes:seconds, as 00:01:30:00", ["00:01:30:00"], ["1:30", 90]),
+        (
+            *(kinds.Time, "days:hours:minutes:seconds above 0, as 00:01:30:00"),
+            *(["00:01:30:00"], ["1:30", 90, "00:00:00:00"]),
+        ),
         (kinds.Devices, "a list of different devices", [[0], [1, 0]], [[], [0, 0], [-1]]),
     ],
 )  # fmt: skip

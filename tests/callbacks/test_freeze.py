@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cifarlab.base.errors import UserError
 from cifarlab.callbacks import Freeze
 from cifarlab.lit import ImageClassifier
-from tests.lit.test_transfer import fit, module
+from tests.lit.test_transfer import Watch, fit, module
 
 OPTIONS = ["batch_size=64", "logger=none", "optimizer=adamw", "optimizer.weight_decay=0.1"]
 
@@ -48,9 +48,9 @@ def test_it_trains_until_then_and_no_longer(run_here, tmp_path: Path, monkeypatc
 )
 def test_names_of_nothing_and_of_all_are_refused(names: list[str], words: str) -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
-    trainer = Mock(spec=Trainer, world_size=1, optimizers=[torch.optim.SGD(net.parameters())])
+    trainer = Mock(spec=Trainer, world_size=1, current_epoch=0)
     with pytest.raises(UserError, match=words):
-        Freeze(names, from_epoch=2).on_train_start(trainer, Mock(spec=LightningModule, net=net))
+        Freeze(names, from_epoch=2).on_train_start(trainer, Mock(spec=ImageClassifier, net=net))
 
 
 def test_on_several_devices_it_is_refused() -> None:
@@ -60,6 +60,8 @@ def test_on_several_devices_it_is_refused() -> None:
 
 @pytest.mark.filterwarnings("ignore:Found .* in eval mode")  # what is frozen
 def test_nothing_left_where_the_rest_trains_later(tmp_path: Path) -> None:
-    subject = module(last_block_from=3)
+    """Told before the first step."""
+    subject, watch = module(last_block_from=3), Watch()
     with pytest.raises(UserError, match=r"\['head'\]: nothing is left that trains in epoch 2"):
-        fit(subject, tmp_path, Freeze(["head"], from_epoch=2))
+        fit(subject, tmp_path, watch, Freeze(["head"], from_epoch=2))
+    assert not watch.states

@@ -118,13 +118,16 @@ def test_a_short_run_has_pictures(tmp_path, run_here) -> None:
     assert [event.step for event in found.Images("validation/confusion")] == [3]
 
 
+@pytest.mark.parametrize("size", [10, 7])  # 3 batches of 10 images, 5 of 6
 @pytest.mark.parametrize(
     "limit", ["trainer.limit_val_batches=2", "trainer.limit_val_batches=0.5", "debug=overfit"]
 )
-def test_a_part_of_the_validation_images_has_pictures(tmp_path, run_here, limit: str) -> None:
+def test_a_part_of_the_validation_images_has_pictures(
+    tmp_path, run_here, limit: str, size: int
+) -> None:
     """Those that debug=fast and debug=overfit leave."""
     limit = limit if limit.startswith("debug") else f"+{limit}"
-    run_here(tmp_path / "run", "max_epochs=1", limit, "data.eval_batch_size=10")
+    run_here(tmp_path / "run", "max_epochs=1", limit, f"data.eval_batch_size={size}")
     assert len(events(tmp_path / "run").Images("validation/confusion")) == 1
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from cifarlab.base.errors import UserError
 from cifarlab.lit import TransferClassifier
 from cifarlab.lit.optim import constant
 from cifarlab.models.pretrained import TwoParts
+from cifarlab.run.build import check_batch
 
 # on purpose: the frozen parts are
 pytestmark = pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
@@ -160,3 +163,16 @@ def test_impossible_parts() -> None:
         module(last_block_from=4, cache_features=True)
     with pytest.raises(UserError, match="Linear is not made of a backbone and a head"):
         TransferClassifier(nn.Linear(2, 2), 2, partial(torch.optim.SGD, lr=0.1), partial(constant))
+
+
+def test_a_batch_of_one_where_batch_norm_trains_late() -> None:
+    """Images of five pixels are a pixel in the last block, which is in eval mode until epoch 2."""
+    subject = module(last_block_from=2)
+    subject.net.head = nn.Linear(4, 2)
+    subject.net.backbone.add_module("flat", nn.Flatten())
+    data = Mock(train_indices=range(9), image_size=5)
+    config: Any = {"batch_size": 1, "max_epochs": 2, "data": {}}
+    with pytest.raises(UserError, match="batch_size=1: leaves one image a step"):
+        check_batch(config, data, subject)
+    check_batch(config | {"max_epochs": 1}, data, subject)
+    assert not subject.net.backbone.second[1].training

@@ -29,9 +29,8 @@ def _is_path(value: Any) -> bool:
 
 
 def _is_time(value: Any) -> bool:
-    return (
-        isinstance(value, str) and re.fullmatch(r"\d+:[0-2]\d:[0-5]\d:[0-5]\d", value) is not None
-    )
+    is_time = isinstance(value, str) and re.fullmatch(r"\d+:[0-2]\d:[0-5]\d:[0-5]\d", value)
+    return bool(is_time) and value.strip("0:") != ""
 
 
 def _rises(value: list[float]) -> bool:
@@ -84,7 +83,9 @@ Name = Annotated[
     Any, Predicate(_is_name), doc("a name; / may part it, but it has no ..")
 ]  # may be a number
 Folder = Annotated[Any, Predicate(_is_path), doc("a folder")]
-Time = Annotated[Any, Predicate(_is_time), doc("days:hours:minutes:seconds, as 00:01:30:00")]
+Time = Annotated[
+    Any, Predicate(_is_time), doc("days:hours:minutes:seconds above 0, as 00:01:30:00")
+]
 Devices = Annotated[list[Whole], Len(1), Predicate(differ), doc("a list of different devices")]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lightning.pytorch import Callback, LightningModule
+    from lightning.pytorch import Callback, LightningModule, Trainer
     from lightning.pytorch.callbacks import WeightAveraging
     from lightning.pytorch.loggers import TensorBoardLogger
     from torch import Generator, Tensor
@@ -83,6 +83,12 @@ def average_of(callback: "WeightAveraging") -> "AveragedModel | None":
     """The average that Lightning's callback keeps, which its hooks reach only by this name;
     ``None`` before ``setup``."""
     return callback._average_model
+
+
+def go_on_by_epochs(trainer: "Trainer") -> None:
+    """Let a run with ``max_steps`` go on like any other. Lightning (2.6) takes one for cut off
+    within an epoch even where it was between two, and passes over the steps of the next."""
+    vars(trainer.fit_loop)["_iteration_based_training"] = lambda: False
 
 
 def purge_from(logger: "TensorBoardLogger", step: int) -> None:

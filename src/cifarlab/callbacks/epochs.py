@@ -138,7 +138,8 @@ def every(trainer: Trainer) -> int:
 def _check_max_steps(trainer: Trainer) -> None:
     """Raise ``UserError`` if the last epoch would be cut off and so would not be validated."""
     steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-    if trainer.max_steps > 0 and trainer.max_steps % steps:
+    most = steps * (trainer.max_epochs or 1)
+    if 0 < trainer.max_steps < most and trainer.max_steps % steps:
         raise UserError(
             f"trainer.max_steps={trainer.max_steps}: ends within an epoch, which is then not "
             f"validated; must be a multiple of the {steps} steps of an epoch"

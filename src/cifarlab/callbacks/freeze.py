@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
@@ -45,26 +46,23 @@ class Freeze(Callback):
                     f"{', '.join(_like(name, parameters))}"
                 )
             self.chosen += found
-        trained = [p for group in trainer.optimizers[0].param_groups for p in group["params"]]
-        self._check_some({*trained} - {*self.chosen}, self.from_epoch)
+        module: Any = pl_module
+        module.train_parts(self.from_epoch)  # others may train later, and none ends: see transfer
+        left = {p for p in net.parameters() if p.requires_grad} - {*self.chosen}
+        module.train_parts(trainer.current_epoch + 1)
+        if not left:
+            raise UserError(
+                f"callbacks.freeze.parameters={self.names}: nothing is left that trains in epoch "
+                f"{self.from_epoch}"
+            )
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, *arguments: object
     ) -> None:
         # not at the start of an epoch: a run also goes on in the middle of one
-        epoch = trainer.current_epoch + 1
-        if epoch >= self.from_epoch and any(p.requires_grad for p in self.chosen):
+        if trainer.current_epoch + 1 >= self.from_epoch:
             for parameter in self.chosen:
                 parameter.requires_grad_(False)
-            # other parts may train later, see transfer
-            self._check_some({p for p in pl_module.parameters() if p.requires_grad}, epoch)
-
-    def _check_some(self, left: set[nn.Parameter], epoch: int) -> None:
-        if not left:
-            raise UserError(
-                f"callbacks.freeze.parameters={self.names}: nothing is left that trains in epoch "
-                f"{epoch}"
-            )
 
 
 def _like(name: str, parameters: Iterable[str]) -> list[str]:

@@ -60,13 +60,22 @@ class HardExamples(Callback):
         self.on_train_epoch_start(trainer, pl_module)  # also in the middle of an epoch
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.leaves_out = trainer.current_epoch + 1 >= max(2, self.from_epoch)
+        self.leaves_out = trainer.current_epoch + 1 >= self.first
+
+    @property
+    def first(self) -> int:
+        """The first epoch in which images are left out."""
+        return max(2, self.from_epoch)
+
+    def kept(self, images: int) -> int:
+        """How many of a batch are trained on."""
+        return math.ceil(self.share * images)
 
     def choose(self, images: Int[Tensor, " batch"]) -> Int[Tensor, " kept"]:
         """Which of these images are trained on, in their order."""
         assert self.losses is not None and self.left_out is not None
         if self.leaves_out:
-            kept = math.ceil(self.share * len(images))
+            kept = self.kept(len(images))
             due = self.left_out[images] >= self.skips
             losses = self.losses[images].masked_fill(due, math.inf)
             order = losses.argsort(descending=True, stable=True)

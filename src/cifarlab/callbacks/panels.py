@@ -87,10 +87,11 @@ class Panels(Callback):
 
     def _draw(self, trainer: Trainer, pl_module: LightningModule, board: TensorBoard) -> None:
         data = _data(trainer)
-        (batches,) = trainer.num_val_batches  # of each process: trainer.limit_val_batches
-        most = int(batches) * data.eval_batch_size * trainer.world_size
-        seen = data.val_indices[:most]
-        logits = _gathered(torch.cat(self.logits), len(seen), trainer)
+        mine = torch.cat(self.logits)
+        # not all of them under trainer.limit_val_batches
+        count = trainer.strategy.reduce(torch.tensor(len(mine)).to(mine.device), reduce_op="sum")
+        seen = data.val_indices[: int(count)]
+        logits = _gathered(mine, len(seen), trainer)
         if not trainer.is_global_zero:
             return
         from cifarlab.figures import confusion as matrix  # matplotlib, only when there is a figure

@@ -224,6 +224,9 @@ class ImageClassifier(LightningModule):
         """What the optimizer is to train."""
         yield Part([parameter for parameter in self.net.parameters() if parameter.requires_grad])
 
+    def train_parts(self, epoch: int) -> None:
+        """Have those parts of the net train that do in an epoch, counted from 1: here all."""
+
     def build_optimizer(self) -> torch.optim.Optimizer:
         lr = self.optimizer.keywords["lr"]
         return self.optimizer(param_groups(self.optimizer_parts(), lr=lr, decay_all=self.decay_all))

@@ -64,7 +64,7 @@ class TransferClassifier(ImageClassifier):
                 "transfer.cache_features=true: a backbone that trains has no features to keep; "
                 "take transfer=frozen"
             )
-        self._train_parts(epoch=1)
+        self.train_parts(epoch=1)
 
     def forward(
         self,
@@ -103,10 +103,10 @@ class TransferClassifier(ImageClassifier):
         return super().configure_optimizers()
 
     def on_train_start(self) -> None:  # also where a run goes on in the middle of an epoch
-        self._train_parts(self.current_epoch + 1)
+        self.train_parts(self.current_epoch + 1)
 
     def on_train_epoch_start(self) -> None:
-        self._train_parts(self.current_epoch + 1)
+        self.train_parts(self.current_epoch + 1)
 
     def train(self, mode: bool = True) -> "TransferClassifier":
         super().train(mode)
@@ -114,7 +114,7 @@ class TransferClassifier(ImageClassifier):
             self._set_modes()
         return self
 
-    def _train_parts(self, epoch: int) -> None:
+    def train_parts(self, epoch: int) -> None:
         for name, parameters in self.parts().items():
             begin = self.begins[name]
             for parameter in parameters:

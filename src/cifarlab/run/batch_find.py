@@ -48,7 +48,9 @@ def find_batch_size(config: RunConfig, folder: Path, largest: int) -> list[Tried
     folder: of nothing that is kept.
     """
     constant = {"_target_": "cifarlab.lit.optim.constant", "_partial_": True}
-    data, module = build(config | {"scheduler": constant})
+    whole = {**config["data"], "drop_last": True}  # a smaller batch would be timed, too
+    config = config | {"scheduler": constant, "data": whole}
+    data, module = build(config)
     check_batch(config | {"batch_size": SMALLEST}, data, module)
     most = min(largest, len(data.train_indices))
     tried = list(_try(config, folder, data, module, most))

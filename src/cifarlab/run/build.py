@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import itertools
 import logging
 import signal
 import warnings
@@ -32,7 +33,7 @@ from cifarlab.base.errors import UserError
 from cifarlab.base.kinds import shown
 from cifarlab.base.seeding import derive
 from cifarlab.base.weights import digest
-from cifarlab.callbacks import Tracker, WholeBatch
+from cifarlab.callbacks import HardExamples, ProgressiveResize, Tracker, WholeBatch
 from cifarlab.lit import Compiled, ImageClassifier, WholeStep
 from cifarlab.lit.convolutions import mend_strided, widen_depthwise
 from cifarlab.lit.distillation import Distillation, Teacher
@@ -56,11 +57,6 @@ warnings.filterwarnings("ignore", message="The `srun` command is available")
 log = logging.getLogger("cifarlab")
 _PREPARING = 5000  # training images that a net may look at before it is trained
 PROFILE = "profile"  # in the names of what a profiler writes, behind the stage: fit-profile.txt
-PROFILERS: dict[str, Callable[..., Profiler]] = {
-    "simple": SimpleProfiler,
-    "advanced": AdvancedProfiler,
-    "pytorch": PyTorchProfiler,
-}
 
 
 class Unprofiled(PassThroughProfiler):
@@ -71,6 +67,21 @@ class Unprofiled(PassThroughProfiler):
 
     def profile(self, action_name: str) -> contextlib.AbstractContextManager[str]:  # type: ignore[override]
         return self._nothing
+
+
+class TorchProfiler(PyTorchProfiler):
+    """Lightning's (2.6), which complains on its end where a run has ended before the first step."""
+
+    def __del__(self) -> None:
+        with contextlib.suppress(AssertionError):  # torch's: nothing was recorded
+            super().__del__()
+
+
+PROFILERS: dict[str, Callable[..., Profiler]] = {
+    "simple": SimpleProfiler,
+    "advanced": AdvancedProfiler,
+    "pytorch": TorchProfiler,
+}
 
 
 @contextlib.contextmanager
@@ -234,25 +245,66 @@ def _warn_of_other_split(loaded: LoadedNet, data: Any, told: str) -> None:
         )
 
 
-def check_batch(config: RunConfig, data: Any, module: ImageClassifier, devices: int = 1) -> None:
-    """Raise ``UserError`` if a device gets only one image in a step and the net has batch norm.
+def check_batch(
+    config: RunConfig,
+    data: Any,
+    module: ImageClassifier,
+    callbacks: Mapping[str, Callback] | None = None,
+    devices: int = 1,
+    *,
+    together: bool = False,
+) -> None:
+    """Raise ``UserError`` if a device gets only one image in some step of the run and the net then
+    has batch norm over it.
 
-    The mean of one value says nothing, and torch refuses it. devices: how many share a batch.
+    The mean of one value says nothing, and torch refuses it.
+
+    callbacks: of the configuration, by their names there.
+    devices: how many share a batch.
+    together: whether batch norm is over the images of all of them, see ``syncs_batchnorm``.
     """
-    if min(config["batch_size"], len(data.train_indices)) // devices > 1:
+    chosen = callbacks or {}
+    least = 2 if together else 2 * devices
+    found = [key for key, images in _smallest(config, data, chosen, devices) if images < least]
+    if not found:
         return
-    tried = copy.deepcopy(module).train()  # the pass below moves running statistics
-    try:
-        with torch.no_grad():
-            tried.net(torch.zeros(1, 3, data.image_size, data.image_size))
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise UserError(
-            f"batch_size={config['batch_size']}: leaves one image a step on a device, over which "
-            "batch norm cannot normalise; take more, or a model without batch norm in its head "
-            "(model.head_batchnorm=false)"
-        ) from error
+    resized = [each.sizes for each in chosen.values() if isinstance(each, ProgressiveResize)]
+    tried = copy.deepcopy(module)  # the pass below moves running statistics
+    tried.train_parts(config["max_epochs"])  # those that train late, too
+    tried.train()
+    for size in {data.image_size, *itertools.chain(*resized)}:
+        try:
+            with torch.no_grad():
+                tried.net(torch.zeros(1, 3, size, size))
+        except RuntimeError:
+            continue  # it takes no images of this size, which ProgressiveResize tells
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise UserError(
+                f"{found[0]}: leaves one image a step on a device, over which batch norm cannot "
+                "normalise; change that, or take a model without batch norm in its head "
+                "(model.head_batchnorm=false)"
+            ) from error
+
+
+def _smallest(
+    config: RunConfig, data: Any, callbacks: Mapping[str, Callback], devices: int
+) -> Iterator[tuple[str, int]]:
+    """How few images a step of the run has, on all devices together, with what makes them so few.
+
+    Arguments: see ``check_batch``.
+    """
+    images, size = len(data.train_indices), config["batch_size"]
+    least = min(images, size)
+    yield f"batch_size={size}", least
+    last = images % size
+    if images > size and last >= devices and not config["data"].get("drop_last", True):
+        least = last or least
+        yield f"data.drop_last=false batch_size={size}", least
+    for name, each in callbacks.items():
+        if isinstance(each, HardExamples) and each.first <= config["max_epochs"]:
+            yield f"callbacks.{name}.share={each.share}", each.kept(least)
 
 
 def build_loggers(
@@ -335,6 +387,7 @@ def build_trainer(
             raise UserError(f"{asked}: {error.__cause__}") from error
         raise
     seams.skip_idle_hooks(trainer.callbacks)
+    seams.go_on_by_epochs(trainer)
     return trainer
 
 

@@ -97,11 +97,11 @@ class Session:
         self.macs = count_macs(self.module.net, self.data.image_size)
         monitor = config.get("monitor", "val/loss")
         self.recorder = callbacks.EpochRecorder(folder / EPOCHS, monitor)
-        chosen = [
-            callbacks.apart(instantiate(part), name, folder)
+        chosen = {
+            name: callbacks.apart(instantiate(part), name, folder)
             for name, part in (config["callbacks"] or {}).items()
-        ]
-        stopping = [c for c in chosen if isinstance(c, callbacks.EarlyStopping)]
+        }
+        stopping = [c for c in chosen.values() if isinstance(c, callbacks.EarlyStopping)]
         self.early_stopping = next(iter(stopping), None)
         always = [
             callbacks.EpochPosition(),
@@ -122,7 +122,9 @@ class Session:
         told = callbacks.Told.of(config, folder, is_cell=is_cell)
         self.tracking = callbacks.Tracking(trackers, self.recorder, told)
         always += [self.tracking] if trackers else []
-        self.trainer = build_trainer(config["trainer"], folder, [*chosen, *always], loggers)
+        self.trainer = build_trainer(
+            config["trainer"], folder, [*chosen.values(), *always], loggers
+        )
         asked = config["trainer"]["devices"]
         devices = device_count(asked)
         if isinstance(devices, int) and devices > 0:
@@ -140,7 +142,8 @@ class Session:
         together = syncs_batchnorm(config["trainer"], self.trainer.strategy.root_device)
         self.shares = 1 if together else self.trainer.world_size
         self.meter = None if self.last or config["trainer"]["num_nodes"] > 1 else self._meter()
-        check_batch(config, self.data, self.module, self.shares)
+        world_size = self.trainer.world_size
+        check_batch(config, self.data, self.module, chosen, world_size, together=together)
 
     def _meter(self) -> Meter:
         strategy = self.trainer.strategy
@@ -281,7 +284,11 @@ class Session:
     def _finish(self) -> RunRecord:
         best = self.folder / BEST
         if not best.exists():
-            raise UserError("the run was stopped before its first epoch ended: nothing to evaluate")
+            most = self.config["trainer"]["max_time"]
+            raise UserError(
+                f"{f'trainer.max_time={most}: ' if most else ''}the run was stopped before its "
+                "first epoch ended: nothing to evaluate"
+            )
         checkpoint = read_checkpoint(best)
         load_weights(self.module.net, checkpoint, best)
         results, test_reads = self._evaluate()
