@@ -169,9 +169,12 @@ def test_what_is_refused(tmp_path) -> None:
     a, b = runs(tmp_path, "a", {0: 0.8}), runs(tmp_path, "b", {0: 0.7})
     with pytest.raises(UserError, match="a/0 is on both sides; choose by where_a and where_b"):
         write_comparison(a, a, tmp_path / "out", 0.005)
-    predicted(tmp_path / "b" / "0", val=np.ones(N, bool), test=np.ones(N + 1, bool))
-    with pytest.raises(UserError, match=r"not the same test images \(their labels differ\)"):
-        write_comparison(a, b, tmp_path / "out", 0.005)
+    right = {"val": np.ones(N, bool), "test": np.ones(N, bool)}
+    others = [right | {"test": np.ones(N + 1, bool)}, right | {"classes": ["ant", "bee", "fly"]}]
+    for other in others:
+        predicted(tmp_path / "b" / "0", **other)
+        with pytest.raises(UserError, match=r"not the same test images \(their labels or classes"):
+            write_comparison(a, read_side("b", [str(tmp_path / "b")], []), tmp_path / "out", 0.005)
     (tmp_path / "b" / "0" / "predictions.npz").write_bytes(b"PK cut")
     b = read_side("b", [str(tmp_path / "b")], [])  # a run is read once
     with pytest.raises(UserError, match="predictions.npz: damaged"):

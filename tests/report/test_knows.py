@@ -1,7 +1,9 @@
 """The pages of scripts/knows.py on tiny runs, and the numbers in them by other ways."""
 
 import csv
+import dataclasses
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from cifarlab.report.knows.embeddings import neighbours, pca, tsne, write_embedd
 from cifarlab.report.knows.landscape import write_landscape
 from cifarlab.report.knows.similarity import write_similarity
 from cifarlab.stats.answers import Predictions
+from cifarlab.store.predictions import save
 from cifarlab.store.run import Run
 from tests.conftest import launch
 from tests.scripts.test_scripts import start
@@ -167,6 +170,13 @@ def test_audit(trained: Path, other: Path, tmp_path: Path) -> None:
         suspects = rows(tmp_path / "suspects.csv")
         assert all(row["label"] != row["nets_say"] for row in suspects)
         assert (tmp_path / "figures" / "suspects.png").is_file()
+
+
+def test_an_audit_of_other_classes_with_the_same_labels(trained: Path, tmp_path: Path) -> None:
+    run = Run.finished(shutil.copytree(trained, tmp_path / "run"))
+    save(run.folder, dataclasses.replace(run.answers, classes=tuple("abcdefghij")))
+    with pytest.raises(UserError, match="of another data set than"):
+        write_audit([Run.finished(trained), Run.finished(run.folder)], 4, tmp_path / "audit")
 
 
 def test_the_program(trained: Path, tmp_path: Path) -> None:

@@ -19,14 +19,17 @@ ANSWERS = {"a": [0, 1, 2, 1, 1, 0], "b": [0, 1, 0, 2, 0, 0], "c": [0, 0, 1, 1, 1
 SURE = {"a": [9, 9, 5, 1, 3, 9], "b": [9, 9, 5, 1, 4, 9], "c": [9, 1, 5, 1, 3, 9]}
 
 
-def make(folder: Path, run: str, val_indices=(3, 4), **data) -> Path:
+CLASSES = ["cat", "dog", "cow"]
+
+
+def make(folder: Path, run: str, val_indices=(3, 4), classes=CLASSES, **data) -> Path:
     """A finished run called ``run`` with the answers above."""
     folder.mkdir(parents=True)
     logits = np.zeros((6, 3), np.float16)
     logits[np.arange(6), ANSWERS[run]] = SURE[run]
     arrays = {"test_logits": logits, "test_labels": LABELS, "val_logits": logits[:2]}
     arrays |= {"val_labels": LABELS[:2], "val_indices": np.array(val_indices)}
-    np.savez(folder / "predictions.npz", **arrays, classes=np.array(["cat", "dog", "cow"]))
+    np.savez(folder / "predictions.npz", **arrays, classes=np.array(classes))
     gone = {"_target_": "cifarlab.data.sources.ImageFolder", "root": str(folder / "gone")}
     config = {"data": {"source": gone, "cache_dir": str(folder)}, "model": {"hidden": [len(run)]}}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
@@ -95,6 +98,10 @@ def test_what_cannot_be_compared_is_refused(runs: list[Path], tmp_path: Path) ->
     assert write_comparison([first, fewer], out), "trained on fewer images, validated on the same"
     with pytest.raises(UserError, match=r"was tested on x, .* on y: only runs on one data set"):
         write_comparison([first, make(tmp_path / "y", "b", name="y")], out)
+    others = make(tmp_path / "folder", "b", classes=["ant", "bee", "fly"])
+    with pytest.raises(UserError, match=r"was tested on x, .* on other images of that name"):
+        write_comparison([first, others], out)
+    assert write_comparison([first, make(tmp_path / "old", "b", classes=["0", "1", "2"])], out)
     with pytest.raises(UserError, match="names a run twice"):
         write_comparison([first, first], out)
     (runs[1] / "result.json").unlink()

@@ -96,7 +96,7 @@ def _check_same_images(one: Run, other: Run) -> None:
     they were trained on may differ (``data.fraction``)."""
     a, b = one.result.data, other.result.data
     first, second = one.answers, other.answers
-    if a["name"] != b["name"] or not np.array_equal(first.test.labels, second.test.labels):
+    if a["name"] != b["name"] or not first.same_test(second):
         raise UserError(
             f"{one.folder} was tested on {a['name']}, {other.folder} on "
             f"{b['name'] if a['name'] != b['name'] else 'other images of that name'}: "

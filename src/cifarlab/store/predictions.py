@@ -32,6 +32,16 @@ class RunPredictions:
     classes: tuple[str, ...]
     train_counts: Int[np.ndarray, " classes"] | None = None
 
+    def same_test(self, other: "RunPredictions") -> bool:
+        """Whether both are of the same test images, as far as labels and classes tell."""
+        named = [found.classes for found in (self, other) if found.has_names]
+        return len(set(named)) < 2 and np.array_equal(self.test.labels, other.test.labels)
+
+    @property
+    def has_names(self) -> bool:
+        """Whether the classes are more than their numbers."""
+        return self.classes != tuple(map(str, range(len(self.classes))))
+
 
 def save(folder: Path, answers: RunPredictions) -> None:
     """Write the predictions of a run, the logits in float16."""

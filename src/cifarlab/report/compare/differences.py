@@ -210,11 +210,12 @@ def _predictions(matching: Matching, split: str) -> Both | None:
     if the test images are not the same.
     """
     sides = [[run.predictions for run in c] for c in (matching.a, matching.b)]
-    if None in (found for side in sides for found in side):
+    every = [found for side in sides for found in side if found]
+    if len(every) < len(matching.a) + len(matching.b):
         return None
+    if split == "test" and not all(every[0].same_test(found) for found in every):
+        raise UserError("a and b: not the same test images (their labels or classes differ)")
     a, b = ([getattr(found, split) for found in side] for side in sides)
     labels: Mapping[bytes, None] = dict.fromkeys(p.labels.tobytes() for p in [*a, *b])
-    if len(labels) > 1 and split == "test":
-        raise UserError("a and b: not the same test images (their labels differ)")
     folds = {run.value("data.fold") for run in [*matching.a, *matching.b]}
     return (a, b) if len(labels) == 1 and (split == "test" or len(folds) == 1) else None

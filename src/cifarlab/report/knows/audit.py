@@ -33,9 +33,10 @@ def write_audit(runs: Sequence[Run], show: int, out: Path) -> str:
     images = images_of(runs[0])
     total, classes = len(images.train_labels), images.classes
     for run in runs:
-        if not np.array_equal(
-            images.train_labels[run.answers.val_indices % total], run.answers.val.labels
-        ):
+        answers = run.answers
+        known = images.train_labels[answers.val_indices % total]
+        is_other = answers.has_names and answers.classes != classes
+        if is_other or not np.array_equal(known, answers.val.labels):
             raise UserError(f"{run.folder}: of another data set than {runs[0].folder}")
     places, probabilities, votes = out_of_fold(runs)
     labels = images.train_labels[places]
