@@ -112,6 +112,10 @@ def test_own_metrics_are_compared_where_both_have_them(tmp_path) -> None:
     text = write_comparison(side("a", 0.8), side("b", 0.6), tmp_path / "out", 0.005)
     assert "| test f1 | 0.4000 | 0.3000 | 0.1000 |" in " ".join(text.split()).replace("- |", "")
     assert not (tmp_path / "out" / "compare.png").exists()
+    without = finished(tmp_path / "c", ["dropout=0.1", "seed=0"], 0.5)
+    (without / "metrics.csv").write_text("epoch,step,val_loss,val_acc\n1,2,1,0.5\n")
+    other = read_side("c", [str(without)], [])
+    assert "f1" not in write_comparison(side("d", 0.8), other, tmp_path / "out", 0.005)
 
 
 def test_samples_without_common_seeds(tmp_path) -> None:

@@ -163,7 +163,8 @@ def test_own_metrics_have_columns(tmp_path) -> None:
             s: {"loss": 1.0, "acc": 0.5, "f1_mine": first} for s in ("train", "val", "test")
         }
         finished(tmp_path / f"{seed}", [f"seed={seed}"], 0.5, metrics=measured)
-    finished(tmp_path / "old", ["seed=3", "dropout=0.1"], 0.4)
+    old = finished(tmp_path / "old", ["seed=3", "dropout=0.1"], 0.4)
+    (old / "metrics.csv").write_text("epoch,step,val_loss,val_acc\n1,2,1,0.4\n")
     text = write_results(tmp_path)
     assert "| train acc " in text and "| val f1_mine" in text and "train f1_mine" not in text
     assert "0.5 ± 0.621" in text, "Student's t over 0.25, 0.5 and 0.75"

@@ -303,7 +303,8 @@ def write_config(config: Mapping[str, Any], folder: Path) -> None:
 
 
 def of_epochs(epochs: Epochs, name: str) -> float:
-    """A quantity of the learning curve; NaN if there are no epochs.
+    """A quantity of the learning curve; NaN if there are no epochs, or for a name that is none of
+    theirs, such as that of a metric which other runs have.
 
     A level that is never reached counts as reached in the epoch after the last.
     """
@@ -327,7 +328,7 @@ def of_epochs(epochs: Epochs, name: str) -> float:
         "last_train_acc": epochs[-1].get("train_acc", _NONE),
         "val_loss_rise": loss[-1] - min(loss),
         "val_acc_swing": sum(changes) / len(changes) if changes else _NONE,
-    }[name]
+    }.get(name, _NONE)
 
 
 def _reason(path: Path) -> str:
