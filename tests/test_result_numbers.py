@@ -329,8 +329,9 @@ def test_the_paragraph_counts_what_is_below() -> None:
     verdicts = [
         [c[5] for c in group] for group in (numbers, [c for c in whole if c not in numbers])
     ]
+    fit = verdicts[0].count("compatible")
     assert (
-        f"of {len(verdicts[0])} numbers {verdicts[0].count('compatible')} are compatible, "
+        f"of {len(verdicts[0])} numbers {fit} {'is' if fit == 1 else 'are'} compatible, "
         f"{sum(v.startswith('report is') for v in verdicts[0])} differ, and "
         f"{sum(v.startswith('un') for v in verdicts[0])} cannot be told with so few seeds; "
         f"of {len(verdicts[1])} bounds {verdicts[1].count('reached')} are reached, "
@@ -582,6 +583,32 @@ def test_the_remarks_of_the_best_epoch() -> None:
     assert better.groups() == (f"{mean:.2f}", f"{width:.2f}")
     for row, loss in zip(("mlp_acc", "mlp"), losses.groups(), strict=True):
         assert f"{np.mean([run.measure('test loss') for run in rows[row].values()]):.2f}" == loss
+
+
+def test_the_remarks_of_the_baseline() -> None:
+    """Its seeds in 32 bits and in bf16-mixed, and the same three seeds in both."""
+    runs = RUNS["The course's baseline, twice"]["group14.baseline"]
+    text = " ".join(
+        (ROOT / "docs" / "results" / "baseline" / "remarks.md").read_text(encoding="utf-8").split()
+    )
+    acc: dict[str, dict[int, float]] = {"32-true": {}, "bf16-mixed": {}}
+    for seed, run in runs.items():
+        acc[run.record["hardware"]["precision"]][seed] = 100 * run.measure("test accuracy")
+    whole, mixed = acc.values()
+    assert sorted(whole) == [0, 1, 2] and sorted(mixed) == [3, 4, 5, 6, 7]
+    means = tuple(f"{np.mean([*values.values()]):.2f}" for values in (whole, mixed))
+    assert "({} % on test on average), 3 to 7 in bf16-mixed ({} %)".format(*means) in text
+    rows = RUNS["The images that do not fill a last batch: dropped, or a batch of 8"]["dropped"]
+    assert {r.record["hardware"]["precision"] for r in rows.values()} == {"bf16-mixed"}
+    again = {seed: 100 * run.measure("test accuracy") for seed, run in rows.items()}
+    mean, half = student([again[seed] - whole[seed] for seed in sorted(whole)])
+    assert f"{mean:.2f} ± {half:.2f} points above their 32 bits" in text
+    values = [*again.values(), *mixed.values()]
+    mean, half = student(values)
+    assert f"{mean:.2f} ± {half:.2f} %" in text
+    within = half * math.sqrt(len(values) + 1)  # of one more run
+    assert within < 2 and abs(mean - 73.11) < within and mean - 70.58 > within
+    assert "the verdicts on test accuracy the same" in text
 
 
 def test_the_remarks_of_dropout_and_momentum() -> None:
