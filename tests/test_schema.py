@@ -113,6 +113,7 @@ def test_arguments_are_checked_as_keys_are() -> None:
         ("optimizer.nesterov=true", "optimizer.nesterov=true: needs optimizer.momentum above 0"),
         ("weights=imagenet model=mlp", "weights=imagenet: model=mlp has no ImageNet weights"),
         ("model=resnet18 model.widths=[8]", "must be as long as each other"),
+        ("callbacks=progressive callbacks.progressive.sizes=[1,32]", "each a whole number, 2 or"),
         ("+trainer.min_epochs=20", "trainer.min_epochs=20: must be at most max_epochs=10"),
         ("model.blocks=[{filters:0}]", "model.blocks.0.filters=0: must be a whole number, 1 or"),
         ("model.blocks=[{kernel:3}]", "model.blocks.0.filters: missing from the configuration"),

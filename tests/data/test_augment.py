@@ -235,6 +235,13 @@ def test_impossible_parameters() -> None:
         Cutout(size=-2)
 
 
+def test_a_blur_that_reaches_over_the_mirrored_image() -> None:
+    images = torch.full((4, 3, 8, 8), 255, dtype=torch.uint8)
+    GaussianBlur(kernel=15)(images, torch.Generator())
+    with pytest.raises(UserError, match="GaussianBlur.kernel=17: must be below twice the images'"):
+        GaussianBlur(kernel=17)(images, torch.Generator())
+
+
 def test_a_crop_that_may_lie_beside_the_image() -> None:
     images = torch.full((4, 3, 8, 8), 255, dtype=torch.uint8)
     RandomCrop(padding=7)(images, torch.Generator())

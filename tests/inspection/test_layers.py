@@ -3,7 +3,15 @@ import torch
 from torch import nn
 
 from cifarlab.base.errors import UserError
-from cifarlab.inspection import as_pictures, calls, capture, first_layer, last_maps, maps_of
+from cifarlab.inspection import (
+    as_pictures,
+    calls,
+    capture,
+    count_macs,
+    first_layer,
+    last_maps,
+    maps_of,
+)
 from cifarlab.store.checkpoint import build_net
 from tests.conftest import plain
 
@@ -91,6 +99,21 @@ class InPlace(nn.Module):
         y = self.bn(self.act(self.conv(x)))
         y += x
         return self.act(y).mean((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "size"),
+    [
+        (["model=densenet", "model.depth=10", "model.growth=4"], 2),
+        (["model=timm", "model.name=test_vit", "model.resize=null"], 12),
+    ],
+)
+def test_images_of_a_size_that_the_model_does_not_take(overrides: list[str], size: int) -> None:
+    net = build_net(plain(*overrides)["model"], num_classes=2, image_size=size)
+    with pytest.raises(UserError, match=f"images of {size} px: the model takes none of that size"):
+        count_macs(net, size)
+    with pytest.raises(RuntimeError):  # a mistake in one's own
+        count_macs(nn.Sequential(nn.Flatten(), nn.Linear(9, 2)), size)
 
 
 def test_capture_keeps_values_that_are_overwritten_and_modes() -> None:

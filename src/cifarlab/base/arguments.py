@@ -3,7 +3,7 @@ ours names, with the kind of their values. See ``cifarlab.base.config``."""
 
 from typing import Annotated, Any, Literal, NotRequired, Required, TypedDict
 
-from annotated_types import Interval, Len, Predicate, doc
+from annotated_types import Ge, Interval, Len, Predicate, doc
 
 from cifarlab.base.config import Options, TrainerOptions
 from cifarlab.base.kinds import (
@@ -272,7 +272,9 @@ class AlternatingFlip(TypedDict, total=False):
 
 
 class ProgressiveResize(TypedDict, total=False):
-    sizes: Required[Annotated[Widths, Len(1)]]
+    sizes: Required[
+        Annotated[list[Annotated[int, Ge(2)]], Len(1)]
+    ]  # torch (2.15) resizes to none of 1
     from_epochs: Required[Phases]
 
 

@@ -142,6 +142,7 @@ class GaussianBlur:
     def __call__(self, images: Pixels, generator: Generator) -> Pixels:
         which = chosen(images, self.p, generator)
         sigmas = uniform(images, self.sigma[0], self.sigma[1], generator)
+        _check_below_side("GaussianBlur.kernel", self.kernel, images, times=2)  # edges are mirrored
         return torch.where(which, to_pixels(blur(to_unit(images), sigmas, self.kernel)), images)
 
 
@@ -162,11 +163,12 @@ class Cutout:
         return images.masked_fill(square & which, 0)
 
 
-def _check_below_side(key: str, value: int, images: Pixels) -> None:
-    """Raise ``UserError`` unless the value is below the images' shorter side."""
+def _check_below_side(key: str, value: int, images: Pixels, times: int = 1) -> None:
+    """Raise ``UserError`` unless the value is below the images' shorter side, or ``times`` it."""
     side = min(images.shape[2:])
-    if value >= side:
-        raise UserError(f"{key}={value}: must be below the images' side of {side} pixels")
+    if value >= times * side:
+        most = "twice the" if times == 2 else "the"
+        raise UserError(f"{key}={value}: must be below {most} images' side of {side} pixels")
 
 
 def _mirrored(positions: Int[Tensor, "..."], length: int) -> Int[Tensor, "..."]:

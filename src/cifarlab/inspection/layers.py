@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cifarlab.base.errors import UserError
 
+_REFUSALS = (RuntimeError, ValueError, AssertionError)  # torch raises, timm asserts
 Output = Float[Tensor, "maps map_height map_width"] | Float[Tensor, " units"]
 
 
@@ -55,9 +56,23 @@ def evaluating(net: nn.Module) -> Iterator[None]:
 
 def count_macs(net: nn.Module, image_size: int) -> int:
     """The multiply-accumulates of convolutions and matrix products for one image, counted by
-    torch."""
+    torch.
+
+    Raises ``UserError`` for images of a size that a net of ours does not take; the mistakes of
+    others' code are theirs to see.
+    """
     with counted_operations(net) as counter, torch.inference_mode():
-        net(torch.zeros(1, 3, image_size, image_size))
+        try:
+            net(torch.zeros(1, 3, image_size, image_size))
+        except _REFUSALS as error:
+            is_ours = type(net).__module__.startswith("cifarlab.")
+            if not is_ours or "alloc" in str(error) or "overflow" in str(error):  # of memory
+                raise
+            raise UserError(
+                f"images of {image_size} px: the model takes none of that size ({_first(error)}); "
+                "take another model, or another size by model.resize or data.image_size where "
+                "there is one"
+            ) from error
     return counter.get_total_flops() // 2
 
 
@@ -107,13 +122,17 @@ def calls(net: nn.Module, size: int, in_channels: int = 3) -> list[Call]:
     with evaluating(net), hooked(modules, note), torch.no_grad():
         try:
             net(image)
-        except (RuntimeError, AssertionError) as error:  # timm asserts, torch raises
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        except _REFUSALS as error:
             raise UserError(
-                f"size={size}: the net takes no images of {size}x{size} pixels ({reason}); without "
-                "size they are as it was trained on"
+                f"size={size}: the net takes no images of {size}x{size} pixels ({_first(error)}); "
+                "without size they are as it was trained on"
             ) from error
     return made
+
+
+def _first(error: Exception) -> str:
+    """The first line of what an error says."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def first_layer(made: Sequence[Call]) -> Call | None:

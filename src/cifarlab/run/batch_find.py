@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.memory import garbage_collection_cuda, is_oom_e
 from cifarlab.base import hardware
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
+from cifarlab.inspection import count_macs
 from cifarlab.lit.whole_step import EAGER
 from cifarlab.run.build import build, build_trainer, check_batch, interruptible, without_noise
 
@@ -51,6 +52,7 @@ def find_batch_size(config: RunConfig, folder: Path, largest: int) -> list[Tried
     whole = {**config["data"], "drop_last": True}  # a smaller batch would be timed, too
     config = config | {"scheduler": constant, "data": whole}
     data, module = build(config)
+    count_macs(module.net, data.image_size)  # tells of images that the net does not take
     check_batch(config | {"batch_size": SMALLEST}, data, module)
     most = min(largest, len(data.train_indices))
     tried = list(_try(config, folder, data, module, most))

@@ -297,7 +297,8 @@ def _smallest(
     """
     images, size = len(data.train_indices), config["batch_size"]
     least = min(images, size)
-    yield f"batch_size={size}", least
+    of = f" of {images} training images" if images < size else ""
+    yield f"batch_size={size}{of}", least
     last = images % size
     if images > size and last >= devices and not config["data"].get("drop_last", True):
         least = last or least

@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from cifarlab.base.config import RunConfig
 from cifarlab.base.errors import UserError
+from cifarlab.inspection import count_macs
 from cifarlab.run.build import build, build_trainer, check_batch, interruptible, without_noise
 
 log = logging.getLogger("cifarlab")
@@ -34,6 +35,7 @@ def find_lr(config: RunConfig, folder: Path) -> float | None:
     """
     constant = {"_target_": "cifarlab.lit.optim.constant", "_partial_": True}
     data, module = build(config | {"scheduler": constant})
+    count_macs(module.net, data.image_size)  # tells of images that the net does not take
     check_batch(config, data, module)
     if len({group["lr"] for group in module.build_optimizer().param_groups}) > 1:
         raise UserError("lr_find: finds one learning rate; this optimizer has several")

@@ -445,26 +445,31 @@ def never(config: Mapping[str, Any], images: int) -> Iterator[str]:
 
     images: that are trained on.
     """
-    last = config["max_epochs"]
     parts = {f"callbacks.{name}": part for name, part in (config["callbacks"] or {}).items()}
     parts["transfer"] = config["transfer"]
-    data, batch = config["data"], config["batch_size"]
+    data, batch, trainer = config["data"], config["batch_size"], config["trainer"]
     batches = max(1, images // batch) if data.get("drop_last", True) else math.ceil(images / batch)
-    steps = last * math.ceil(batches / config["trainer"].get("accumulate_grad_batches", 1))
+    limit = trainer.get("overfit_batches") or trainer.get("limit_train_batches") or batches
+    batches = min(batches, limit if isinstance(limit, int) else max(1, int(limit * batches)))
+    each = math.ceil(batches / trainer.get("accumulate_grad_batches", 1))
+    last, most = config["max_epochs"], trainer.get("max_steps", -1)
+    by = "max_epochs" if most < 0 or last * each <= most else "trainer.max_steps"
+    last = last if by == "max_epochs" else most // each
+    steps = last * each
     for name, part in parts.items():
         for key in ("from_epoch", "from_epochs", "start_epoch", "last_block_from", "backbone_from"):
             value = part.get(key)
             firsts = value if isinstance(value, list) else [value]
             if any(isinstance(first, int) and first > last for first in firsts):
                 yield (
-                    f"{name}.{key}={shown(value)}: the run ends with epoch {last} (max_epochs), "
-                    "before it comes to that"
+                    f"{name}.{key}={shown(value)}: the run ends with epoch {last} ({by}), before "
+                    "it comes to that"
                 )
         start = part.get("update_starting_at_step")
         if isinstance(start, int) and start >= steps:
             yield (
                 f"{name}.update_starting_at_step={start}: the run ends with step {steps} (epoch "
-                f"{last}, max_epochs), before it comes to that"
+                f"{last}, {by}), before it comes to that"
             )
 
 
