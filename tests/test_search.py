@@ -213,6 +213,7 @@ def test_a_search_whole(train, cache, tmp_path) -> None:
     assert len(open_study(folder, name).trials) == 5, "nothing is forgotten"
 
 
+@pytest.mark.slow  # test_ddp has runs on several devices, the others here search
 def test_all_devices_train_what_was_asked_for(train, cache, tmp_path) -> None:
     two = ["trainer.devices=2", "trainer.strategy=ddp", "hydra.sweeper.n_trials=2"]
     done = train(

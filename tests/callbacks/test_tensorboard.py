@@ -118,7 +118,8 @@ def test_a_short_run_has_pictures(tmp_path, run_here) -> None:
     assert [event.step for event in found.Images("validation/confusion")] == [3]
 
 
-@pytest.mark.parametrize("size", [10, 7])  # 3 batches of 10 images, 5 of 6
+# 3 batches of 10 images, 5 of 6
+@pytest.mark.parametrize("size", [pytest.param(10, marks=pytest.mark.slow), 7])
 @pytest.mark.parametrize(
     "limit", ["trainer.limit_val_batches=2", "trainer.limit_val_batches=0.5", "debug=overfit"]
 )
