@@ -54,3 +54,8 @@ def test_a_last_batch_is_not_tried(cache, tmp_path) -> None:
 def test_a_run_out_of_memory_is_one_line(run_here, tmp_path, little_memory) -> None:
     with pytest.raises(UserError, match="batch_size=64: out of memory; python scripts/batch_find"):
         run_here(tmp_path / "run", "batch_size=64")
+
+
+def test_what_only_the_data_tell_is_one_line(cache, tmp_path) -> None:
+    with pytest.raises(UserError, match=r"0.5 of the `val_dataloader` but .* < 1"):
+        sizes(cache, tmp_path, 16, "+trainer.overfit_batches=0.5")

@@ -85,7 +85,8 @@ def test_it_finds_and_leaves_nothing_else(cache, tmp_path, monkeypatch, caplog) 
 
 
 def test_accumulated_batches_are_one_step(cache, tmp_path) -> None:
-    folder = find(tmp_path / "run", cache, "trainer.accumulate_grad_batches=2")
+    typed = ["trainer.accumulate_grad_batches=2", "+trainer.max_steps=2"]  # that is of a run
+    folder = find(tmp_path / "run", cache, *typed)
     rows = list(csv.DictReader((folder / "lr_find.csv").read_text().splitlines()))
     assert 100 < len(rows) <= 200
     assert 2.2 < float(rows[0]["loss"]) < 3, "of a net that knows nothing: about ln 10, not half"
@@ -108,6 +109,8 @@ def test_ctrl_c(cache, tmp_path, monkeypatch, hook: str) -> None:
 
 
 def test_refused(cache, tmp_path) -> None:
+    with pytest.raises(UserError, match=r"0.001 of the `train_dataloader` but .* < 1"):
+        find(tmp_path / "few", cache, "+trainer.limit_train_batches=0.001")
     with pytest.raises(UserError, match="finds one learning rate; this optimizer has several"):
         find(tmp_path / "run", cache, "optimizer=muon")
 

@@ -104,7 +104,10 @@ def without_noise() -> Iterator[None]:
 def interruptible(trainer: Trainer) -> Iterator[None]:
     """Around ``trainer.fit``: Ctrl-C ends it with ``KeyboardInterrupt`` as everything else, where
     Lightning (2.6) would exit with 1; and the next one is heard again, which before and after the
-    training Lightning would leave ignored."""
+    training Lightning would leave ignored.
+
+    Raises ``UserError`` for options that Lightning refuses once the data are there.
+    """
     before = signal.getsignal(signal.SIGINT)
     try:
         yield
@@ -113,6 +116,8 @@ def interruptible(trainer: Trainer) -> Iterator[None]:
             raise
         signal.signal(signal.SIGINT, before)
         raise KeyboardInterrupt from None
+    except MisconfigurationException as error:
+        raise UserError(str(error)) from error
 
 
 def build(config: RunConfig, *, pretrained: bool = True) -> tuple[Any, ImageClassifier]:

@@ -40,7 +40,7 @@ def find_lr(config: RunConfig, folder: Path) -> float | None:
     if len({group["lr"] for group in module.build_optimizer().param_groups}) > 1:
         raise UserError("lr_find: finds one learning rate; this optimizer has several")
     options = dict(config["trainer"]) | {"max_epochs": STEPS, "max_time": None}
-    options |= {"min_epochs": None, "limit_val_batches": 0}
+    options |= {"min_epochs": None, "max_steps": -1, "limit_val_batches": 0}
     test = RangeTest(np.geomspace(LOWEST, HIGHEST, STEPS))
     trainer = build_trainer(options, folder, [test], enable_checkpointing=False)
     with without_noise(), interruptible(trainer):

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from hydra.utils import instantiate
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.memory import is_oom_error
 
 from cifarlab import callbacks
@@ -255,8 +254,6 @@ class Session:
                 "scripts/batch_find.py with the same overrides says what fits, and "
                 "trainer.accumulate_grad_batches makes one step of several batches"
             ) from error
-        except MisconfigurationException as error:  # what the data had to be there for
-            raise UserError(str(error)) from error
         except KeyboardInterrupt:  # before the first step, or in a thread; see StopOnSignal
             again = to_type("resume", short_path(self.folder))
             log.info("interrupted; to go on: python train.py %s", again)
