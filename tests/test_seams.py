@@ -79,6 +79,16 @@ def test_the_average_of_lightnings_callback() -> None:
     assert torch.equal(average.module.layer.weight, net.layer.weight)
 
 
+def test_a_trainer_with_steps_goes_on_by_epochs() -> None:
+    trainer = Trainer(max_steps=9, logger=False, accelerator="cpu", barebones=True)
+    loop = trainer.fit_loop
+    loop.restarting = True
+    assert loop.restarting, "by itself: though no epoch is unfinished"
+    seams.go_on_by_epochs(trainer)
+    loop.restarting = True
+    assert not loop.restarting
+
+
 def shown(folder: Path) -> list[float]:
     events = EventAccumulator(str(folder))
     events.Reload()
