@@ -81,21 +81,26 @@ def start(
     environment: dict[str, str] | None = None,
     session: bool = False,
     together: bool = False,
+    bound: bool = False,
 ) -> Program | subprocess.Popen[str]:
     """Start a script of ours with one thread.
 
     environment: what is other than in this process.
     session: as ``start_new_session`` of ``subprocess.Popen``.
     together: stderr goes where stdout goes.
+    bound: permissions of files hold also if it is root who runs this; Linux only.
     """
     whole = os.environ | {"OMP_NUM_THREADS": "1"} | (environment or {})
     typed = [str(script), *arguments]
-    if _is_real(whole):
+    if _is_real(whole) and not bound:
         return subprocess.Popen(
             [sys.executable, *typed], cwd=cwd, env=whole, text=True, start_new_session=session,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT if together else subprocess.PIPE,
         )  # fmt: skip
-    what = {"arguments": typed, "cwd": str(cwd), "environment": whole, "session": session}
+    what = {
+        "arguments": typed, "cwd": str(cwd), "environment": whole,
+        "session": session, "bound": bound,
+    }  # fmt: skip
     out = _file()
     err = out if together else _file()
     ours, theirs = socket.socketpair()
@@ -124,9 +129,10 @@ def run(
     cwd: Path,
     environment: dict[str, str] | None = None,
     timeout: float = 300,
+    bound: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run a script of ours to its end; see ``start``."""
-    program = start(script, *arguments, cwd=cwd, environment=environment)
+    program = start(script, *arguments, cwd=cwd, environment=environment, bound=bound)
     try:
         out, err = program.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:

@@ -4,8 +4,6 @@ Root is let into everything, so what these programs run with is less than root's
 capabilities that pass over permissions.
 """
 
-import ctypes
-import os
 import shutil
 import subprocess
 import sys
@@ -18,47 +16,29 @@ from PIL import Image
 from cifarlab.store.lock import RunLock, is_held
 from cifarlab.store.record import CONFIG, RESULT
 from tests.conftest import ROOT, TINY, launch
+from tests.programs import run
 
-_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 24, 1, 2
 SEEDS = ["-m", *TINY, "logger=none", "seed=0,1"]
 Start = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def drop() -> None:
-    """Take root's passes from the program that is started next."""
-    if os.geteuid() == 0 and sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
-            libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="capabilities are Linux's")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def permissions_bite(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("probe")
-    folder.chmod(0o555)
-    program = [sys.executable, "-c", f"open('{folder}/x', 'w')"]
-    done = subprocess.run(program, preexec_fn=drop, capture_output=True, check=False)
-    if done.returncode == 0:
+    (folder / "writes.py").write_text(f"open('{folder}/closed/x', 'w')")
+    (folder / "closed").mkdir(mode=0o555)
+    done = run(folder / "writes.py", cwd=folder, bound=True)
+    if "cannot be given up" in done.stderr:
         pytest.skip("this user is let into everything, and cannot give it up")
+    assert done.returncode == 1 and "PermissionError" in done.stderr
 
 
 @pytest.fixture
 def start(tmp_path: Path, cache: Path) -> Start:
-    (tmp_path / "here").mkdir()
-
-    def start(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, str(ROOT / program), *arguments],
-            cwd=tmp_path / "here",
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            preexec_fn=drop,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-
-    return start
+    here = tmp_path / "here"
+    here.mkdir()
+    return lambda program, *typed: run(ROOT / program, *typed, cwd=here, bound=True)
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +122,8 @@ def test_a_cell_that_may_not_be_written(cache: Path, train, start, tmp_path: Pat
     sweep = [*SEEDS, f"data.cache_dir={cache}", "sweep=s", f"output_root={tmp_path}"]
     assert train(*sweep).returncode == 0
     cell, other = sorted((tmp_path / "sweeps" / "s").glob("*/"))[:2]
-    for run in (cell, other):
-        (run / RESULT).unlink()
+    for made in (cell, other):
+        (made / RESULT).unlink()
     cell.chmod(0o555)
     done = start("train.py", *sweep)
     assert done.returncode == 1 and done.stderr == "", "one of two is trained"
