@@ -44,7 +44,7 @@ FIGURES_NOTE = (
     "(one run; wider where the report's accuracy is of other or fewer images; of a loss that is "
     "not counted), which does not say that they are equal; uninformative where that is wider than "
     f"± {100 * WIDEST['%']:g} points of accuracy or ± {WIDEST['nats']:g} nats of loss. A bound or "
-    "a range is held against the interval of our mean."
+    "a range is held against the interval of our mean, wider in the same case."
 )
 CLAIMS_NOTE = (
     "Supported: every interval (95 %, over seeds; differences paired over shared seeds) lies "

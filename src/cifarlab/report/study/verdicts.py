@@ -18,6 +18,7 @@ TEST_IMAGES = 10_000  # of CIFAR-10
 _OF_VALIDATION = ("val_acc", "peak_val_acc", "first_val_acc", "last_val_acc")
 # Half the interval beyond which to lie within it says nothing: of an accuracy, 2 points; of a loss
 WIDEST = {"%": 0.02, "nats": 0.1}
+_Z = float(stats.norm.ppf((1 + LEVEL) / 2))
 
 COMPATIBLE, UNINFORMATIVE = "compatible", "uninformative"
 SUPPORTED, CONTRADICTED = "supported", "contradicted"
@@ -124,7 +125,8 @@ def compare(
     A report's figure is of one run. So it is compared with the 95 % interval of prediction for one
     more run of ours, which is wider if the report measured on few images. To lie within it is to be
     compatible, no more; of one that is wider than ``WIDEST`` of its unit to each side it says
-    nothing. A bound (``>= 62``) or a range is compared with the interval of our mean.
+    nothing. A bound (``>= 62``) or a range is compared with the interval of our mean, which is
+    wider in the same cases.
 
     assumed: what of the rows' recipes is ours. If the split is, a validation accuracy of ours is of
         other images than the report's, which widens the interval.
@@ -137,15 +139,18 @@ def compare(
     if not ours.has_interval:
         few = ours.n < LEAST
         return ours, Finding(UNDECIDED, seeds(ours.n) if few else "no spread to judge by")
+    of_images = _of_images(reported, runs, ours, assumed)
     if reported.is_range:
-        if reported.low <= ours.low and ours.high <= reported.high:
+        half = math.hypot(ours.half, _Z * of_images**0.5)
+        low, high = ours.value - half, ours.value + half
+        if reported.low <= low and high <= reported.high:
             return ours, Finding("reached")
-        if reported.low <= ours.high and ours.low <= reported.high:
+        if reported.low <= high and low <= reported.high:
             return ours, Finding(UNDECIDED)
         if math.isinf(reported.low) or math.isinf(reported.high):
             return ours, Finding("not reached")
-        return ours, Finding(f"report is {'higher' if ours.high < reported.low else 'lower'}")
-    half = prediction(values, _of_images(reported, runs, ours, assumed))
+        return ours, Finding(f"report is {'higher' if high < reported.low else 'lower'}")
+    half = prediction(values, of_images)
     if abs(reported.low - ours.value) <= half:
         wide = half > WIDEST.get(q.unit, math.inf)
         return ours, Finding(UNINFORMATIVE if wide else COMPATIBLE, half=half)
@@ -167,7 +172,7 @@ def prediction(values: Sequence[float], of_images: float = 0.0) -> float:
     of_runs = float(np.var(there, ddof=1)) * (1 + 1 / len(there))
     variance, df = of_runs + of_images, len(there) - 1
     if of_runs == 0:
-        return float(stats.norm.ppf((1 + LEVEL) / 2)) * variance**0.5
+        return _Z * variance**0.5
     sources = (of_runs, df), (variance, df * (variance / of_runs) ** 2)
     return max(float(stats.t.ppf((1 + LEVEL) / 2, n)) * part**0.5 for part, n in sources)
 
