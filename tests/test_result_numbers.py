@@ -611,6 +611,21 @@ def test_the_remarks_of_the_baseline() -> None:
     assert "the verdicts on test accuracy the same" in text
 
 
+def test_the_remarks_of_elfarris_models() -> None:
+    """Model 2's seeds in 32 bits and in bf16-mixed, and what three of them said."""
+    folder = ROOT / "docs" / "results" / "elfarri_models"
+    text = " ".join((folder / "remarks.md").read_text(encoding="utf-8").split())
+    acc: dict[str, dict[int, float]] = {"32-true": {}, "bf16-mixed": {}}
+    for seed, run in RUNS["Elfarri and Vibe's two models"]["elfarri.model2"].items():
+        acc[run.record["hardware"]["precision"]][seed] = 100 * run.measure("test accuracy")
+    whole, mixed = acc.values()
+    assert sorted(whole) == [0, 1, 2] and sorted(mixed) == [3, 4, 5, 6, 7]
+    means = tuple(f"{np.mean([*values.values()]):.2f}" for values in (whole, mixed))
+    assert "({} % on test on average), 3 to 7 in bf16-mixed ({} %)".format(*means) in text
+    assert f"(± {student([*whole.values()])[1] * math.sqrt(4):.2f} points)" in text
+    assert abs(np.mean([*whole.values()]) - np.mean([*mixed.values()])) < 0.05
+
+
 def test_the_remarks_of_dropout_and_momentum() -> None:
     """Boelter's rows that are trained, beside what the report prints."""
     rows = RUNS["Dropout, momentum, batch size and long training"]
