@@ -80,9 +80,9 @@ HEAD = """# Configuration
 
 Every key of a run, generated from `conf/` and its checks by `python scripts/reference.py`. On the
 command line, type `key=value` to set a key, `group=option` to pick an option of a group, and
-`+key=value` to add a key that is not listed. A value that a table does not allow is refused in
-one line before anything starts. `python train.py --help` shows the same for the options that you add
-to it, such as `model=resnet18`.
+`+key=value` to add a key that is not listed. A value that a table does not allow is refused in one
+line before anything starts. `python train.py --help` shows the same for the options that you add to
+it, such as `model=resnet18`.
 """
 
 
@@ -183,7 +183,11 @@ def table(path: Path, group: str, target: str | None) -> str:
         told = remarks.get(key.path.removeprefix(f"{group}.")) or remarks.get(key.path, "")
         cells = (f"`{key.path}`", f"`{shown(key.value)}`", rule(key.kind), told)
         rows.append(f"| {' | '.join(map(_cell, cells))} |")
-    return "\n".join(["| key | default | must be | meaning |", "|---|---|---|---|", *rows, ""]) if rows else ""
+    return (
+        "\n".join(["| key | default | must be | meaning |", "|---|---|---|---|", *rows, ""])
+        if rows
+        else ""
+    )
 
 
 def set_by(
