@@ -15,7 +15,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     kept, text = read(FOLDER), words(FOLDER)
     PAGE.write_text(page(kept, text), encoding="utf-8")
-    figure = ratios.draw(panels(kept, text), "ours by the other, logarithmic")
+    figure = ratios.draw(panels(kept, text), "ours / the other (logarithmic)")
     figure.savefig(FOLDER / "ratios.png", dpi=110)
     print(PAGE.relative_to(ROOT))
 

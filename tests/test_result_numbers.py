@@ -322,7 +322,7 @@ def test_the_paragraph_counts_what_is_below() -> None:
     whole, others = [c for c in cells if len(c) == 8], [c for c in cells if len(c) == 4]
     states = [state for _, _, state, _ in others]
     assert (
-        f"figures of {len(cells)} rows. {len(whole)} of them are measured at full length, "
+        f"figures for {len(cells)} rows. {len(whole)} of them are measured at full length, "
         f"{states.count('shortened')} only shortened, {states.count('not run')} not yet."
     ) in first
     numbers = [c for c in whole if not re.search("[≥≤]| to ", c[1])]
@@ -338,10 +338,10 @@ def test_the_paragraph_counts_what_is_below() -> None:
         f"{verdicts[1].count('not reached')} not, and {verdicts[1].count('undecided')} cannot"
     ) in first
     gaps = [float(c[2].split()[0]) - float(c[1].split()[0]) for c in numbers]
-    mean = f"{np.mean(gaps):+.1f}".replace("-", "−")
-    assert f"Ours are {mean} points from the reports' on average" in first
+    mean, side = abs(np.mean(gaps)), "below" if np.mean(gaps) < 0 else "above"
+    assert f"On average ours are {mean:.1f} points {side} the reports'" in first
     below, experiments = sum(gap < 0 for gap in gaps), len({c[2] for c in numbers})
-    assert f"below in {below} of {len(gaps)} (of {experiments} experiments" in first
+    assert f"below in {below} of {len(gaps)} (from {experiments} experiments" in first
 
 
 def test_the_index_of_studies_counts_their_tables() -> None:
@@ -438,7 +438,7 @@ def test_what_the_choice_of_the_epoch_can_explain() -> None:
         run.measure("highest validation accuracy") - run.measure("validation accuracy")
         for run in runs.values()
     ]
-    said = re.search(r"validation accuracy is (\S+) points higher", first)
+    said = re.search(r"on average (\S+) points above that of these weights", first)
     assert said is not None and float(said[1]) == pytest.approx(100 * np.mean(later), abs=0.0501)
 
 

@@ -299,8 +299,8 @@ def test_a_table_of_the_page(tmp_path: Path) -> None:
     assert text.splitlines() == [
         "H", "## T", "", "W", "", "```bash", "python scripts/benchmark.py what=step", "```", "",
         "Chip, 1 of its threads, 32-true, torch 2.15.0.", "",
-        "| case | unit | ours | theirs | by theirs | rounds |", "|---|---|---|---|---|---|",
+        "| case | unit | ours | theirs | ratio to theirs | rounds |", "|---|---|---|---|---|---|",
         "| x | ms | 2 | 2 | 1.000 (0.500 to 1.500) | 3 |", "| y | ms | 1234 |  |  | 1 |",
     ]  # fmt: skip
     drawn = page.panels(kept, {"sections": {"step": section, "data": section}})
-    assert drawn == {"T (by theirs)": {"x": [0.5, 1.0, 1.5]}}
+    assert drawn == {"T (ratio to theirs)": {"x": [0.5, 1.0, 1.5]}}

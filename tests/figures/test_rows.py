@@ -32,6 +32,24 @@ def test_reported_figures_lie_where_they_belong() -> None:
     assert axes.get_figure().get_suptitle() == "shortened", "in the picture, which may be copied"
 
 
+@pytest.mark.parametrize(
+    ("reported", "labels"),
+    [
+        ((0.6, 0.6), ["report"]),
+        ((0.6, 0.7), ["report"]),
+        ((0.6, math.inf), ["report: at least"]),
+        ((-math.inf, 0.6), ["report: at most"]),
+    ],
+)
+def test_the_legend_names_the_markers_of_the_report(
+    reported: tuple[float, float], labels: list[str]
+) -> None:
+    pair = Pair(Point(0.5, math.nan, [0.5]), reported)
+    figure = rows.beside_reported(["a"], {"test accuracy": [pair]})
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()][1:] == labels
+
+
 def test_rows_of_one_group_have_one_colour() -> None:
     pairs = [Pair(Point(0.8, 0.02, [0.79, 0.81]), None)] * 3
     axes = rows.beside_reported(["a", "b", "c"], {"test": pairs}, groups=["x", "y", "x"]).axes[0]

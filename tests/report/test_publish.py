@@ -161,9 +161,9 @@ def test_all_rows_of_the_reports_at_a_glance(sweeps: Path, tmp_path: Path) -> No
         ("x", "val_acc", "not run"),
     ]
     text = found(rows)
-    assert "figures of 2 rows. 1 of them are measured at full length, 0 only shortened" in text
-    assert "printed: of 1 number 0 are compatible, 0 differ, and 1 cannot be told with so" in text
-    assert "Ours are +0.0 points from the reports' on average, below in 0 of 1. " in text
+    assert "figures for 2 rows. 1 of them are measured at full length, 0 only shortened" in text
+    assert "prints it: of 1 number 0 are compatible, 0 differ, and 1 cannot be told with so" in text
+    assert "On average ours are 0.0 points above the reports'; they are below in 0 of 1. " in text
     path = write_page(published, known)
     assert (published / "reported_and_ours.png").read_bytes().startswith(b"\x89PNG")
     page_ = path.read_text()
@@ -193,10 +193,11 @@ def test_bounds_are_counted_apart_and_one_experiment_is_told(sweeps: Path, tmp_p
     folder = write(tmp_path / "own" / "s", content, CELLS)
     text = found(every_row([study], [read_study(collect(folder))]))
     assert (
-        "printed: of 2 numbers 0 are compatible, 1 differ, and 1 cannot be told with so few seeds; "
+        "prints it: of 2 numbers 0 are compatible, 1 differ, and 1 cannot be told with so few "
+        "seeds; "
         "of 1 bound 1 is reached, 0 not, and 0 cannot be told"
     ) in text
-    assert "below in 1 of 2 (of 1 experiment, some of which two figures are of)" in text
+    assert "below in 1 of 2 (from 1 experiment; for some, two reports print a figure)" in text
 
 
 def test_the_index_opens_with_the_rows_and_the_curves_follow(tmp_path: Path) -> None:

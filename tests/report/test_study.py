@@ -66,7 +66,7 @@ def test_tables(tmp_path: Path) -> None:
     assert re.search(r"“a > b” .*\+9.97 ± 0.14 +\| 3 +\| supported", text)
     assert re.search(r"^\| c +\| 0 .*not measured: not run; needs weights", text, re.M)
     assert "Not the source's" not in text
-    assert "Validation accuracy chooses a (61.00%; test 60.00%). It has the highest test" in text
+    assert "Validation accuracy chooses a (61.00%; test 60.00%). a has the highest test" in text
 
 
 def test_narrow_figures_and_ties(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_narrow_figures_and_ties(tmp_path: Path) -> None:
     )
     text = write_report(write(tmp_path / "s", CONTENT, near))
     assert re.search(r"a +\| test accuracy .*60.00 ± 0.99 .*\| ± 1.99 +\| compatible", text)
-    assert "test 60.00%). Not told apart from it at these seeds: b. It has" in text
+    assert "test 60.00%). These seeds cannot tell it from b. a has" in text
 
 
 def test_ties_by_holm_over_the_rows(tmp_path: Path) -> None:
@@ -86,13 +86,13 @@ def test_ties_by_holm_over_the_rows(tmp_path: Path) -> None:
     cells = [row("a", 0.1, s, acc) for s, acc in enumerate((0.69, 0.78, 0.88))]
     cells += [row("b", 0.2, s, acc) for s, acc in enumerate((0.655, 0.755, 0.865))]
     text = write_report(write(tmp_path / "s", CONTENT, dict(cells)))
-    assert "chooses a" in text and "Not told apart" not in text
+    assert "chooses a" in text and "cannot tell it from" not in text
     near = [row("c", 0.3, s, acc) for s, acc in enumerate((0.689, 0.785, 0.87))]
     text = write_report(write(tmp_path / "t", CONTENT, dict(cells + near)))
-    assert "Not told apart from it at these seeds: b, c. It has" in text
+    assert "These seeds cannot tell it from b, c. a has" in text
     later = [row("c", 0.3, s, acc) for s, acc in ((0, 0.7), (1, 0.791), (2, 0.889), (3, 0.1))]
     text = write_report(write(tmp_path / "u", CONTENT, dict(cells + later)))
-    assert "chooses a" in text and "Not told apart from it at these seeds: c. It has" in text
+    assert "chooses a" in text and "These seeds cannot tell it from c. a has" in text
 
 
 def test_what_is_ours_of_a_recipe(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_what_is_ours_of_a_recipe(tmp_path: Path) -> None:
     claims = [{"quote": "b > a", "check": CONTENT["claims"][0]["check"] | {"a": "b", "b": "a"}}]
     content = CONTENT | {"assumed": ["split"], "rows": rows, "claims": claims}
     text = write_report(write(tmp_path / "s", content, CELLS))
-    assert "Ours, since the source does not give them: split; in a pooling. A difference" in text
+    assert "Not given by the source, and so ours: split; in a pooling. A difference" in text
     text = (tmp_path / "s" / "report.md").read_text()
     assert "“b > a” (not as claimed, on a recipe whose split, pooling are ours)" in text
     assert "| contradicted" not in text
@@ -123,11 +123,13 @@ def test_what_we_ask_ourselves_may_be_contradicted_and_a_quote_not(tmp_path: Pat
 
 def test_rows_of_too_few_seeds_are_no_ties(tmp_path: Path) -> None:
     text = write_report(write(tmp_path / "s", CONTENT, dict([*CELLS.items()][:4])))
-    assert "Of too few seeds to tell: b. It has the highest" in text
-    assert "Not told apart" not in text
+    assert "With too few seeds to tell: b. a has the highest" in text
+    assert "cannot tell it from" not in text
     cells = dict([*CELLS.items()][2:])  # one run of a
     text = write_report(write(tmp_path / "t", CONTENT, cells))
-    assert "chooses a (62.00%; test 61.00%). Its seeds are too few to tell it from others." in text
+    assert (
+        "chooses a (62.00%; test 61.00%). It has too few seeds to tell it from the others." in text
+    )
 
 
 def test_two_seeds_are_shown_as_they_are(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def panels(kept: Sequence[Kept], words: Mapping[str, Any]) -> dict[str, dict[str
             t.name: t.ratios[section["beside"]] for t in timed if section["beside"] in t.ratios
         }
         if cases:
-            found[f"{section['title']} (by {section['beside']})"] = cases
+            found[f"{section['title']} (ratio to {section['beside']})"] = cases
     return found
 
 
@@ -84,7 +84,7 @@ def _section(mine: Sequence[Kept], section: Mapping[str, str]) -> Iterator[str]:
     yield f"```bash\n{commands}\n```\n\n{'; '.join(machines)}.\n"
     ways = list(dict.fromkeys(way for timed in cases for way in timed.values))
     others = list(dict.fromkeys(other for timed in cases for other in timed.ratios))
-    heads = ["case", "unit", *ways, *(f"by {other}" for other in others), "rounds"]
+    heads = ["case", "unit", *ways, *(f"ratio to {other}" for other in others), "rounds"]
     yield f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}"
     for timed in cases:
         medians = (_median(timed.values.get(way)) for way in ways)

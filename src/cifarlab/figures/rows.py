@@ -69,10 +69,16 @@ def beside_reported(
         axes.xaxis.set_major_formatter(percent)
     first = columns[0]
     first.plot([], [], "o-", color=_OURS, ms=5, label="ours: mean, 95 % interval")
-    if any(pair.reported for pairs in panels.values() for pair in pairs):
-        first.plot([], [], "D", color=REPORT, mfc="white", ms=6, label="report")
+    reported = [pair.reported for pairs in panels.values() for pair in pairs if pair.reported]
+    for marker, label, there in (
+        ("D", "report", any(map(math.isfinite, map(sum, reported)))),
+        (">", "report: at least", any(math.isinf(high) for _, high in reported)),
+        ("<", "report: at most", any(math.isinf(low) for low, _ in reported)),
+    ):
+        if there:
+            first.plot([], [], marker, color=REPORT, mfc="white", ms=6, label=label)
     handles, labels = first.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     add_note(figure, note)
     return figure
 

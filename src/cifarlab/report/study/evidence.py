@@ -28,13 +28,13 @@ WHOLE, SHORTENED, OPEN = "whole", "shortened", "not run"
 _FIRST = ("test_acc", "peak_val_acc", "val_acc")  # a row's figure is the first of these it has
 DRAWN = "test_acc"
 CAPTION = (
-    "Test accuracy, reported and ours, of the rows measured at full length. Dots: our means with "
-    "95 % intervals over seeds, a colour a report; diamonds: what the report prints; triangles: at "
-    "least that."
+    "Test accuracy, reported and ours, of the rows measured at full length whose report prints it. "
+    "Dots: our means with 95 % intervals over seeds, a colour for each report; diamonds: what the "
+    "report prints; triangles: at least that."
 )
 CURVES = (
-    "Accuracy over the epochs of the rows measured at full length, a line a seed: orange training, "
-    "blue validation, triangles the best epochs."
+    "Accuracy over the epochs of the rows measured at full length, a line for each seed: orange "
+    "training, blue validation, triangles the best epochs."
 )
 
 
@@ -139,13 +139,14 @@ def found(rows: Sequence[Evidence]) -> str:
     whole = [item for item in rows if item.compared is not None]
     statuses = Counter(item.status for item in rows)
     text = (
-        f"The reports print figures of {len(rows)} rows. {statuses[WHOLE]} of them are measured at "
-        f"full length, {statuses[SHORTENED]} only shortened, {statuses[OPEN]} not yet. "
+        f"The reports print figures for {len(rows)} rows. {statuses[WHOLE]} of them are measured "
+        f"at full length, {statuses[SHORTENED]} only shortened, {statuses[OPEN]} not yet. "
     )
     if not whole:
         return text.strip()
     text += (
-        f"Of each, one figure is judged, test accuracy where it is printed: {_verdicts(whole)}. "
+        "One figure of each row is judged here, the test accuracy if the report prints it: "
+        f"{_verdicts(whole)}. "
     )
     gaps = [
         100 * (sum(values) / len(values) - item.reported.low)
@@ -159,22 +160,22 @@ def found(rows: Sequence[Evidence]) -> str:
     ]
     if gaps:
         below = sum(gap < 0 for gap in gaps)
-        mean = f"{sum(gaps) / len(gaps):+.1f}".replace("-", "−")
+        mean = sum(gaps) / len(gaps)
         text += (
-            f"Ours are {mean} points from the reports' on average, below in {below} of "
-            f"{len(gaps)}{_shared(whole)}. "
+            f"On average ours are {abs(mean):.1f} points {'below' if mean < 0 else 'above'} the "
+            f"reports'; they are below in {below} of {len(gaps)}{_shared(whole)}. "
         )
     if later := _of_the_best_epoch(whole):
         text += (
-            "Everything is measured with the weights of the lowest validation loss; in the "
-            "epoch where it is highest, validation accuracy is "
-            f"{100 * sum(later) / len(later):.1f} points higher on average: the choice of the "
-            "epoch explains no more than about that. "
+            "Everything is measured with the weights of the lowest validation loss; the highest "
+            "validation accuracy of a run is on average "
+            f"{100 * sum(later) / len(later):.1f} points above that of these weights, so the "
+            "choice of the epoch explains no more than about that. "
         )
     studies = {id(item.results): item.results for item in whole if item.results is not None}
     claims = Counter(one.finding.verdict for r in studies.values() for one in judged(r))
     return text + (
-        f"Of the claims in words about these rows, {claims[SUPPORTED]} are supported, "
+        f"Of the reports' claims about these rows, {claims[SUPPORTED]} are supported, "
         f"{claims[CONTRADICTED]} contradicted, {claims[UNDECIDED]} undecided and "
         f"{claims[NOT_MEASURED]} not measured."
     )
@@ -209,7 +210,7 @@ def _shared(whole: Sequence[Evidence]) -> str:
     ]
     if len(set(runs)) == len(runs):
         return ""
-    return f" (of {counted(len(set(runs)), 'experiment')}, some of which two figures are of)"
+    return f" (from {counted(len(set(runs)), 'experiment')}; for some, two reports print a figure)"
 
 
 def _of_the_best_epoch(whole: Sequence[Evidence]) -> list[float]:

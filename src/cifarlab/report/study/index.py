@@ -52,11 +52,11 @@ def overview(studies: Sequence[StudyResults], target: Callable[[StudyResults], s
     header = ["study", "source", "rows", "by seeds", "figures fit", "differ", "open"]
     header += ["claims supported", "contradicted", "undecided", "not judged"]
     note = (
-        "A figure fits if it lies within the 95 % interval of prediction for one more run of ours, "
-        "or if our mean with its interval lies within the bound that it is; it is open if that "
-        "interval is too wide to say anything or seeds are too few; claims are judged by 95 % "
-        "intervals over seeds, or not at all where runs are missing or not the experiment. The "
-        "tables of each study have the numbers."
+        "A reported figure fits if it lies within the 95 % prediction interval for one more run of "
+        "ours; a reported bound fits if the interval of our mean lies within it. Open: that "
+        "interval is too wide to say anything, or there are too few seeds. Claims are judged by "
+        "95 % intervals over seeds; they are not judged if runs are missing or are not of the "
+        "experiment as it is described. The tables of each study have the numbers."
     )
     return [Grid(header, rows, words=(1, 3)), Text(note, "small")]
 

@@ -38,20 +38,22 @@ TONES = {
     NOT_MEASURED: "none", NOT_JUDGED: "none", "not comparable": "none",
 }  # fmt: skip
 FIGURES_NOTE = (
-    f"Ours: mean ± 95 % interval over n seeds (Student's t), of fewer than {LEAST} the values "
-    "themselves; difference: ours minus reported, of accuracies in points. A report's figure is "
-    "of one run: compatible means within the 95 % interval of prediction for one more run of ours "
-    "(one run; wider where the report's accuracy is of other or fewer images; of a loss that is "
-    "not counted), which does not say that they are equal; uninformative where that is wider than "
+    f"Ours: mean ± 95 % interval over n seeds (Student's t); with fewer than {LEAST} seeds, the "
+    "values themselves. Difference: ours minus reported, for accuracies in points. A report's "
+    "figure comes from one run. It is compatible if it lies within the 95 % prediction interval "
+    "for one more run of ours (column: one run); that does not mean that they are equal. The "
+    "interval is wider where the report's accuracy is of other or fewer images; for losses that "
+    "is not taken into account. A figure within it is uninformative if it is wider than "
     f"± {100 * WIDEST['%']:g} points of accuracy or ± {WIDEST['nats']:g} nats of loss. A bound or "
-    "a range is held against the interval of our mean, wider in the same case."
+    "a range is compared with the interval of our mean, which is widened in the same way."
 )
 CLAIMS_NOTE = (
-    "Supported: every interval (95 %, over seeds; differences paired over shared seeds) lies "
-    "within what is claimed; contradicted: one lies outside, by Holm's correction over the "
-    "comparisons of the claim, which are its family, and never a source's words by a recipe of "
-    "ours; else undecided at these seeds. Figures and claims are not corrected for each other: of "
-    f"twenty that hold, one may look otherwise. Fewer than {LEAST} seeds decide nothing."
+    "A claim is supported if every interval (95 %, over seeds; differences are paired over shared "
+    "seeds) lies within what is claimed, and contradicted if one lies outside after Holm's "
+    "correction over the claim's own comparisons; a source's words are never contradicted by a "
+    "recipe of ours. Otherwise it is undecided at these seeds. Several figures and claims are not "
+    "corrected for each other: of twenty true ones, one may look false. Fewer than "
+    f"{LEAST} seeds decide nothing."
 )
 CLAIMED, ASKED = "What the source claims", "What is asked"
 _ALL = ("val_acc", "test_acc", "train_acc", "gap", "best_epoch", "epochs_run")
@@ -165,13 +167,13 @@ def winner(results: StudyResults) -> str:
     others = [line for line in lines if line is not first]
     few = [line.label for line in others if min(len(first.runs), len(line.runs)) < LEAST]
     if ties := _ties(first, [line for line in others if line.label not in few]):
-        text += f"Not told apart from it at these seeds: {listed(ties, 6)}. "
+        text += f"These seeds cannot tell it from {listed(ties, 6)}. "
     if len(first.runs) < LEAST:
-        text += "Its seeds are too few to tell it from others. "
+        text += "It has too few seeds to tell it from the others. "
     elif few:
-        text += f"Of too few seeds to tell: {listed(few, 6)}. "
+        text += f"With too few seeds to tell: {listed(few, 6)}. "
     if best is first:
-        return text + "It has the highest test accuracy, too."
+        return text + f"{first.label} has the highest test accuracy, too."
     less = 100 * (mean(best, "test_acc") - mean(first, "test_acc"))
     return text + (
         f"Test disagrees: {best.label} has {mean(best, 'test_acc'):.2%} there, {less:.2f} points "
@@ -203,8 +205,8 @@ def recipe(results: StudyResults) -> str:
         if own := [word for word in words if word not in shared]:
             parts.append(f"in {results.study.short(name)} {', '.join(own)}")
     return (
-        f"Ours, since the source does not give them: {'; '.join(parts)}. A difference may come "
-        "from these, so no claim is contradicted here."
+        f"Not given by the source, and so ours: {'; '.join(parts)}. A difference may come from "
+        "these, so no claim is contradicted here."
     )
 
 

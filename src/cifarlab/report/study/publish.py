@@ -43,9 +43,10 @@ PICTURE = "reported_and_ours.png"
 CURVES = "curves.png"
 REMARKS = "remarks.md"  # of a study or of the whole: written by hand, shown with the tables
 _APPENDIX = (
-    "Rows that have not been trained at full length on the data they are meant for: fewer epochs, "
-    "a part of the images, other data. That a row runs and roughly what it does is all they say; "
-    "each goes when the whole run is there."
+    "These rows have not been trained at full length on the data that they are meant for: they "
+    "had fewer epochs, a part of the images, or other data. They only show that a row runs, and "
+    "roughly what it does; each is removed once its whole run is there. The JPEG copy of CIFAR-10 "
+    "that some of them use, data/cifar10-images.tar.xz, is not part of this repository."
 )
 _KEPT = (RESULT, CONFIG, EPOCHS, ROBUSTNESS)
 _UNSAID = NEUTRAL_KEYS - {"study"} | {"seed", "study.only"}  # of what was typed
