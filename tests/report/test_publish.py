@@ -125,6 +125,7 @@ def test_a_dry_run_writes_nothing(
     sweeps: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     published = tmp_path / "results"
+    assert gather(sweeps, published, dry_run=True) == 6 and not published.exists()
     gather(sweeps, published, ["s"])
     (published / "s" / "a_0_0" / "result.json").write_text("{}")
     before = {path: path.read_bytes() for path in published.rglob("*") if path.is_file()}

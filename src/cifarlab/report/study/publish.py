@@ -104,7 +104,7 @@ def gather(
         if doubles := collect(folder).doubles:
             names = listed([cell.name for cell in doubles])
             raise UserError(f"{folder}: another run has the same values as {names}; delete one")
-    if not studies_in(published):
+    if not studies_in(published) and not new:
         raise UserError(f"path={sweeps}: no finished run of a study below it")
     return new
 
