@@ -18,9 +18,10 @@ ROOT = Path(__file__).parents[1]
 def main(cfg: DictConfig) -> None:
     options = plain(cfg)
     with cli.quick_imports():
-        from cifarlab.campaign.campaign import Campaign
+        from cifarlab.campaign.campaign import Campaign, check_options
         from cifarlab.studies.schema import read_studies
 
+    check_options(options)
     loader = GlobalHydra.instance().config_loader()
     known = loader.get_group_options("study")
     for name in options["studies"] or ():
@@ -30,7 +31,7 @@ def main(cfg: DictConfig) -> None:
     more = [f"--config-dir={s.path}" for s in sources if s.provider == "command-line"]
     campaign = Campaign(
         options,
-        options["studies"] or known,
+        list(dict.fromkeys(options["studies"] or known)),
         lambda overrides: run_config(loader, overrides),
         [sys.executable, str(ROOT / "train.py"), *more],
         read_studies(ROOT / "conf" / "study"),

@@ -95,6 +95,8 @@ def test_refused(published: Path, trained: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message):
             zoo.get("small", changed(**fields), out)
         assert not is_finished(out / "small")
+    with pytest.raises(UserError, match=r"^url=http://\[::1/.*: not an address"):
+        zoo.get("small", changed(), tmp_path / "away", source="http://[::1")
     with pytest.raises(UserError, match="get=smal: not in .*small"):
         zoo.get("smal", published / "zoo.json", tmp_path)
     with pytest.raises(UserError, match="it is empty"):

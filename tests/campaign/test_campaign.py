@@ -1,6 +1,7 @@
 """What is open, what it costs, in which order, and the queue, with made-up runs and processes."""
 
 import dataclasses
+import errno
 import logging
 import os
 import signal
@@ -12,12 +13,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from cifarlab.campaign.campaign import Campaign
+from cifarlab.campaign.campaign import Campaign, _macs
 from cifarlab.campaign.cost import Costs, Machine, What, epochs, train_images
 from cifarlab.campaign.queue import Queue, estimates
 from cifarlab.campaign.rows import Item, agrees, open_items, worth
 from cifarlab.store.files import SUMS, remove, write_atomic
-from cifarlab.store.record import RunRecord
+from cifarlab.store.lock import RunLock
+from cifarlab.store.record import RunRecord, is_finished
 from cifarlab.store.sweep import Sweep
 from cifarlab.studies.schema import parse_study
 from tests.report.folders import finished
@@ -279,6 +281,90 @@ def test_a_published_run_takes_the_place_of_an_interrupted_one(tmp_path: Path) -
     found(sweep, "a", 0, "1")
     write_atomic(sweep / "a_0_1" / "config.yaml", "seed: 0\n", summed=True)
     remove(sweep / "a_0_1" / "result.json")
-    Campaign._take_up_published(SimpleNamespace(folders={"s": sweep}, published=published))
+    Campaign._take_up_published(SimpleNamespace(folders={"s": sweep}, published=published), [])
     (run,) = Sweep.read(sweep).runs
     assert run.status == "early_stopped" and run.config is not None and run.config["lr"] == "1"
+
+
+def test_published_runs_that_do_not_count_are_not_taken_up(tmp_path: Path) -> None:
+    """Else the sweep would find its cells finished, and their rows would stay open for ever."""
+    published, sweep = tmp_path / "results", tmp_path / "sweeps" / "s"
+    names = [f"a_{seed}_1" for seed in range(5)]
+    for seed in range(5):
+        found(published / "s", "a", seed, "1")
+    remove(published / "s" / "a_1_1" / "config.yaml")
+    write_atomic(published / "s" / "a_2_1" / "result.json", "{", summed=True)
+    open_ = [dataclasses.replace(item("b"), twins=(("s", "a"),), seeds=(3,))]  # of another recipe
+    (sweep / "a_4_1").mkdir(parents=True)
+    with RunLock(sweep / "a_4_1"):  # in training
+        campaign = SimpleNamespace(folders={"s": sweep}, published=published)
+        Campaign._take_up_published(campaign, open_)
+        assert [name for name in names if is_finished(sweep / name)] == ["a_0_1"]
+        assert [path.name for path in (sweep / "a_4_1").iterdir()] == [".lock"]
+
+
+def test_what_ends_the_queue_ends_what_it_started(tmp_path: Path) -> None:
+    """Also where that is an error in what is done between two items."""
+    code = "time.sleep(60 if row == 'long' else 0.5)"
+    queue = Queue(program(tmp_path, code), tmp_path / "logs", jobs=2, seconds=60)
+    begun, start = [], queue._start
+
+    def noted(*of: object) -> object:
+        begun.append(start(*of))
+        return begun[-1]
+
+    def full(*_: object) -> list[Item]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    queue._start = noted
+    with pytest.raises(OSError, match="No space left"):
+        queue.run([item("long"), item("short")], full)
+    assert [job.process.poll() for job in begun] == [-signal.SIGTERM, 0]
+    assert [i.row for i in queue.ended] == ["short"]
+
+
+def test_what_cannot_be_published_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    found(tmp_path / "s", "a", 0, "1")
+    monkeypatch.setattr("cifarlab.campaign.campaign.gather", lambda *_: 1)
+    monkeypatch.setattr("cifarlab.campaign.campaign.write_page", full)
+    folders = {"s": tmp_path / "s"}
+    Campaign._publish(
+        SimpleNamespace(
+            options={"publish": True}, folders=folders, sweeps=tmp_path, published=tmp_path,
+            known=(),
+        )
+    )  # fmt: skip
+    assert "not published: [Errno 28] No space left on device" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"hardware": {}},
+        {"time": {"fit_s": 0.0}},
+        {"epochs_run": 0},
+        {"data": {"name": "x"}},
+        {"overrides": ["batch_size=${x}"]},
+    ],
+    ids=str,
+)
+def test_a_record_that_does_not_tell_its_speed(fields: dict) -> None:
+    odd = dataclasses.replace(record("mlp", 1, macs=100), **fields)
+    costs = Costs([odd, record("mlp", 2, macs=100)], HERE)
+    assert costs.seconds(What("mlp", 64, "scratch", 100), 1000) == pytest.approx(2)
+    assert not Costs([odd], HERE).is_measured
+
+
+def test_a_net_that_cannot_be_built_fails_alone(caplog: pytest.LogCaptureFixture) -> None:
+    model = {"_target_": "cifarlab.models.mlp.MLP", "hidden": [-1]}
+    broken = dataclasses.replace(item("a"), config=item("a").config | {"model": model})
+    known = Costs([record("a", 1, macs=100), record("b", 2, macs=200)], HERE)
+    (estimate,) = estimates([broken], known, _macs, 50_000)
+    assert estimate.seconds > 0 and estimate.rate > 0
+    (line,) = caplog.messages
+    assert line.startswith("cost unknown, the net cannot be built") and "\n" not in line

@@ -76,6 +76,13 @@ def test_a_crash_while_writing_leaves_nothing_to_trust(tmp_path, monkeypatch) ->
     assert not list(tmp_path.glob("*.npz")) and not list(tmp_path.glob("*.tmp"))
 
 
+def test_what_a_killed_process_left_goes(tmp_path) -> None:
+    (tmp_path / "key.123.tmp").write_bytes(b"half")
+    (tmp_path / "other.123.tmp").write_bytes(b"of another, which may be at it")
+    cached(tmp_path, "key", images)
+    assert [path.name for path in tmp_path.glob("*.tmp")] == ["other.123.tmp"]
+
+
 def test_some_classes_alone() -> None:
     labels = np.array([0, 1, 2, 2, 0])
     images = np.arange(5, dtype=np.uint8).reshape(5, 1, 1, 1).repeat(3, axis=3)

@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import pickle
+import socket
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -258,6 +259,83 @@ def test_a_mirror_of_something_else(ten: Small, mirror: tuple[str, Path]) -> Non
     with pytest.raises(UserError, match=r"data\.url=no-url: must begin with one of https"):
         ten.read(download=True, url="no-url")
     assert list(ten.root.iterdir()) == [], "nothing half written"
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+NO_ANSWER = {
+    "nothing": b"",
+    "another protocol": b"SSH-2.0-OpenSSH\r\n",
+    "a length that is none": OK + b"Content-Length: many\r\n\r\n",
+    "a part cut": OK + b"Transfer-Encoding: chunked\r\n\r\n1000\r\nx",
+    "a part of no length": OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "to no address": b"HTTP/1.1 302 Found\r\nLocation: http://[::1/x\r\n\r\n",
+    "too many headers": OK + b"X: x\r\n" * 200 + b"\r\n",
+    "a file cut": OK + b"Content-Length: 10\r\n\r\nx",
+    "it stops": None,
+}
+
+
+@pytest.mark.parametrize("answer", NO_ANSWER.values(), ids=NO_ANSWER)
+def test_a_mirror_that_does_not_answer(
+    ten: Small, answer: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In HTTP, to its end or at all."""
+    monkeypatch.setattr("cifarlab.base.download.PATIENCE", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(OK if answer is None else answer)
+                if answer is None:
+                    connection.recv(1)  # until the other side has had enough
+
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/x"
+        with pytest.raises(UserError, match=rf"and {url} could not be downloaded \(.*\): put "):
+            ten.source(str(ten.root / "new" / "data"), url=url).read()
+    assert list(ten.root.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:port/x", "127.0.0.1:9/a b", "127.0.0.1:9/å", "å" * 99])
+def test_an_address_that_is_none(ten: Small, url: str) -> None:
+    with pytest.raises(UserError, match=rf"and http://{url} could not be downloaded \(.*\): put "):
+        ten.read(download=True, url=f"http://{url}")
+    with pytest.raises(UserError, match=r"^data\.url=http://\[::1/x: not an address \("):
+        ten.read(download=True, url="http://[::1/x")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, UserError("another md5")])
+def test_a_download_that_ends_leaves_no_folders(
+    ten: Small, error: type[BaseException] | BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: str, path: Path, **__: object) -> None:
+        path.write_bytes(b"half")
+        raise error
+
+    monkeypatch.setattr("cifarlab.data.published.download", broken)
+    (ten.root / "there").mkdir()
+    with pytest.raises((KeyboardInterrupt, UserError)):
+        ten.source(str(ten.root / "there" / "new" / "data")).read()
+    assert list(ten.root.rglob("*")) == [ten.root / "there"]
+
+
+@pytest.mark.parametrize("form", ["cifar-10-batches-bin", "cifar-10-python.tar.gz"])
+@pytest.mark.parametrize("target", ["nowhere", "itself"])
+def test_a_link_that_leads_nowhere_is_named(ten: Small, form: str, target: str) -> None:
+    """It is not covered up by a download: what it led to may be on a disk that is not there."""
+    link = ten.root / form
+    link.symlink_to(link if target == "itself" else ten.root / "nowhere")
+    told = "missing" if target == "nowhere" else r"cannot be read \(Too many levels"
+    with pytest.raises(UserError, match=rf"^{link}/data_batch_1[.bin]*: {told}"):
+        ten.read(download=True, url=(ten.root / "x").as_uri())
+
+
+def test_a_root_that_is_a_file(ten: Small) -> None:
+    archive = ten.pack("cifar-10-binary.tar.gz")
+    with pytest.raises(UserError, match=rf"^data\.root={archive}: must be a folder"):
+        ten.source(str(archive)).read()
 
 
 @pytest.mark.parametrize("place", ["/proc/nowhere", "file/below"])

@@ -21,6 +21,7 @@ from cifarlab.report.study.publish import (
 )
 from cifarlab.report.study.results import read_study
 from cifarlab.report.sweep.results import collect
+from cifarlab.store.record import ROBUSTNESS
 from cifarlab.studies.schema import parse_study
 from tests.report.test_study import CELLS, CONTENT, row, write
 from tests.test_docs import LINK
@@ -124,6 +125,7 @@ def test_a_dry_run_writes_nothing(
     sweeps: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     published = tmp_path / "results"
+    assert gather(sweeps, published, dry_run=True) == 6 and not published.exists()
     gather(sweeps, published, ["s"])
     (published / "s" / "a_0_0" / "result.json").write_text("{}")
     before = {path: path.read_bytes() for path in published.rglob("*") if path.is_file()}
@@ -133,8 +135,39 @@ def test_a_dry_run_writes_nothing(
     lines = [line.replace(str(published), "") for line in caplog.messages]
     assert sorted(lines) == [
         "changed /s/a_0_0: result.json",
-        "new /s__scale-0.5/a_0_1study.scale=0.5: result.json, config.yaml",
+        "new /s__scale-0.5/a_0_1study.scale=0.5: config.yaml, result.json",
     ]
+
+
+def test_a_copy_that_breaks_off_is_no_finished_run(
+    sweeps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published, read = tmp_path / "results", Path.read_bytes
+
+    def broken(path: Path) -> bytes:
+        if path == sweeps / "s" / "a_0_0" / "config.yaml":
+            raise KeyboardInterrupt
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", broken)
+    with pytest.raises(KeyboardInterrupt):
+        gather(sweeps, published)
+    assert not list(published.rglob("a_0_0/*"))
+    monkeypatch.undo()
+    assert gather(sweeps, published) == 6, "all are new still"
+
+
+def test_of_another_run_nothing_stays(sweeps: Path, tmp_path: Path) -> None:
+    """Such as one of an earlier version, or a damaged one, with what was measured on it."""
+    published = tmp_path / "results"
+    gather(sweeps, published)
+    old = published / "s" / "a_0_0"
+    (old / ROBUSTNESS).write_text("{}")
+    gather(sweeps, published)
+    assert (old / ROBUSTNESS).is_file(), "of the same run"
+    (old / "result.json").write_text("{}")
+    gather(sweeps, published)
+    assert {path.name for path in old.iterdir()} == {"config.yaml", "result.json"}
 
 
 def test_refused_data(sweeps: Path, tmp_path: Path) -> None:

@@ -87,8 +87,16 @@ def test_its_time_is_up(campaign, tmp_path: Path) -> None:
         ("jobs=0", "jobs=0: must be a whole number, 1 or more"),
         ("device=tpu", "device=tpu: must be cpu or gpu"),
         ("studies=[nothing]", "studies=nothing: no such study; baseline,"),
+        ("studies=baseline", "studies=baseline: must be"),
+        ("studies=[]", "studies=[]: must name a study"),
+        ("studies=[[baseline]]", "studies=[[baseline]]: must be"),
+        ("seeds=[]", "seeds=[]: must be a list of different whole numbers"),
         ("seeds=[1,1]", "seeds=[1, 1]: must be a list of different whole numbers"),
         ("overrides=[x]", "overrides=x: must be <key>=<value>"),
+        ("overrides=null", "overrides=None: must be a list"),
+        ("overrides=['seed=5']", "overrides=seed=5: the campaign sets this itself"),
+        ("overrides=['study.only=[a]']", "overrides=study.only=[a]: the campaign sets this itself"),
+        ("overrides=['output_root=x']", "overrides=output_root=x: the campaign sets this itself"),
     ],
 )
 def test_mistakes(argument: str, message: str, tmp_path: Path) -> None:

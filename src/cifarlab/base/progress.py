@@ -10,13 +10,16 @@ from tqdm import tqdm
 T = TypeVar("T")
 
 
-def followed(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
+def followed(
+    items: Iterable[T], what: str, total: int | None = None, unit: str = "it"
+) -> Iterable[T]:
     """The items, with a bar on standard error while they are gone through, if that is a terminal.
 
     The bar is removed at the end. A notebook, which takes the place of standard error, has none.
 
     what: is done with the items.
     total: how many there are, where ``items`` does not know.
+    unit: of which each item is one.
     """
     shown = sys.stderr
     is_shown = (
@@ -25,4 +28,4 @@ def followed(items: Iterable[T], what: str, total: int | None = None) -> Iterabl
         and shown.isatty()
         and os.environ.get("TERM") != "dumb"
     )
-    return tqdm(items, desc=what, total=total or None, disable=not is_shown, leave=False)
+    return tqdm(items, desc=what, total=total or None, disable=not is_shown, leave=False, unit=unit)

@@ -17,9 +17,11 @@ from cifarlab.campaign.cost import Costs, Machine
 from cifarlab.campaign.queue import Estimate, Queue, estimates, threads
 from cifarlab.campaign.rows import Compose, Item, Waiting, open_items
 from cifarlab.report.study.publish import gather, write_page
+from cifarlab.report.study.results import ROW
 from cifarlab.report.tables import markdown_table
-from cifarlab.store.files import SUMS
-from cifarlab.store.record import NEUTRAL_KEYS, RunRecord, config_hash, is_finished
+from cifarlab.store.files import SUMS, written_whole
+from cifarlab.store.lock import RunLock
+from cifarlab.store.record import NEUTRAL_KEYS, RESULT, RunRecord, config_hash, is_finished
 from cifarlab.store.run import Run
 from cifarlab.store.sweep import Sweep
 from cifarlab.studies.rows import key_of
@@ -27,6 +29,8 @@ from cifarlab.studies.schema import Study, of_config, parse_study
 
 log = logging.getLogger("cifarlab")
 
+# what the campaign itself says of every run: another value, and it would not find what it trained
+_OWN = ("study", "seed", "sweep", "output_root", "resume", "fresh", "dry_run")
 TRAINING_IMAGES = 50_000  # of CIFAR-10, before the split
 _KINDS = {
     "hours": Annotated[float, Gt(0), doc("a number above 0")],
@@ -59,7 +63,7 @@ class Campaign:
         command: Sequence[str],
         known: Sequence[Study] = (),
     ) -> None:
-        _check(options)
+        check_options(options)
         self.options, self.compose, self.command = options, compose, command
         self.known = known
         self.sweeps = Path(options["output_root"]) / "sweeps"
@@ -82,7 +86,7 @@ class Campaign:
         log.info("%s", self._plan(ordered, waiting))
         if self.options["dry_run"] or not ordered:
             return
-        self._take_up_published()
+        self._take_up_published(items)
         queue = Queue(
             self._command,
             Path(self.options["output_root"]) / "campaign",
@@ -93,7 +97,7 @@ class Campaign:
         )
         queue.run([estimate.item for estimate in ordered], self._finished)
         self._publish()
-        log.info("%s", self._left(queue.failed))
+        log.info("%s", self._left(queue))
         if queue.stopped is not None:
             raise SystemExit(128 + queue.stopped)
 
@@ -125,13 +129,39 @@ class Campaign:
         count = 0 if device.type == "cuda" else threads(self.jobs)
         return Machine(device.type, described["name"], described["precision"], count)
 
-    def _take_up_published(self) -> None:
-        """Put published runs beside the sweep's own, so that they are not trained again."""
-        for folder in self.folders.values():
-            for run in sorted((self.published / folder.name).glob("*/")):
-                if not is_finished(folder / run.name) and is_finished(run):
-                    (folder / run.name / SUMS).unlink(missing_ok=True)  # of an interrupted one
-                    shutil.copytree(run, folder / run.name, dirs_exist_ok=True)
+    def _take_up_published(self, items: Sequence[Item]) -> None:
+        """Put published runs beside the sweep's own, so that they are not trained again.
+
+        Neither those that cannot be read nor those of another recipe than the row has now, which is
+        among the open ``items``: a sweep would take them for its own. A cell that is being trained
+        is left alone.
+        """
+        open_ = {
+            (*row, seed)
+            for item in items
+            for row in ((item.study, item.row), *item.twins)
+            for seed in item.seeds
+        }
+        for study, folder in self.folders.items():
+            for path in sorted((self.published / folder.name).glob("*/")):
+                goal = folder / path.name
+                if is_finished(goal) or not is_finished(path):
+                    continue
+                run = Run.read(path)
+                if not run.record or not run.config:
+                    continue
+                if (study, run.value(ROW), run.record.seed) in open_:
+                    continue
+                lock = RunLock(goal)
+                if lock.acquire():
+                    try:
+                        (goal / SUMS).unlink(missing_ok=True)  # of an interrupted one
+                        all_but = shutil.ignore_patterns(RESULT)
+                        shutil.copytree(path, goal, ignore=all_but, dirs_exist_ok=True)
+                        with written_whole(goal / RESULT) as file:  # last: then it is finished
+                            file.write((path / RESULT).read_bytes())
+                    finally:
+                        lock.release()
 
     def _open(self) -> tuple[list[Item], list[Waiting]]:
         def runs(study: Study) -> list[Run]:
@@ -164,17 +194,15 @@ class Campaign:
         return [*first, *(estimate.item for estimate in self._ordered(rest))]
 
     def _publish(self) -> None:
-        if not self.options["publish"]:
+        if not self.options["publish"] or not any(self.sweeps.glob(f"*/*/{RESULT}")):
             return
         names = {folder.name for folder in self.folders.values()}
         try:
-            new = gather(self.sweeps, self.published, names)
-        except UserError as error:
-            log.warning("%s", error)
-            return
-        if new:
-            page = write_page(self.published, self.known)
-            log.info("%d new runs in %s, see %s", new, self.published, page)
+            if new := gather(self.sweeps, self.published, names):
+                page = write_page(self.published, self.known)
+                log.info("%d new runs in %s, see %s", new, self.published, page)
+        except (UserError, OSError) as error:  # such as a full disk: what is trained is kept
+            log.warning("not published: %s", error)
 
     def _plan(self, ordered: Sequence[Estimate], waiting: Sequence[Waiting]) -> str:
         budget, at = self.options["hours"], 0.0
@@ -219,14 +247,20 @@ class Campaign:
             return f"hours: from the speeds of runs on {on}"
         return f"hours: from the speeds of runs on other machines; none yet on {on}"
 
-    def _left(self, failed: Sequence[Item]) -> str:
+    def _left(self, queue: Queue) -> str:
         items, _ = self._open()
         ordered = self._ordered(items)
         runs = sum(len(estimate.item.seeds) for estimate in ordered)
         hours = sum(estimate.seconds for estimate in ordered) / 3600 / self.jobs
         told = f"left: {runs} runs of {len(ordered)} rows, about {hours:.1f} h; {self._basis()}"
-        if failed:
-            told += f"\nfailed: {', '.join(item.name for item in failed)}"
+        if queue.failed:
+            told += f"\nfailed: {', '.join(item.name for item in queue.failed)}"
+        for item in queue.ended:
+            if item.name in {other.name for other in items}:
+                told += (
+                    f"\n{item.name}: ended, and is still open: another process trains it, or in "
+                    f"its place are finished runs of another version; see {queue.log_of(item)}"
+                )
         return f"{told}\ntype the same command again to go on" if ordered else "nothing is left"
 
 
@@ -237,10 +271,16 @@ def _macs(item: Item) -> int:
 
 @cache
 def _count_macs(model: str) -> int:
+    """0 for a net that cannot be built: its rows will fail, and they alone."""
     from cifarlab.inspection import count_macs
     from cifarlab.store.checkpoint import build_net
 
-    return count_macs(build_net(json.loads(model), 10, 32, pretrained=False), 32)
+    try:
+        return count_macs(build_net(json.loads(model), 10, 32, pretrained=False), 32)
+    except Exception as error:  # of code that may be the user's
+        why = " ".join(str(error).split())
+        log.warning("cost unknown, the net cannot be built: %s (%s)", model, why)
+        return 0
 
 
 def _gpus() -> int:
@@ -249,7 +289,8 @@ def _gpus() -> int:
     return torch.cuda.device_count()
 
 
-def _check(options: Mapping[str, Any]) -> None:
+def check_options(options: Mapping[str, Any]) -> None:
+    """Raise ``UserError`` for options of the wrong kind."""
     for key, kind in _KINDS.items():
         Key(key, options[key], kind).check()
     seeds = options["seeds"]
@@ -258,9 +299,13 @@ def _check(options: Mapping[str, Any]) -> None:
         isinstance(s, int) and not isinstance(s, bool) and s >= 0 for s in seeds
     ):
         raise UserError(f"seeds={seeds}: must be a list of different whole numbers, [0,1,2]")
-    for key in ("studies", "overrides"):
-        if options[key] is not None and not isinstance(options[key], list):
-            raise UserError(f"{key}={options[key]}: must be a list, {key}=[...]")
+    Key("studies", options["studies"], list[str] | None).check()
+    if options["studies"] == []:
+        raise UserError("studies=[]: must name a study; null: all")
+    if not isinstance(options["overrides"], list):
+        raise UserError(f"overrides={options['overrides']}: must be a list, overrides=[...]")
     for item in options["overrides"]:
         if not isinstance(item, str) or "=" not in item:
             raise UserError(f"overrides={item}: must be <key>=<value>")
+        if key_of(item).partition(".")[0] in _OWN:
+            raise UserError(f"overrides={item}: the campaign sets this itself; leave it out")

@@ -59,12 +59,15 @@ class Speed:
     seconds: float
 
     @classmethod
-    def of(cls, record: RunRecord) -> "Speed":
-        images = record.epochs_run * record.data["num_train"]
-        seconds = record.time["fit_s"] / images
-        typed = record.overrides
-        what = What(record.model, batch_size(typed), transfer(typed), record.macs)
-        return cls(Machine.of(record), what, seconds)
+    def of(cls, record: RunRecord) -> "Speed | None":
+        """``None`` if the record does not say it: that of an ensemble, or one without a time."""
+        try:
+            seconds = record.time["fit_s"] / (record.epochs_run * record.data["num_train"])
+            typed = record.overrides
+            what = What(record.model, batch_size(typed), transfer(typed), record.macs)
+            return cls(Machine.of(record), what, seconds) if seconds > 0 else None
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            return None
 
 
 class Costs:
@@ -79,7 +82,7 @@ class Costs:
 
     def __init__(self, records: Iterable[RunRecord], machine: Machine) -> None:
         by: dict[Machine, dict[What, list[float]]] = {}
-        for speed in map(Speed.of, records):
+        for speed in filter(None, map(Speed.of, records)):
             by.setdefault(speed.machine, {}).setdefault(speed.what, []).append(speed.seconds)
         tables = {
             where: {what: median(found) for what, found in measured.items()}

@@ -19,6 +19,7 @@ from cifarlab.campaign.rows import Item
 log = logging.getLogger("cifarlab")
 
 PATIENCE = 90.0  # s that a run has to write its checkpoint when the time is up
+_LEAST = 1.0  # s that any run takes, whatever the estimate says
 _LOOK = 0.5  # s between two looks at what is running
 
 
@@ -49,7 +50,7 @@ def estimates(
         what = What(chosen["model"], item.config["batch_size"], chosen["transfer"], macs(item))
         each = costs.seconds(what, train_images(item.config, images))
         each *= epochs(item.config, item.finished)
-        found.append(Estimate(item, each * len(item.seeds)))
+        found.append(Estimate(item, max(_LEAST, each) * len(item.seeds)))
     return sorted(found, key=lambda e: (-e.rate, e.item.study, e.item.row))
 
 
@@ -88,6 +89,7 @@ class Queue:
         self.end = time.monotonic() + seconds
         self.stopped: int | None = None  # the signal that ended it
         self.failed: list[Item] = []
+        self.ended: list[Item] = []  # by themselves, and well
 
     def run(
         self, items: Sequence[Item], finished: Callable[[Item, Sequence[Item]], Sequence[Item]]
@@ -96,7 +98,7 @@ class Queue:
         in the order in which they are trained from then on."""
         waiting, running = list(items), list[_Job]()
         self.logs.mkdir(parents=True, exist_ok=True)
-        with self._signals():
+        with self._signals(), self._stopping(running):
             while not self._over() and (waiting or running):
                 while waiting and len(running) < self.jobs:
                     taken = {job.place for job in running}
@@ -106,14 +108,22 @@ class Queue:
                     running.remove(job)
                     if job.process.returncode != 0:
                         self.failed.append(job.item)
-                        log.error("%s: failed, see %s", job.item.name, self._log(job.item))
+                        log.error("%s: failed, see %s", job.item.name, self.log_of(job.item))
                     else:
+                        self.ended.append(job.item)
                         same = [
                             replace(job.item, study=s, row=r, twins=()) for s, r in job.item.twins
                         ]
                         waiting = [*same, *waiting]  # taken over, not trained
                     waiting = list(finished(job.item, waiting))
                 time.sleep(_LOOK)
+
+    @contextlib.contextmanager
+    def _stopping(self, running: Sequence[_Job]) -> Iterator[None]:
+        """Whatever ends the queue, nothing that it started is left behind."""
+        try:
+            yield
+        finally:
             self._stop(running)
 
     def _over(self) -> bool:
@@ -124,7 +134,7 @@ class Queue:
         environment = os.environ | {"CUDA_VISIBLE_DEVICES": visible}
         environment.setdefault("OMP_NUM_THREADS", str(threads(self.jobs)))
         log.info("%s: seeds %s", item.name, ", ".join(map(str, item.seeds)))
-        with self._log(item).open("ab") as file:
+        with self.log_of(item).open("ab") as file:
             process = subprocess.Popen(
                 self.command(item),
                 env=environment,
@@ -138,6 +148,7 @@ class Queue:
 
     def _stop(self, running: Sequence[_Job]) -> None:
         for job in running:
+            log.info("%s: asked to stop, which may take %.0f s", job.item.name, PATIENCE)
             job.process.send_signal(signal.SIGTERM)
         end = time.monotonic() + PATIENCE
         for job in running:
@@ -149,7 +160,8 @@ class Queue:
                 job.process.kill()
                 job.process.wait()
 
-    def _log(self, item: Item) -> Path:
+    def log_of(self, item: Item) -> Path:
+        """What its processes print."""
         return self.logs / f"{item.study}.{item.row}.log"
 
     @contextlib.contextmanager

@@ -104,6 +104,8 @@ def cached(cache_dir: str | Path, key: str, make: Callable[[], Images]) -> Image
                 log.info("decoding the images, once: kept in %s", path)
                 images = make()
                 with _writable(path.parent):
+                    for left in path.parent.glob(f"{key}.*.tmp"):  # of a process that was killed
+                        left.unlink()
                     _write(path, images)
         finally:
             lock.release()

@@ -169,8 +169,9 @@ class CIFAR10:
         """What there is, in the order of trust: the binary version needs no pickle."""
         for version in self.versions:
             for name in (version.folder, version.archive):
-                if (self.root / name).exists():
-                    yield version, self.root / name
+                place = self.root / name
+                if place.exists() or place.is_symlink():  # one that leads nowhere is told
+                    yield version, place
 
     def _fetched(self) -> Images:
         """Download an archive and read it. Raises ``UserError`` where that is not possible."""
@@ -179,7 +180,7 @@ class CIFAR10:
         if self.download:
             try:
                 place = fetch(self.root, url, lambda found: self._archive_of(found, url))
-            except OSError as error:  # URLError is one
+            except OSError as error:
                 reason = f", and {url} could not be downloaded ({error})"
             else:
                 version = next(v for v in self.versions if v.archive == place.name)

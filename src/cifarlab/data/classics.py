@@ -68,7 +68,7 @@ class PublishedFiles(ABC):
             url = f"{(self.url or self.page).rstrip('/')}/{name}"
             try:
                 return fetch(self.root, url, lambda found: self._named(name, found, url))
-            except OSError as error:  # URLError is one
+            except OSError as error:
                 reason = f", and {url} could not be downloaded ({error})"
         files = ", ".join(f"{n} (md5 {s})" for n, s in {**self.train, **self.test}.items())
         raise UserError(
@@ -205,7 +205,7 @@ class CINIC10:
         if self.download:
             try:
                 return fetch(self.root, url, lambda found: self._named(found, url))
-            except OSError as error:  # URLError is one
+            except OSError as error:
                 reason = f", and {url} could not be downloaded ({error})"
         raise UserError(
             f"{self.name} is not in {self.root}{reason}: put {self.archive} (md5 "

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit
 
+from cifarlab.base.download import check_address, download
 from cifarlab.base.errors import UserError
 from cifarlab.base.reading import read_bytes
 
@@ -19,8 +19,7 @@ _SCHEMES = ("https", "http", "ftp", "file")
 
 def check_url(url: str | None) -> None:
     """Raise ``UserError`` unless ``data.url`` is an address, or ``None``."""
-    if url is not None and urlsplit(url).scheme not in _SCHEMES:
-        raise UserError(f"data.url={url}: must begin with one of {', '.join(_SCHEMES)}")
+    check_address("data.url", url, _SCHEMES)
 
 
 def read_whole(path: Path, published: str) -> bytes:
@@ -63,21 +62,22 @@ def fetch(root: Path, url: str, named: Callable[[str], str]) -> Path:
     """Download a file into ``root``, which is made if need be.
 
     named: from the md5 that it turned out to have to its name; raises ``UserError`` for one that
-        is not wanted. Raises ``OSError`` (``URLError`` is one) where there is no network; a root
-        that was made for it is then taken away again.
+        is not wanted. Raises ``OSError`` where the network or the other side fails. Whatever
+        fails, the folders that were made for it are taken away again.
     """
-    from torch.hub import download_url_to_file  # slow to import
-
-    is_new = not root.exists()
+    made = [path for path in (root, *root.parents) if not path.exists()]
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise UserError(f"data.root={root}: must be a folder") from error
         with TemporaryDirectory(prefix=".download-", dir=root) as folder:
             path = Path(folder) / "file"
             log.info("downloading %s", url)
-            download_url_to_file(url, str(path))
+            download(url, path)
             return path.replace(root / named(md5_of(path)))
-    except OSError:
-        if is_new:
-            with contextlib.suppress(OSError):
-                root.rmdir()
+    except BaseException:  # Ctrl-C, too
+        with contextlib.suppress(OSError):
+            for path in made:
+                path.rmdir()
         raise

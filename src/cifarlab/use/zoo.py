@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from cifarlab.base.download import check_address, download
 from cifarlab.base.errors import UserError, nearest
 from cifarlab.base.reading import named_path
 from cifarlab.base.weights import read_state
@@ -183,7 +183,7 @@ def table(entries: Mapping[str, Entry]) -> list[tuple[str, ...]]:
 def _fetch(file: Path, digest: str, url: str | None, source: str | None) -> None:
     """Put the file of an entry where it belongs, if it is the right one."""
     if source is not None:
-        is_url = urlsplit(source).scheme in _SCHEMES
+        is_url = source.partition(":")[0].lower() in _SCHEMES
         place = f"{source.rstrip('/')}/{file.name}" if is_url else source
     else:
         is_url, place = True, url or ""
@@ -210,15 +210,12 @@ def _fetch(file: Path, digest: str, url: str | None, source: str | None) -> None
 
 
 def _download(url: str, path: Path) -> None:
-    from torch.hub import download_url_to_file  # slow to import
-
     log.info("downloading %s", url)
     try:
-        download_url_to_file(url, str(path), progress=False)
+        download(url, path)
     except OSError as error:
         raise UserError(f"{url}: could not be downloaded ({error})") from error
 
 
 def _check_url(url: str | None) -> None:
-    if url is not None and urlsplit(url).scheme not in _SCHEMES:
-        raise UserError(f"url={url}: must begin with one of {', '.join(_SCHEMES)}")
+    check_address("url", url, _SCHEMES)

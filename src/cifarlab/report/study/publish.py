@@ -8,7 +8,6 @@ Of a run, text is published: its record, its configuration and its epochs. The f
 import logging
 import re
 import shlex
-import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +31,7 @@ from cifarlab.report.study.page import (
 from cifarlab.report.study.results import StudyResults, read_study
 from cifarlab.report.sweep.results import collect
 from cifarlab.report.tables import Markup, listed
-from cifarlab.store.files import write_atomic
+from cifarlab.store.files import write_atomic, written_whole
 from cifarlab.store.record import CONFIG, EPOCHS, NEUTRAL_KEYS, RESULT, ROBUSTNESS, STUDY
 from cifarlab.studies.rows import key_of, merged
 from cifarlab.studies.schema import OURS, Study, of_config, parse_study
@@ -48,7 +47,7 @@ _APPENDIX = (
     "roughly what it does; each is removed once its whole run is there. The JPEG copy of CIFAR-10 "
     "that some of them use, data/cifar10-images.tar.xz, is not part of this repository."
 )
-_KEPT = (RESULT, CONFIG, EPOCHS, ROBUSTNESS)
+_KEPT = (CONFIG, EPOCHS, ROBUSTNESS, RESULT)  # the record last: with it, a run is finished
 _UNSAID = NEUTRAL_KEYS - {"study"} | {"seed", "study.only"}  # of what was typed
 
 
@@ -86,23 +85,27 @@ def gather(
         for run in kept:
             goal = published / folder.name / run.folder.name
             files = [name for name in _KEPT if (run.folder / name).is_file()]
-            new += not goal.exists()
+            differ = [name for name in files if not _same(run.folder / name, goal / name)]
+            new += not (goal / RESULT).exists()
             if dry_run:
-                differ = [n for n in files if not _same(run.folder / n, goal / n)]
                 if differ:
                     state = "changed" if goal.exists() else "new"
                     log.info("%s %s: %s", state, goal, ", ".join(differ))
                 continue
             goal.mkdir(parents=True, exist_ok=True)
-            for name in files:
-                shutil.copyfile(run.folder / name, goal / name)
+            if RESULT in differ:  # what there is, is of another run
+                for name in _KEPT:
+                    (goal / name).unlink(missing_ok=True)
+                differ = files
+            for name in differ:
+                _copy(run.folder / name, goal / name)
         if kept and not dry_run:
-            shutil.copyfile(folder / STUDY, published / folder.name / STUDY)
+            _copy(folder / STUDY, published / folder.name / STUDY)
     for folder in studies_in(published):
         if doubles := collect(folder).doubles:
             names = listed([cell.name for cell in doubles])
             raise UserError(f"{folder}: another run has the same values as {names}; delete one")
-    if not studies_in(published):
+    if not studies_in(published) and not new:
         raise UserError(f"path={sweeps}: no finished run of a study below it")
     return new
 
@@ -134,6 +137,12 @@ def renew(published: Path, studies: Path) -> list[str]:
 def _recipes(plain: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """What the runs of each row are of."""
     return {row.id: tuple(merged(row.overrides)) for row in parse_study(plain).rows}
+
+
+def _copy(source: Path, goal: Path) -> None:
+    """In one step: others may read, or publish, meanwhile."""
+    with written_whole(goal) as file:
+        file.write(source.read_bytes())
 
 
 def _same(one: Path, other: Path) -> bool:
