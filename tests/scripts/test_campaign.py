@@ -79,6 +79,15 @@ def test_its_time_is_up(campaign, tmp_path: Path) -> None:
     assert "type the same command again to go on" in done.stdout
 
 
+def test_a_row_that_fails_is_told_and_is_the_exit_code(campaign, tmp_path: Path) -> None:
+    study = textwrap.dedent(ROWS).format("Bad", "bad").replace("lr=0.05", "lr=-1")
+    (tmp_path / "conf" / "study" / "bad.yaml").write_text(study)
+    done = campaign("studies=[bad]", "seeds=[0]", "hours=1", "publish=false")
+    assert done.returncode == 1, done.stderr
+    assert "left: 1 runs of 1 rows" in done.stdout and "\nfailed: bad/bad" in done.stdout
+    assert len([*tmp_path.glob("outputs/sweeps/bad*/slow*/result.json")]) == 1, "the other"
+
+
 @pytest.mark.parametrize(
     ("argument", "message"),
     [

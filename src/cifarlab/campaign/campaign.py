@@ -79,7 +79,10 @@ class Campaign:
         self.machine = self._machine()
 
     def run(self) -> None:
-        """Show the plan, train until the time is up, and show what is left."""
+        """Show the plan, train until the time is up, and show what is left.
+
+        Raises ``SystemExit``: 1 if a row failed, 128 and the signal's number if one stopped it.
+        """
         log.info("reading %d studies and the runs that there are", len(self.studies))
         items, waiting = self._open()
         ordered = self._ordered(items)
@@ -100,6 +103,8 @@ class Campaign:
         log.info("%s", self._left(queue))
         if queue.stopped is not None:
             raise SystemExit(128 + queue.stopped)
+        if queue.failed:
+            raise SystemExit(1)
 
     def _command(self, item: Item) -> list[str]:
         """The command of a sweep over the seeds of an item."""
