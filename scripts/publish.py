@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from cifarlab.base import cli
@@ -16,15 +17,18 @@ def main(cfg: DictConfig) -> None:
     from cifarlab.report.study.publish import gather, renew, write_page
     from cifarlab.studies.schema import read_studies
 
-    published, known = Path(cfg.out), read_studies(CONF / "study")
+    published, known, sweeps = Path(cfg.out), read_studies(CONF / "study"), Path(cfg.path)
     check(cfg)
-    there = {path.name for path in Path(cfg.path).iterdir()} if Path(cfg.path).is_dir() else set()
+    typed = any(item.startswith("path=") for item in HydraConfig.get().overrides.task)
+    if typed and not sweeps.is_dir():
+        raise UserError(f"path={cfg.path}: no such folder")
+    there = {path.name for path in sweeps.iterdir()} if sweeps.is_dir() else set()
     for name in cfg.only or ():
         if name not in there:
             names = ", ".join(sorted(there)) or "empty"
             raise UserError(f"only={name}: not in {cfg.path}; {names}")
     refused = [] if cfg.drawn else ["synthetic"]
-    new = gather(Path(cfg.path), published, cfg.only, dry_run=cfg.dry_run, refused=refused)
+    new = gather(sweeps, published, cfg.only, dry_run=cfg.dry_run, refused=refused)
     if cfg.dry_run:
         print(f"{new} runs would be new in {published}; nothing was written")
     else:

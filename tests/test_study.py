@@ -125,6 +125,8 @@ def test_published_runs_are_not_trained_again(study, tmp_path: Path) -> None:
     assert refused.returncode == 2 and "data=synthetic is not published" in refused.stderr
     unknown = programs.run(program, "drawn=true", "only=[x]", cwd=tmp_path)
     assert unknown.returncode == 2 and "only=x: not in outputs/sweeps; tiny" in unknown.stderr
+    nowhere = programs.run(program, "drawn=true", "path=nowhere", cwd=tmp_path)
+    assert nowhere.returncode == 2 and nowhere.stderr == "error: path=nowhere: no such folder\n"
     done = programs.run(program, "drawn=true", cwd=tmp_path)
     assert done.stdout == "1 new runs in docs/results\ndocs/results.md\n"
     other = (tmp_path / "docs/results_appendix.md").read_text()
