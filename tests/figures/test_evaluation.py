@@ -58,7 +58,10 @@ def test_bins_of_few_answers_are_faded() -> None:
     faded = [[bar.get_alpha() for bar in bars] for bars in figure.axes[0].containers]
     assert faded == [[0.25, None]] * 2
     (legend,) = figure.legends
-    assert "fewer than 10 answers" in [text.get_text() for text in legend.get_texts()]
+    swatches = zip(legend.get_texts(), legend.legend_handles, strict=True)
+    assert {text.get_text(): handle.get_alpha() for text, handle in swatches} == {
+        "as sure as right": None, "test accuracy": None, "gap": None, "fewer than 10 answers": 0.25
+    }, "also where the first bin is faded"  # fmt: skip
     assert not figure.axes[0].get_legend(), "off the data"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +13,7 @@ from cifarlab.figures.style import COLOURS, TEST, Figure, percent, plain
 
 FEW = 10  # answers; a bin of fewer says little and is faded
 _FADED = 0.25
+_GAP: dict[str, Any] = {"facecolor": "none", "edgecolor": COLOURS[3], "hatch": "////", "lw": 0.8}
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,11 @@ def draw_on(figure: FigureBase, panels: Sequence[Panel]) -> None:
         _histogram(grid[1, column], panel)
     grid[0, 0].set_ylabel("accuracy")
     grid[1, 0].set_ylabel("answers")
-    handles, labels = grid[0, 0].get_legend_handles_labels()
+    handles = [grid[0, 0].lines[0], Patch(color=TEST, label="test accuracy")]
+    handles.append(Patch(label="gap", **_GAP))
     if any(((panel.count > 0) & (panel.count < FEW)).any() for panel in panels):
-        handles.append(Patch(color=TEST, alpha=_FADED))
-        labels.append(f"fewer than {FEW} answers")
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+        handles.append(Patch(color=TEST, alpha=_FADED, label=f"fewer than {FEW} answers"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
 
 
 def _diagram(axes: Axes, panel: Panel) -> None:
@@ -59,11 +61,8 @@ def _diagram(axes: Axes, panel: Panel) -> None:
     axes.plot([0, 1], [0, 1], color="0.35", lw=1, ls="--", zorder=3, label="as sure as right")
     heights = np.nan_to_num(panel.accuracy)
     gap = np.where(panel.count > 0, middle - heights, 0.0)
-    right = axes.bar(middle, heights, 0.9 * width, color=TEST, label="test accuracy")
-    gaps = axes.bar(
-        middle, gap, 0.9 * width, bottom=heights, facecolor="none", edgecolor=COLOURS[3],
-        hatch="////", lw=0.8, label="gap",
-    )  # fmt: skip
+    right = axes.bar(middle, heights, 0.9 * width, color=TEST)
+    gaps = axes.bar(middle, gap, 0.9 * width, bottom=heights, **_GAP)
     for bars in zip(panel.count, right, gaps, strict=True):
         for bar in bars[1:] if bars[0] < FEW else ():
             bar.set_alpha(_FADED)
