@@ -59,6 +59,9 @@ class Run:
             "validation accuracy after the last epoch": lambda: val[-1],
             "training accuracy in the last epoch": lambda: self.epochs["train_acc"][-1],
             "rise of validation loss from its lowest": lambda: losses[-1] - losses.min(),
+            "change of validation accuracy an epoch": lambda: np.abs(
+                np.diff(val[len(val) // 2 :])
+            ).mean(),  # of the second half
             "parameters": lambda: self.record["num_params"],
         }
         return float(found[label]())
@@ -80,7 +83,7 @@ def read_runs() -> dict[str, dict[str, dict[int, Run]]]:
         with (path.parent / "metrics.csv").open(encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         columns = {key: np.array([float(row[key]) for row in rows]) for key in rows[0]}
-        name = path.parent.name.split(f"_{record['seed']}_")[0]
+        name, _, _ = path.parent.name.rsplit("_", 2)  # seed and hash
         runs = found.setdefault(study["title"], {})
         for row in study["rows"]:
             if name in (row["id"], row.get("like")):
@@ -626,6 +629,31 @@ def test_the_remarks_of_elfarris_models() -> None:
     assert abs(np.mean([*whole.values()]) - np.mean([*mixed.values()])) < 0.05
 
 
+def test_the_remarks_of_small_minibatches() -> None:
+    """What batches of 2 cost with batch norm, against those of 32 and against no batch norm."""
+    rows = RUNS["Batch norm and small minibatches"]
+    path = ROOT / "docs" / "results" / "batchnorm_batch_size" / "remarks.md"
+    text = " ".join(path.read_text(encoding="utf-8").split())
+
+    def gap(one: str, other: str, label: str) -> tuple[float, float]:
+        a, b = rows[one], rows[other]
+        return student([100 * (a[s].measure(label) - b[s].measure(label)) for s in a if s in b])
+
+    compared = ("plain_2", "bn_2", "bn_32")
+    assert {name: sorted(runs) for name, runs in rows.items()} == {
+        name: [*range(8 if name in compared else 3)] for name in rows
+    }
+    cost = [gap(one, "bn_2", "validation accuracy") for one in ("bn_32", "plain_2")]
+    words = "batches of 2 cost {:.2f} ± {:.2f} points of validation accuracy against batches of 32,"
+    assert words.format(*cost[0]) in text
+    assert "and {:.2f} ± {:.2f} against batches of 2 without batch norm".format(*cost[1]) in text
+    on_test = [*gap("bn_32", "bn_2", "test accuracy"), *gap("plain_2", "bn_2", "test accuracy")]
+    assert "on test {:.2f} ± {:.2f} and {:.2f} ± {:.2f}.".format(*on_test) in text
+    for size in (2, 8, 32, 128):
+        mean, half = gap(f"bn_{size}", f"plain_{size}", "test accuracy")
+        assert mean < half, "is shown to be better with batch norm"
+
+
 def test_the_remarks_of_dropout_and_momentum() -> None:
     """Boelter's rows that are trained, beside what the report prints."""
     rows = RUNS["Dropout, momentum, batch size and long training"]
@@ -634,13 +662,13 @@ def test_the_remarks_of_dropout_and_momentum() -> None:
     study = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
     printed = {row["id"]: row["reported"]["peak_val_acc"] for row in study["rows"]}
     trained = {name: rows[name][0] for name in printed if name in rows}
-    assert [*trained] == [f"boelter.model{n}" for n in (1, 2, 5, 7)]
+    assert [*trained] == [f"boelter.model{n}" for n in (1, 2, 4, 5, 7)]
     assert all(len(rows[name]) == 1 for name in trained) and "One seed a row" in text
     peak = {n: 100 * run.measure("highest validation accuracy") for n, run in trained.items()}
     assert max(abs(peak[n] - printed[n]) for n in peak) <= 1.0 + 1e-9
     errors = [100 * math.sqrt(p / 100 * (1 - p / 100) / 1000) for p in peak.values()]
     assert f"a standard error of {min(errors):.1f} to {max(errors):.1f} points" in text
-    one, two, five, seven = trained.values()
+    one, two, four, five, seven = trained.values()
     for name, words in (
         ("2", "7.0 points above that without dropout for 20 (model 1), in the report 7.6"),
         ("5", "with 0.2 (model 5) 5.3, in the report 5.1"),
@@ -657,7 +685,14 @@ def test_the_remarks_of_dropout_and_momentum() -> None:
     assert seven.measure("epoch of highest validation accuracy") == 47 and "in epoch 47" in text
     assert f"{highest:.1f} % and {ended:.1f} %, six images" in text
     assert round(10 * (highest - ended)) == 6
-    assert [len(run.epochs["epoch"]) for run in (one, two, five, seven)] == [20, 50, 50, 50]
+    assert [len(run.epochs["epoch"]) for run in trained.values()] == [20, 50, 300, 50, 50]
+    highest, test = peak["boelter.model4"], 100 * four.measure("test accuracy")
+    assert four.measure("epoch of highest validation accuracy") == 270
+    assert f"has {test:.2f} % on test after 300 epochs, in the report 83.01 %" in text
+    words = (
+        f"{highest:.1f} % in epoch 270, is {printed['boelter.model4'] - highest:.1f} points below"
+    )
+    assert words in text and f"and {highest - test:.2f} points above its own test" in text
 
 
 def test_the_remarks_of_transfer() -> None:
