@@ -6,7 +6,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
+from cifarlab.base.errors import UserError
+from cifarlab.campaign.campaign import check_options
 from tests.conftest import ROOT, TINY
 from tests.scripts.test_scripts import start
 
@@ -92,20 +95,8 @@ def test_a_row_that_fails_is_told_and_is_the_exit_code(campaign, tmp_path: Path)
     ("argument", "message"),
     [
         ("hours=0", "hours=0: must be a number above 0"),
-        ("nice=20", "nice=20: must be a whole number from 0 to 19"),
-        ("jobs=0", "jobs=0: must be a whole number, 1 or more"),
-        ("device=tpu", "device=tpu: must be cpu or gpu"),
         ("studies=[nothing]", "studies=nothing: no such study; baseline,"),
-        ("studies=baseline", "studies=baseline: must be"),
-        ("studies=[]", "studies=[]: must name a study"),
-        ("studies=[[baseline]]", "studies=[[baseline]]: must be"),
-        ("seeds=[]", "seeds=[]: must be a list of different whole numbers"),
-        ("seeds=[1,1]", "seeds=[1, 1]: must be a list of different whole numbers"),
-        ("overrides=[x]", "overrides=x: must be <key>=<value>"),
-        ("overrides=null", "overrides=None: must be a list"),
         ("overrides=['seed=5']", "overrides=seed=5: the campaign sets this itself"),
-        ("overrides=['study.only=[a]']", "overrides=study.only=[a]: the campaign sets this itself"),
-        ("overrides=['output_root=x']", "overrides=output_root=x: the campaign sets this itself"),
     ],
 )
 def test_mistakes(argument: str, message: str, tmp_path: Path) -> None:
@@ -114,6 +105,30 @@ def test_mistakes(argument: str, message: str, tmp_path: Path) -> None:
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
     assert message in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("nice=20", "nice=20: must be a whole number from 0 to 19"),
+        ("jobs=0", "jobs=0: must be a whole number, 1 or more"),
+        ("device=tpu", "device=tpu: must be cpu or gpu"),
+        ("studies=baseline", "studies=baseline: must be"),
+        ("studies=[]", "studies=[]: must name a study"),
+        ("studies=[[baseline]]", "studies=[[baseline]]: must be"),
+        ("seeds=[]", "seeds=[]: must be a list of different whole numbers"),
+        ("seeds=[1,1]", "seeds=[1, 1]: must be a list of different whole numbers"),
+        ("overrides=[x]", "overrides=x: must be <key>=<value>"),
+        ("overrides=null", "overrides=None: must be a list"),
+        ("overrides=['study.only=[a]']", "overrides=study.only=[a]: the campaign sets this itself"),
+        ("overrides=['output_root=x']", "overrides=output_root=x: the campaign sets this itself"),
+    ],
+)
+def test_options_of_the_wrong_kind(argument: str, message: str) -> None:
+    options = OmegaConf.load(ROOT / "conf" / "campaign.yaml")
+    options.update({"hours": 1, **OmegaConf.from_dotlist([argument])})
+    with pytest.raises(UserError, match=re.escape(message)):
+        check_options(OmegaConf.to_container(options, resolve=False))
 
 
 def test_its_help_and_readme_agree() -> None:
